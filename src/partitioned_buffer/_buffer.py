@@ -1,0 +1,153 @@
+"""
+What a buffer is, apart from who drives it: settings, tables, state and numbers.
+
+Nothing here waits. The drivers (`_threads`) add `start`, `stop` and `flush`.
+
+    new ──start──► running ──stop──► stopping ──► stopped ──start──► running ...
+
+Running buffers are known by name, process-wide.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Generic, Literal, TypeVar, Unpack, overload
+
+from ._ledger import Stats, total
+from ._options import Settings, Tunable
+from ._tables import Table
+from ._telemetry import Telemetry
+from .errors import BufferAlreadyRunning, BufferNotFound, BufferNotRunning
+
+B = TypeVar("B")
+Kind = TypeVar("Kind", bound="Buffer[Any]")
+State = Literal["new", "running", "stopping", "stopped"]
+
+_running: "dict[str, Buffer[Any]]" = {}
+_names = threading.Lock()
+
+
+@overload
+def get(name: str) -> "Buffer[Any]": ...
+@overload
+def get(name: str, kind: type[Kind]) -> Kind: ...
+def get(name: str, kind: "type[Buffer[Any]] | None" = None) -> "Buffer[Any]":
+    """
+    Return the running buffer called *name*.
+
+    Give its *kind* (`Queue` or `Map`) too, to have that checked and typed:
+    `get("events", Queue).push(event)`.
+
+    Raises `BufferNotFound` when no buffer of that name (and kind) is running.
+    """
+    with _names:
+        buffer = _running.get(name)
+        names = sorted(_running)
+    if buffer is None:
+        raise BufferNotFound(f"no buffer {name!r} is running; running are: {names or 'none'}")
+    if kind is not None and not isinstance(buffer, kind):
+        raise BufferNotFound(f"{buffer!r} is not a {kind.__name__}")
+    return buffer
+
+
+def running() -> "list[Buffer[Any]]":
+    """Return the running buffers."""
+    with _names:
+        return list(_running.values())
+
+
+class Buffer(Generic[B]):
+    """What Queues and Maps have in common."""
+
+    def __init__(self, settings: Settings, tables: Sequence[Table[B]]) -> None:
+        self._settings = settings
+        self._tables = tables
+        self._telemetry = Telemetry(settings.hooks)
+        self._restarts = [0] * len(tables)
+        self._state: State = "new"
+        self._life = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """The name it was given."""
+        return self._settings.name
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes writes."""
+        return self._state == "running"
+
+    def size(self) -> int:
+        """Return how many items are held: waiting or in flight."""
+        return sum(len(table) for table in self._tables)
+
+    def __len__(self) -> int:
+        """Return how many items are held."""
+        return self.size()
+
+    def __bool__(self) -> bool:
+        """Be true even when empty, so that `if buffer:` asks whether there is one."""
+        return True
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.name!r} {self._state}, {len(self._tables)} partitions>"
+        )
+
+    def stats(self) -> Stats:
+        """
+        Return the ledger: what became of every accepted write, and what is held.
+
+        Each partition is read at one instant of its own; in it, and so in the
+        total, `accepted = delivered + dead_lettered + dropped + coalesced + deleted + held`.
+        """
+        now = self._settings.clock.monotonic()
+        partitions = (
+            table.stats(index, self._restarts[index], now)
+            for index, table in enumerate(self._tables)
+        )
+        return total(partitions, self._telemetry.errors)
+
+    def update_options(self, **options: Unpack[Tunable]) -> None:
+        """
+        Retune a buffer, running or not; what is not named stays as it is.
+
+        Takes `processing_interval`, `processing_batch_size`, `processing_timeout` and
+        `flush_at`. Workers use them from their next cycle on; a new interval counts from the
+        beginning of the last cycle, so that retuning often never puts processing off.
+
+        Raises `UnknownOption` or `InvalidOption`, having changed nothing.
+        """
+        with self._life:
+            self._settings = self._settings.changed(options)
+            if "flush_at" in options:
+                for table in self._tables:
+                    table.retune(self._settings.flush_at)
+        self._retuned()
+
+    def _retuned(self) -> None:
+        """Let the driver know."""
+
+    def _claim_name(self) -> None:
+        with _names:
+            if _running.setdefault(self.name, self) is not self:
+                raise BufferAlreadyRunning(
+                    f"a buffer {self.name!r} is running already: stop it first, or choose "
+                    "another name"
+                )
+
+    def _release_name(self) -> None:
+        with _names:
+            if _running.get(self.name) is self:
+                del _running[self.name]
+
+    def _refusal(self, accepted: int = 0, of: int = 0) -> BufferNotRunning:
+        if accepted:
+            return BufferNotRunning(
+                f"buffer {self.name!r} was stopped in the middle of this call: {accepted} of {of} "
+                "items were accepted, the others were not"
+            )
+        why, what = {
+            "new": ("has not been started", "call start(), or use it in a `with` block, first"),
+            "stopped": ("has been stopped", "write before stop(), or start() it again"),
+        }.get(self._state, ("is stopping", "write before stop()"))
+        return BufferNotRunning(f"buffer {self.name!r} {why}: {what}")

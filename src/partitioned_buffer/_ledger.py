@@ -1,0 +1,95 @@
+"""
+The numbers a buffer owes its user.
+
+The law, at every instant, for each partition and in total:
+
+    accepted = delivered + dead_lettered + dropped + coalesced + deleted + held
+
+Every term is counted where it happens; none is derived from the others, so a
+loss would show as a law that does not hold.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What became of the writes that were accepted."""
+
+    accepted: int
+    """Writes that returned."""
+    delivered: int
+    """Given to the processor, which returned."""
+    dead_lettered: int
+    """Given up after failing, and handed to the dead letter handler."""
+    dropped: int
+    """Given up without being tried; announced by `ItemsDropped`."""
+    coalesced: int
+    """Overwritten by a newer write of the same key, or older than what was there."""
+    deleted: int
+    """Removed by `delete()` before they were delivered."""
+    waiting: int
+    """In the current table."""
+    in_flight: int
+    """Taken by a processing cycle and not yet delivered."""
+    oldest_age: float | None
+    """Seconds that the oldest held item has been here at most; None when nothing is held."""
+    restarts: int
+    """How often a worker died of an unexpected error and was restarted."""
+
+    @property
+    def held(self) -> int:
+        """Waiting or in flight."""
+        return self.waiting + self.in_flight
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the law holds."""
+        settled = self.delivered + self.dead_lettered + self.dropped + self.coalesced + self.deleted
+        return self.accepted == settled + self.held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionStats(Ledger):
+    """The ledger of one partition."""
+
+    partition: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats(Ledger):
+    """The ledger of a buffer, in total and per partition."""
+
+    hook_errors: int
+    """How often a hook raised. Its first error is in the log."""
+    partitions: tuple[PartitionStats, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """What a `stop()` achieved."""
+
+    delivered: int
+    """Items delivered between the call and its end."""
+    dead_lettered: int
+    """Items dead-lettered in that time."""
+    left: tuple[Any, ...]
+    """What could not be delivered, in order per partition: items of a Queue, entries of a Map.
+    The buffer still holds it, and a later `start()` goes on with it."""
+
+
+_SUMS = [f.name for f in fields(Ledger) if f.name != "oldest_age"]
+
+
+def total(partitions: Iterable[PartitionStats], hook_errors: int) -> Stats:
+    """Add up the partitions of one buffer."""
+    each = tuple(partitions)
+    ages = [p.oldest_age for p in each if p.oldest_age is not None]
+    return Stats(
+        **{name: sum(getattr(p, name) for p in each) for name in _SUMS},
+        oldest_age=max(ages, default=None),
+        hook_errors=hook_errors,
+        partitions=each,
+    )

@@ -1,0 +1,244 @@
+"""
+The hot path: what a write costs is what this file costs.
+
+Each write finds its table, appends, and only then looks whether the table wants
+attention (see `_tables`). There is no lock, no clock, no allocation beyond what
+is stored, and nothing that another thread could leave half done.
+
+A Queue without a partition key takes its tables in turn by walking a ring. Two
+threads may read the same place and push to the same table; that is harmless,
+unlike advancing an `itertools.cycle`, which crashes free-threaded builds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from ._entry import DELETED, NEWER, Op
+from ._map_table import MapTable
+from ._routing import deal_slots, key_hash
+from ._tables import QueueTable
+from .errors import BufferNotRunning
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+D = TypeVar("D")
+
+Key = Callable[[T], object] | object
+"""A partition key: spelt out so that the parameter of a lambda has a type."""
+
+
+class _Writable(Protocol):
+    def write(self, batch: list[Any], /) -> bool: ...
+
+
+W = TypeVar("W", bound=_Writable)
+
+
+class _Writes(Generic[W]):
+    """Routing, and writes to several tables at once."""
+
+    _refusal: Callable[..., BufferNotRunning]  # the Buffer's
+
+    def __init__(self, tables: Sequence[W], partition_key: object) -> None:
+        self._slots = deal_slots(tables)
+        self._modulus = len(self._slots)
+        self._partition_key = partition_key
+
+    def _table_for(self, subject: Any, partition_key: object) -> W:
+        key = self._partition_key if partition_key is None else partition_key
+        if callable(key):
+            key = key(subject)
+        return self._slots[key_hash(key) % self._modulus]
+
+    def _write(self, groups: dict[W, list[Any]]) -> None:
+        accepted = 0
+        for table, group in groups.items() or [(self._slots[0], [])]:
+            if not table.write(group):
+                raise self._refusal(accepted, sum(map(len, groups.values())))
+            accepted += len(group)
+
+
+class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
+    """How items get into a Queue."""
+
+    def __init__(self, tables: Sequence[QueueTable[T]], partition_key: object) -> None:
+        super().__init__(tables, partition_key)
+        for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
+            table.next = following
+        self._turn = tables[0] if partition_key is None else None
+
+    def push(self, item: T, *, partition_key: Key[T] = None) -> None:
+        """
+        Accept one item (a list is one item), to be delivered in the background.
+
+        Any thread, coroutine, finalizer or signal handler may call it; it never waits.
+        *partition_key* overrides the buffer's own for this item: a callable of the item, or
+        any other value.
+
+        Raises `BufferNotRunning` when the buffer is not started, or stopped; the item was
+        not accepted then. What the callable raises is raised.
+        """
+        if partition_key is None and (table := self._turn) is not None:
+            self._turn = table.next
+        else:
+            table = self._table_for(item, partition_key)
+        table.waiting.append(item)
+        if table.alert and not table.attend((item,)):
+            raise self._refusal()
+
+    def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
+        """
+        Accept all of *items*, which stay in order.
+
+        Without a partition key they go to one partition, together. A callable is asked for
+        each item; any other key is one for all.
+
+        Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
+        `push` raises; nothing was accepted then, unless the error says how much.
+        """
+        if isinstance(items, str | bytes | bytearray):
+            raise TypeError(
+                f"push_all() got one {type(items).__name__}: expected an iterable of items; "
+                "push() takes a single one"
+            )
+        batch = list(items)
+        if partition_key is None and (table := self._turn) is not None:
+            self._turn = table.next
+            self._write({table: batch})
+            return
+        groups: dict[QueueTable[T], list[T]] = {}
+        for item in batch:
+            groups.setdefault(self._table_for(item, partition_key), []).append(item)
+        self._write(groups)
+
+
+class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
+    """How entries get into a Map, and how they are read."""
+
+    def put(self, key: K, value: V, *, partition_key: Key[K] = None) -> None:
+        """
+        Accept *value* for *key*, in place of whatever waits for that key; the last write wins.
+
+        The entry's version and updates are 0. *partition_key* overrides the buffer's own: a
+        callable of the key, or any other value. An entry belongs to its partition: the same
+        key put under two partition keys can be two entries, each delivered, each read and
+        deleted under its own.
+
+        Raises `TypeError` for an unhashable key, and `BufferNotRunning` when the buffer is
+        not started, or stopped; nothing was accepted then.
+        """
+        if partition_key is None and self._partition_key is None:
+            table = self._slots[hash(key) % self._modulus]
+        else:
+            table = self._table_for_key(key, partition_key)
+        log = table.log
+        op = (key, value, 0, 0)
+        log.append(op)
+        if len(log) >= table.limit and not table.attend((op,)):
+            raise self._refusal()
+
+    def put_newer(self, key: K, value: V, version: int, *, partition_key: Key[K] = None) -> None:
+        """
+        Accept *value* for *key* if *version* is greater than the one it has.
+
+        Compared is the version waiting, else the one in flight, else the one delivered last
+        (see `remember_versions`); a plain `put` has version 0. A version that is not greater
+        is coalesced: accepted, counted, and never delivered.
+
+        Raises `TypeError` for a version that is no int, and what `put` raises.
+        """
+        if type(version) is not int:
+            version = _version(version)
+        if partition_key is None and self._partition_key is None:
+            table = self._slots[hash(key) % self._modulus]
+        else:
+            table = self._table_for_key(key, partition_key)
+        table.mixed = True
+        log = table.log
+        op = (key, value, version, NEWER)
+        log.append(op)
+        if len(log) >= table.limit and not table.attend((op,)):
+            raise self._refusal()
+
+    def put_all(
+        self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
+    ) -> None:
+        """
+        Accept every pair of *entries*, as `put` does, in order.
+
+        Raises what `put` raises, and `TypeError` for what is no pair; nothing was accepted
+        then, unless the error says how much.
+        """
+        pairs = entries.items() if isinstance(entries, Mapping) else entries
+        checked = (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
+        ops: list[Op] = [(key, value, 0, 0) for key, value in checked]
+        self._write_ops(ops, partition_key)
+
+    def put_all_newer(
+        self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
+    ) -> None:
+        """
+        Accept every triple of *entries*, as `put_newer` does, in order.
+
+        Raises what `put_newer` raises, and `TypeError` for what is no triple; nothing was
+        accepted then, unless the error says how much.
+        """
+        triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
+        ops: list[Op] = [(key, value, _version(version), NEWER) for key, value, version in triples]
+        self._write_ops(ops, partition_key, mixed=True)
+
+    def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
+        """
+        Remove *key*: what waits for it, and what is in flight but not with the processor yet.
+
+        What the processor has just been given cannot be recalled, but `get` no longer shows
+        it, and it is not tried again should it fail. The version is forgotten: any
+        `put_newer` is newer after a delete.
+
+        Raises what `put` raises.
+        """
+        self._write_ops([(key, None, 0, DELETED)], partition_key, mixed=True)
+
+    @overload
+    def get(self, key: K, default: None = None, *, partition_key: Key[K] = None) -> V | None: ...
+    @overload
+    def get(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
+    def get(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any:
+        """
+        Return the value held for *key* until it is delivered, else *default*.
+
+        Your own writes are seen at once. Raises `TypeError` for an unhashable key.
+        """
+        return self._table_for_key(key, partition_key).get(key, default)
+
+    def _table_for_key(self, key: K, partition_key: object) -> MapTable[K, V]:
+        hashed = hash(key)
+        if partition_key is None and self._partition_key is None:
+            return self._slots[hashed % self._modulus]
+        return self._table_for(key, partition_key)
+
+    def _write_ops(self, ops: list[Op], partition_key: object, mixed: bool = False) -> None:
+        groups: dict[MapTable[K, V], list[Op]] = {}
+        for op in ops:
+            groups.setdefault(self._table_for_key(op[0], partition_key), []).append(op)
+        if mixed:
+            for table in groups:
+                table.mixed = True
+        self._write(groups)
+
+
+def _version(version: Any) -> int:
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise TypeError(f"version={version!r}: expected an int, such as a sequence number")
+    return int(version)
+
+
+def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:
+    try:
+        made = tuple(entry)
+    except TypeError:
+        made = ()
+    if len(made) != size:
+        raise TypeError(f"{method}() got the entry {entry!r}: expected {shape}")
+    return made

@@ -1,0 +1,63 @@
+"""
+Every contract in one place: what the library calls, and what it may be given.
+
+    Processor   receives batches         Queue(name, processor), Map(name, processor)
+    Hook        receives events          hooks=[...], subscribe(hook)
+    Clock       tells time, makes        clock=..., `testing.FakeClock`
+    Signal      ... what a thread waits on
+"""
+
+from typing import Protocol, TypeVar
+
+from .events import Event
+
+B_contra = TypeVar("B_contra", contravariant=True)
+
+
+class Processor(Protocol[B_contra]):
+    """
+    Takes one batch to its destination.
+
+    Returning means delivered. Raising anything means not delivered: the whole
+    batch is given again in the next cycle, and what is behind it waits. It is
+    called by one thread per partition, so by several threads at once.
+    """
+
+    def __call__(self, batch: B_contra, /) -> object:
+        """Deliver *batch*, a container that belongs to the processor from now on."""
+
+
+class Hook(Protocol):
+    """Receives every event of a buffer (or, when subscribed, of all buffers)."""
+
+    def __call__(self, event: Event, /) -> object:
+        """Take note of *event*, quickly, for a worker waits. Errors are logged once and counted."""
+
+
+class Signal(Protocol):
+    """A flag that one thread waits for and any thread, finalizer or signal handler may raise."""
+
+    def set(self) -> None:
+        """Raise the flag. Never blocks."""
+
+    def wait(self, timeout: float | None) -> None:
+        """Return when the flag is up, or *timeout* seconds have passed, and lower it."""
+
+    def close(self) -> None:
+        """Say that nobody is going to wait any more."""
+
+
+class Clock(Protocol):
+    """All that the library knows of time."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        ...
+
+    def time(self) -> float:
+        """Return seconds since the epoch, for people."""
+        ...
+
+    def signal(self) -> Signal:
+        """Return a new signal whose timeouts are this clock's."""
+        ...

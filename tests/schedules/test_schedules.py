@@ -1,0 +1,311 @@
+"""
+Every schedule of a write against a swap (and get, delete), not the lucky ones.
+
+`frontrun` runs the threads one operation at a time and explores how they can
+interleave (dynamic partial order reduction: all schedules that differ in
+effect, up to a number of preemptions). The first test plants the race that the
+design avoids, and sees it found: an explorer that finds nothing proves nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import frontrun
+import pytest
+
+from partitioned_buffer._map_table import MapTable
+from partitioned_buffer._tables import QueueTable
+from partitioned_buffer._writes import MapWrites, QueueWrites
+from partitioned_buffer.errors import BufferNotRunning
+
+
+def explore(setup: Any, workers: list[Callable[[Any], object]], invariant: Any) -> Any:
+    return frontrun.explore(
+        setup,
+        workers,
+        invariant,
+        preemption_bound=2,
+        max_executions=300,
+        trace_packages=["partitioned_buffer.*"],
+        detect_io=False,
+        reproduce_on_failure=0,
+        timeout_per_run=20.0,
+    )
+
+
+def nobody() -> None:
+    pass
+
+
+class Visible(list[Any]):
+    """A list whose operations the explorer sees: methods written in C hide from it otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.touched = 0
+
+    def append(self, item: Any) -> None:
+        self.touched = 1
+        super().append(item)
+
+    def extend(self, items: Iterable[Any]) -> None:
+        self.touched = 2
+        super().extend(items)
+
+    def __getitem__(self, index: Any) -> Any:
+        self.touched = 3
+        return super().__getitem__(index)
+
+    def __delitem__(self, index: Any) -> None:
+        self.touched = 4
+        super().__delitem__(index)
+
+    def __len__(self) -> int:
+        self.touched = 5
+        return super().__len__()
+
+    def __iter__(self) -> Iterator[Any]:
+        self.touched = 6
+        return super().__iter__()
+
+    def clear(self) -> None:
+        self.touched = 7
+        super().clear()
+
+
+class Naive:
+    """What a hand-written double buffer does: replace the list under its writers."""
+
+    def __init__(self) -> None:
+        self.items: list[int] = []
+        self.taken: list[int] = []
+
+    def push(self) -> None:
+        items = self.items
+        items.append(1)
+
+    def swap(self) -> None:
+        taken, self.items = list(self.items), []
+        self.taken += taken
+
+
+def test_the_explorer_finds_the_race_of_a_replaced_list() -> None:
+    result = explore(
+        Naive, [Naive.push, Naive.swap], lambda naive: len(naive.items) + len(naive.taken) == 1
+    )
+
+    assert not result.property_holds
+
+
+class OfQueue(QueueWrites[Any]):
+    def __init__(self) -> None:
+        self.table: QueueTable[Any] = QueueTable()
+        self.table.waiting = Visible()
+        self.table.open(nobody, None, 0.0)
+        super().__init__([self.table], None)
+        self.delivered: list[Any] = []
+        self.refused: list[Any] = []
+
+    def _refusal(self, *_: int) -> BufferNotRunning:
+        return BufferNotRunning()
+
+    def write(self, item: Any) -> None:
+        try:
+            self.push(item)
+        except BufferNotRunning:
+            self.refused.append(item)
+
+    def cycle(self, *, seal: bool = False) -> None:
+        self.table.swap(0.0, seal=seal)
+        while (batch := self.table.take(2)) is not None:
+            self.delivered += batch
+            self.table.acknowledge()
+
+    def stop(self) -> None:
+        self.table.close()
+        self.cycle(seal=True)
+
+
+def test_no_push_is_lost_or_doubled_by_a_swap() -> None:
+    def finish(queue: OfQueue) -> bool:
+        queue.cycle()
+        return sorted(queue.delivered) == ["a1", "a2", "b1"] and queue.delivered.index(
+            "a1"
+        ) < queue.delivered.index("a2")
+
+    result = explore(
+        OfQueue,
+        [
+            lambda queue: (queue.push("a1"), queue.push("a2")),
+            lambda queue: queue.push("b1"),
+            lambda queue: queue.cycle(),
+        ],
+        finish,
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+def test_the_explorer_finds_a_swap_that_clears_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    def swap(table: QueueTable[Any], now: float, *, seal: bool = False) -> int:
+        items = list(table.waiting)
+        table.waiting.clear()
+        table._in_flight = items[::-1]
+        return len(items)
+
+    monkeypatch.setattr(QueueTable, "swap", swap)
+
+    with pytest.raises(AssertionError):
+        test_no_push_is_lost_or_doubled_by_a_swap()
+
+
+def test_a_push_during_stop_is_either_delivered_or_refused() -> None:
+    def finish(queue: OfQueue) -> bool:
+        return sorted(queue.delivered + queue.refused) == ["a", "b"] and not queue.table.waiting
+
+    result = explore(
+        OfQueue,
+        [
+            lambda queue: queue.write("a"),
+            lambda queue: queue.write("b"),
+            lambda queue: queue.stop(),
+        ],
+        finish,
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+class OfMap(MapWrites[str, Any]):
+    def __init__(self) -> None:
+        self.table: MapTable[str, Any] = MapTable(10)
+        self.table.log = Visible()
+        self.table.open(nobody, None, 0.0)
+        super().__init__([self.table], None)
+        self.delivered: list[Any] = []
+        self.refused = 0
+        self.seen: Any = None
+
+    def _refusal(self, *_: int) -> BufferNotRunning:
+        return BufferNotRunning()
+
+    def write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except BufferNotRunning:
+            self.refused += 1
+
+    def cycle(self, *, seal: bool = False) -> None:
+        self.table.swap(0.0, seal=seal)
+        while (batch := self.table.take(2)) is not None:
+            self.delivered += batch
+            self.table.acknowledge()
+
+    def stop(self) -> None:
+        self.table.close()
+        self.cycle(seal=True)
+
+    @property
+    def balanced(self) -> bool:
+        stats = self.table.stats(0, 0, 0.0)
+        return stats.balanced and stats.delivered == len(self.delivered)
+
+
+def test_no_put_is_lost_by_a_swap() -> None:
+    def finish(mapped: OfMap) -> bool:
+        mapped.cycle()
+        last = {entry.key: entry.value for entry in mapped.delivered}
+        return last == {"a": 2, "b": 1} and mapped.balanced
+
+    result = explore(
+        OfMap,
+        [
+            lambda mapped: (mapped.put("a", 1), mapped.put("a", 2)),
+            lambda mapped: mapped.put("b", 1),
+            lambda mapped: mapped.cycle(),
+        ],
+        finish,
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+def test_a_reader_sees_its_own_write_whatever_the_worker_does() -> None:
+    def read(mapped: OfMap) -> None:
+        mapped.put("b", 0)
+        mapped.put("a", 1)
+        mapped.seen = mapped.get("a", "delivered")
+
+    result = explore(
+        OfMap,
+        [read, lambda mapped: mapped.put("c", 0), lambda mapped: mapped.cycle()],
+        lambda mapped: mapped.seen == 1 or 1 in [e.value for e in mapped.delivered],
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+def test_the_newest_version_wins_in_every_schedule() -> None:
+    def finish(mapped: OfMap) -> bool:
+        mapped.cycle()
+        versions = [entry.version for entry in mapped.delivered]
+        return versions[-1] == 3 and versions == sorted(set(versions)) and mapped.balanced
+
+    result = explore(
+        OfMap,
+        [
+            lambda mapped: mapped.put_newer("a", "new", 3),
+            lambda mapped: (mapped.put_newer("a", "old", 1), mapped.put_newer("a", "mid", 2)),
+            lambda mapped: mapped.cycle(),
+        ],
+        finish,
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+def test_a_deleted_key_is_delivered_once_or_counted_as_deleted() -> None:
+    def finish(mapped: OfMap) -> bool:
+        mapped.cycle()
+        stats = mapped.table.stats(0, 0, 0.0)
+        return stats.balanced and len(mapped.delivered) + stats.deleted == 1
+
+    result = explore(
+        OfMap,
+        [
+            lambda mapped: (mapped.put("a", 1), mapped.delete("a")),
+            lambda mapped: mapped.cycle(),
+        ],
+        finish,
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_put_during_stop_is_either_delivered_or_refused(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("partitioned_buffer._map_table.FOLD_AT", limit)
+
+    def finish(mapped: OfMap) -> bool:
+        return len(mapped.delivered) + mapped.refused == 2 and mapped.balanced
+
+    result = explore(
+        OfMap,
+        [
+            lambda mapped: mapped.write(lambda: mapped.put("a", 1)),
+            lambda mapped: mapped.write(lambda: mapped.put_newer("b", 1, 1)),
+            lambda mapped: mapped.stop(),
+        ],
+        finish,
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20

@@ -1,0 +1,117 @@
+"""The shape of the code: who imports whom, how long files are, what is public, what is said."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import partitioned_buffer
+
+SOURCE = Path(partitioned_buffer.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# Each module, and what of the package it may import. Arrows go one way, upwards in this table.
+MAY_IMPORT = {
+    "errors": "",
+    "events": "",
+    "_ledger": "",
+    "_entry": "",
+    "_versions": "",
+    "_routing": "",
+    "_delivery": "",
+    "_tables": "_ledger",
+    "_map_table": "_entry _ledger _tables _versions",
+    "_writes": "_entry _map_table _routing _tables errors",
+    "abc": "events",
+    "_clock": "",
+    "_telemetry": "abc events",
+    "_options": "_clock abc errors",
+    "_buffer": "_ledger _options _tables _telemetry errors",
+    "_worker": "_buffer _delivery _telemetry abc errors events",
+    "_threads": (
+        "_buffer _entry _ledger _map_table _options _tables _telemetry _worker _writes errors"
+    ),
+    "__init__": "_buffer _entry _ledger _routing _telemetry _threads errors",
+    "testing": "__init__ events",
+}
+
+PUBLIC = [
+    "BufferAlreadyRunning",
+    "BufferNotFound",
+    "BufferNotRunning",
+    "Entry",
+    "InvalidOption",
+    "Map",
+    "PartitionStats",
+    "PartitionedBufferError",
+    "Queue",
+    "Stats",
+    "StopReport",
+    "UnknownOption",
+    "WrongThread",
+    "by_content",
+    "get",
+    "subscribe",
+]
+
+
+def imports(path: Path) -> set[str]:
+    """Return what of the package *path* imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found.add(node.module or "__init__")
+        assert not (isinstance(node, ast.Import) and "partitioned_buffer" in ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_modules_import_only_what_they_may(path: Path) -> None:
+    assert imports(path) <= set(MAY_IMPORT[path.stem].split())
+
+
+def test_the_table_of_imports_is_complete_and_has_no_cycle() -> None:
+    assert {path.stem for path in FILES} == set(MAY_IMPORT)
+    placed: set[str] = set()
+    for module, allowed in MAY_IMPORT.items():
+        later = set(allowed.split()) - placed - ({"__init__"} if module == "testing" else set())
+        assert not (later & set(list(MAY_IMPORT)[list(MAY_IMPORT).index(module) :])), module
+        placed.add(module)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_functions_fit_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0  # type: ignore[operator]
+            assert lines <= 30, f"{path.name}: {node.name} has {lines} lines"
+
+
+def test_the_public_names_are_these() -> None:
+    assert partitioned_buffer.__all__ == PUBLIC
+    for name in PUBLIC:
+        assert getattr(partitioned_buffer, name).__module__ == "partitioned_buffer"
+
+
+def test_everything_public_is_documented() -> None:
+    for name in PUBLIC:
+        thing = getattr(partitioned_buffer, name)
+        assert inspect.getdoc(thing), name
+        if inspect.isclass(thing):
+            for attribute, value in inspect.getmembers(thing, callable):
+                if not attribute.startswith("_") and not hasattr(tuple, attribute):
+                    assert inspect.getdoc(value), f"{name}.{attribute}"
+
+
+def test_the_map_of_the_package_names_every_module() -> None:
+    for path in FILES:
+        stem = path.stem
+        if stem not in ("__init__", "_ledger", "_entry", "_versions", "_clock", "_telemetry"):
+            assert f"{stem}.py" in (partitioned_buffer.__doc__ or ""), stem

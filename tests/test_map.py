@@ -1,0 +1,446 @@
+"""What a Map does with entries."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import Buffers
+
+from partitioned_buffer import Entry
+from partitioned_buffer.testing import FakeClock, RecordingProcessor
+
+
+def values(processor: RecordingProcessor) -> dict[Any, Any]:
+    return {entry.key: entry.value for entry in processor.items}
+
+
+def test_the_last_write_of_a_key_wins(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put("a", 1)
+    mapped.put("b", 1)
+    mapped.put("a", 2)
+
+    clock.advance(5.0)
+
+    assert processor.batches == [[Entry("a", 2, 0, 0), Entry("b", 1, 0, 0)]]
+    assert mapped.stats().coalesced == 1
+
+
+@pytest.mark.parametrize("entries", [{"a": 1, "b": 2}, [("a", 1), ("b", 2)], (["a", 1], ["b", 2])])
+def test_put_all_takes_a_mapping_or_pairs(
+    entries: Any, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(partitions=3)
+    mapped.put_all(entries)
+    mapped.put_all([])
+
+    clock.advance(5.0)
+
+    assert values(processor) == {"a": 1, "b": 2}
+
+
+def test_the_newer_version_wins_and_updates_are_counted(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put_newer("a", "two", 2)
+    mapped.put_newer("a", "one", 1)
+    mapped.put_newer("a", "two again", 2)
+    mapped.put_all_newer([("a", "three", 3), ("b", "b", -5), ("a", "four", 4)])
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", "four", 4, 2), Entry("b", "b", -5, 0)]
+    assert mapped.stats().coalesced == 4
+
+
+def test_a_plain_put_resets_version_and_updates(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put_newer("a", 1, 7)
+    mapped.put_newer("a", 2, 8)
+    mapped.put("a", 3)
+    mapped.put_newer("b", 1, 7)
+    mapped.put("b", 2)
+    mapped.put_newer("b", 3, 1)
+    mapped.put_newer("b", "too old for a plain put", 0)
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", 3, 0, 0), Entry("b", 3, 1, 1)]
+
+
+def test_a_version_has_to_beat_what_is_in_flight(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(flush_at=1)
+    processor.block()
+    mapped.put_newer("a", "new", 100)
+    processor.wait_for_call()
+
+    mapped.put_newer("a", "old", 50)
+    assert mapped.get("a") == "new"
+    mapped.put_newer("a", "newest", 101)
+    assert mapped.get("a") == "newest"
+
+    processor.unblock()
+    clock.settle()
+    assert [(e.value, e.version, e.updates) for e in processor.items] == [
+        ("new", 100, 0),
+        ("newest", 101, 0),
+    ]
+    assert mapped.stats().coalesced == 1
+
+
+def test_a_version_has_to_beat_what_was_delivered(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put_newer("a", "new", 100)
+    clock.advance(5.0)
+
+    mapped.put_newer("a", "old", 50)
+    mapped.put_newer("a", "same", 100)
+    assert mapped.get("a") is None
+    clock.advance(5.0)
+    mapped.put("a", "plain")
+    clock.advance(5.0)
+    mapped.put_newer("a", "after plain", 1)
+    clock.advance(5.0)
+
+    assert [entry.value for entry in processor.items] == ["new", "plain", "after plain"]
+
+
+def test_how_many_delivered_versions_are_remembered_is_bounded(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(remember_versions=3, processing_batch_size=100)
+    mapped.put_all_newer([(key, "new", 9) for key in range(10)])
+    clock.advance(5.0)
+    mapped.put_all_newer([(key, "old", 1) for key in range(10)])
+    clock.advance(5.0)
+
+    late = [entry.key for entry in processor.items if entry.value == "old"]
+
+    assert late == [0, 1, 2, 3, 4, 5]  # the last 3 are known for sure, here 4
+
+
+def test_with_no_memory_a_version_is_compared_with_what_is_held_only(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(remember_versions=0)
+    mapped.put_newer("a", "new", 9)
+    clock.advance(5.0)
+    mapped.put_newer("a", "old", 1)
+    clock.advance(5.0)
+
+    assert [entry.value for entry in processor.items] == ["new", "old"]
+
+
+def test_get_sees_what_waits_and_what_is_in_flight_until_it_is_delivered(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(flush_at=2, partitions=1)
+    assert mapped.get("a") is None
+    assert mapped.get("a", "default") == "default"
+    mapped.put("a", None)
+    assert mapped.get("a", "default") is None
+
+    processor.block()
+    mapped.put("b", 2)
+    processor.wait_for_call()
+    assert mapped.get("b") == 2
+    mapped.put("b", 3)
+    assert mapped.get("b") == 3
+
+    processor.unblock()
+    mapped.flush()
+    assert mapped.get("b", "delivered") == "delivered"
+
+
+def test_delete_removes_what_waits(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put("a", 1)
+    mapped.put_newer("b", 1, 5)
+    mapped.put("c", 1)
+    mapped.delete("a")
+    mapped.delete("b")
+    mapped.delete("unknown")
+    assert mapped.get("a") is None
+    mapped.put_newer("b", 2, 1)
+
+    clock.advance(5.0)
+
+    assert values(processor) == {"c": 1, "b": 2}
+    assert mapped.stats().deleted == 2
+
+
+def test_delete_removes_what_is_in_flight_but_not_with_the_processor_yet(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=1, flush_at=3)
+    processor.block()
+    mapped.put_all([("a", 1), ("b", 2), ("c", 3)])
+    processor.wait_for_call()
+
+    mapped.delete("a")
+    mapped.delete("b")
+    assert (mapped.get("a"), mapped.get("b"), mapped.get("c")) == (None, None, 3)
+    processor.unblock()
+    mapped.flush()
+
+    assert values(processor) == {"a": 1, "c": 3}  # "a" was beyond recall
+    assert (mapped.stats().delivered, mapped.stats().deleted) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [1, "table"])
+def test_what_is_deleted_while_its_batch_fails_is_not_tried_again(
+    size: Any, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=size)
+    processor.fail(OSError())
+    processor.block()
+    mapped.put_newer("a", 1, 9)
+    clock.jump(5.0)
+    processor.wait_for_call()
+    mapped.delete("a")
+    mapped.put_newer("a", "anew", 1)
+    processor.unblock()
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", "anew", 1, 0)]
+    assert mapped.stats().deleted == 1
+
+
+def test_a_delete_lets_any_version_be_new(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put_newer("a", "first life", 100)
+    clock.advance(5.0)
+    mapped.delete("a")
+    mapped.put_newer("a", "second life", 1)
+
+    clock.advance(5.0)
+
+    assert [entry.value for entry in processor.items] == ["first life", "second life"]
+
+
+def test_a_retry_carries_the_newest(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put_newer("a", 1, 1)
+    mapped.put_newer("a", 2, 2)
+    mapped.put("b", 1)
+    mapped.put_newer("c", 1, 1)
+    processor.fail(OSError())
+    clock.advance(5.0)
+    mapped.put_newer("a", "stale", 1)
+    mapped.put_newer("a", 3, 3)
+    mapped.put("c", 2)
+    mapped.put("d", 1)
+
+    clock.advance(5.0)
+
+    assert processor.items == [
+        Entry("a", 3, 3, 2),
+        Entry("b", 1, 0, 0),
+        Entry("c", 2, 0, 0),
+        Entry("d", 1, 0, 0),
+    ]
+    assert mapped.stats().coalesced == 4
+
+
+def test_in_table_mode_the_processor_gets_one_dict_of_its_own(
+    buffers: Buffers, clock: FakeClock
+) -> None:
+    kept: list[dict[Any, Any]] = []
+    mapped = buffers.map(processor=kept.append, processing_batch_size="table")
+    mapped.put("a", 1)
+    mapped.put_newer("b", 2, 5)
+    clock.advance(5.0)
+    kept[0]["mine"] = True
+    mapped.put("c", 3)
+    clock.advance(5.0)
+
+    assert kept == [
+        {"a": Entry("a", 1, 0, 0), "b": Entry("b", 2, 5, 0), "mine": True},
+        {"c": Entry("c", 3, 0, 0)},
+    ]
+    assert mapped.stats().delivered == 3
+
+
+def test_the_default_routes_by_key_and_batches_keep_order(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(partitions=4, processing_batch_size=3)
+    for number in range(100):
+        mapped.put(number, number)
+
+    parts = mapped.stats().partitions
+    clock.advance(5.0)
+
+    assert all(part.held > 10 for part in parts)
+    for batch in processor.batches:
+        assert [entry.key for entry in batch] == sorted(entry.key for entry in batch)
+    assert values(processor) == {number: number for number in range(100)}
+
+
+def test_a_key_under_two_partition_keys_is_two_entries(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(partitions=8)
+    homes = ("x", "y", "z")
+    for home in homes:
+        mapped.put("a", home, partition_key=home)
+    apart: set[Any] = {mapped.get("a", partition_key=home) for home in homes}
+    mapped.delete("a", partition_key="z")
+    assert mapped.get("a", partition_key="z") is None
+
+    clock.advance(5.0)
+
+    assert len(apart) > 1
+    assert sorted(entry.value for entry in processor.items) == sorted(apart - {"z"})
+
+
+def test_a_partition_key_function_gets_the_key(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(partitions=8, partition_key=lambda key: key[0])
+    mapped.put_all({("a", n): n for n in range(5)})
+    mapped.put_newer(("a", 5), 5, 1)
+    mapped.delete(("a", 0))
+
+    assert mapped.get(("a", 5)) == 5
+    clock.advance(5.0)
+    assert len(processor.batches) == 1
+
+
+UNHASHABLE: list[Callable[[Any], None]] = [
+    lambda mapped: mapped.put([], 1),
+    lambda mapped: mapped.put_newer([], 1, 1),
+    lambda mapped: mapped.put_all([("a", 1), ([], 1)]),
+    lambda mapped: mapped.put_all_newer([("a", 1, 1), ([], 1, 1)]),
+    lambda mapped: mapped.delete([]),
+    lambda mapped: mapped.get([]),
+    lambda mapped: mapped.put([], 1, partition_key="p"),
+]
+
+
+@pytest.mark.parametrize("write", UNHASHABLE)
+def test_an_unhashable_key_raises_and_changes_nothing(
+    write: Callable[[Any], None], buffers: Buffers
+) -> None:
+    mapped = buffers.map(partitions=2)
+
+    with pytest.raises(TypeError, match="unhashable"):
+        write(mapped)
+
+    assert mapped.stats().accepted == 0
+
+
+@pytest.mark.parametrize("version", ["1", 1.0, None, True])
+def test_a_version_is_an_int(version: Any, buffers: Buffers) -> None:
+    mapped = buffers.map(partitions=4)
+
+    with pytest.raises(TypeError, match=r"version=.*: expected an int"):
+        mapped.put_newer("a", 1, version)
+    with pytest.raises(TypeError, match=r"version=.*: expected an int"):
+        mapped.put_all_newer([(n, 1, 1) for n in range(100)] + [("a", 1, version)])
+
+    assert mapped.stats().accepted == 0
+
+
+@pytest.mark.parametrize("bad", [("a",), ("a", 1, 1, 1), 7])
+def test_a_bad_triple_writes_none_of_the_good_ones(bad: Any, buffers: Buffers) -> None:
+    mapped = buffers.map(partitions=4)
+    good = [(n, 1, 1) for n in range(100)]
+
+    with pytest.raises(TypeError, match=r"expected \(key, value, version\)"):
+        mapped.put_all_newer([*good, bad])
+    with pytest.raises(TypeError, match=r"expected \(key, value\)"):
+        mapped.put_all([bad])
+
+    assert mapped.stats().accepted == 0
+
+
+def test_writes_of_one_key_take_no_more_room_than_one_entry(buffers: Buffers) -> None:
+    mapped = buffers.map()
+    for number in range(100_000):
+        mapped.put("hot", number)
+        mapped.put_newer("hotter", number, number)
+
+    table: Any = mapped._tables[0]
+
+    assert len(table.log) < 1000
+    assert mapped.size() == 2
+    assert mapped.stats().coalesced == 200_000 - 2
+
+
+def test_flush_at_counts_keys_not_writes(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(flush_at=3)
+    for _ in range(10):
+        mapped.put("a", 1)
+        mapped.put("b", 1)
+    clock.settle()
+    assert processor.items == []
+
+    mapped.put("c", 1)
+    clock.settle()
+    assert values(processor) == {"a": 1, "b": 1, "c": 1}
+
+
+class Quarrelsome:
+    """A key that cannot be compared with its equals."""
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not comparable")
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_key_that_cannot_be_compared_is_dropped_alone_and_counted(
+    versioned: bool, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, hook: Any
+) -> None:
+    mapped = buffers.map(hooks=[hook])
+    if versioned:
+        mapped.put_newer("v", 1, 1)
+    mapped.put("a", 1)
+    mapped.put(1, "first of this hash")
+    mapped.put(Quarrelsome(), 1)
+    mapped.put("b", 1)
+
+    clock.advance(5.0)
+
+    assert {entry.key for entry in processor.items} >= {"a", 1, "b"}
+    assert mapped.stats().dropped == 1
+    (dropped,) = [event for event in hook.events if type(event).__name__ == "ItemsDropped"]
+    assert dropped.count == 1
+    assert "not comparable" in dropped.reason
+
+
+def test_a_key_that_cannot_be_compared_with_what_failed_is_dropped_alone(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put(1, "first of this hash")
+    processor.fail(OSError())
+    clock.advance(5.0)
+    mapped.put(Quarrelsome(), 1)
+    mapped.put("a", 1)
+
+    clock.advance(5.0)
+
+    assert values(processor) == {1: "first of this hash", "a": 1}
+    assert mapped.stats().dropped == 1

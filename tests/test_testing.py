@@ -1,0 +1,91 @@
+"""The test doubles we give to users do what they say."""
+
+import threading
+
+import pytest
+from conftest import Buffers
+
+from partitioned_buffer.abc import Clock, Hook, Processor
+from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
+
+
+def test_they_are_what_the_contracts_ask_for() -> None:
+    clock: Clock = FakeClock()
+    hook: Hook = RecordingHook()
+    processor: Processor[list[int]] = RecordingProcessor()
+
+    assert all((clock, hook, processor))
+
+
+def test_time_stands_still_until_advanced(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(processing_interval=1.0)
+    queue.push(1)
+    clock.advance(0.999)
+    assert processor.items == []
+    clock.advance(0.001)
+    assert processor.items == [1]
+    assert clock.monotonic() == pytest.approx(1.0)
+
+
+def test_a_long_advance_runs_every_cycle_on_the_way(buffers: Buffers, clock: FakeClock) -> None:
+    began: list[float] = []
+
+    def processor(_: list[int]) -> None:
+        began.append(clock.monotonic())
+        queue.push(1)
+
+    queue = buffers.queue(processor=processor)
+    queue.push(1)
+
+    clock.advance(17.0)
+
+    assert began == [5.0, 10.0, 15.0]
+
+
+def test_time_does_not_run_backwards(clock: FakeClock) -> None:
+    for seconds in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="expected a number from 0"):
+            clock.advance(seconds)
+
+
+def test_settling_a_blocked_worker_says_what_is_wrong(processor: RecordingProcessor) -> None:
+    clock = FakeClock(patience=0.01)
+    signal = clock.signal()
+
+    with pytest.raises(TimeoutError, match="is its processor blocked"):
+        clock.settle()
+    signal.close()
+    clock.settle()
+
+
+def test_a_signal_wakes_its_waiter(clock: FakeClock) -> None:
+    signal = clock.signal()
+    waiter = threading.Thread(target=signal.wait, args=(None,))
+    waiter.start()
+    signal.set()
+    waiter.join(30)
+
+    assert not waiter.is_alive()
+
+
+def test_the_processor_fails_as_ordered() -> None:
+    processor = RecordingProcessor()
+    processor.fail(OSError("1"), ValueError("2"))
+
+    with pytest.raises(OSError, match="1"):
+        processor([1])
+    with pytest.raises(ValueError, match="2"):
+        processor([1])
+    processor([1])
+    processor({"a": 2})
+
+    assert processor.attempts == [[1], [1], [1], {"a": 2}]
+    assert processor.batches == [[1], {"a": 2}]
+    assert processor.items == [1, 2]
+
+
+def test_waiting_for_a_call_that_never_comes_raises() -> None:
+    with pytest.raises(TimeoutError, match="was not called"):
+        RecordingProcessor().wait_for_call(patience=0.01)

@@ -1,0 +1,68 @@
+"""
+What type checkers make of the public API: read by mypy and pyright, never run.
+
+An `assert_type` that no longer holds fails `make check`; so does a misuse that
+is no longer an error, because its `type: ignore` is then unused.
+"""
+
+from dataclasses import dataclass
+from typing import assert_type
+
+import partitioned_buffer
+from partitioned_buffer import Entry, Map, Queue, Stats, StopReport
+from partitioned_buffer.abc import Clock, Hook, Processor
+from partitioned_buffer.events import Event
+from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
+
+
+@dataclass
+class Click:
+    user: int
+
+
+def store(batch: list[Click]) -> None: ...
+def upsert(batch: list[Entry[str, float]]) -> None: ...
+def replace(table: dict[str, Entry[str, float]]) -> None: ...
+
+
+clicks = Queue("clicks", store)
+assert_type(clicks, Queue[Click])
+clicks.push(Click(1))
+clicks.push_all([Click(1)], partition_key=lambda click: click.user)
+clicks.push("no click")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(clicks.stop(1.0), StopReport)
+assert_type(clicks.stats(), Stats)
+with clicks as running:
+    assert_type(running, Queue[Click])
+
+explicit = Queue[bytes]("bytes", lambda batch: assert_type(batch, list[bytes]))
+
+prices = Map("prices", upsert)
+assert_type(prices, Map[str, float])
+prices.put("a", 1.0)
+prices.put_all({"a": 1.0})
+prices.put_all([("a", 1.0)])
+prices.put_newer("a", 1.0, 7)
+prices.put_newer("a", 1.0, "7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(prices.get("a"), float | None)
+assert_type(prices.get("a", "none"), float | str)
+
+tables = Map("tables", replace, processing_batch_size="table")
+assert_type(tables, Map[str, float])
+Map("tables", replace)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+assert_type(partitioned_buffer.get("clicks", Queue[Click]), Queue[Click])
+
+Queue("clicks", store, procesing_interval=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+clicks.update_options(processing_interval=1.0, flush_at=None)
+clicks.update_options(partitions=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+hook: Hook = RecordingHook()
+clock: Clock = FakeClock()
+processor: Processor[list[Click]] = RecordingProcessor()
+
+
+def on_event(event: Event) -> None: ...
+
+
+Queue("clicks", store, hooks=[on_event], clock=clock)

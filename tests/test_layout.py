@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "_delivery": "",
     "_tables": "_ledger",
     "_map_table": "_entry _ledger _tables _versions",
-    "_writes": "_entry _map_table _routing _tables errors",
+    "_hot": "_entry _map_table _tables",
+    "_writes": "_entry _hot _map_table _routing _tables errors",
     "abc": "events",
     "_clock": "",
     "_telemetry": "abc events",
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "_buffer": "_ledger _options _tables _telemetry errors",
     "_worker": "_buffer _delivery _telemetry abc errors events",
     "_threads": (
-        "_buffer _entry _ledger _map_table _options _tables _telemetry _worker _writes errors"
+        "_buffer _entry _hot _ledger _map_table _options _tables _telemetry _worker _writes errors"
     ),
     "__init__": "_buffer _entry _ledger _routing _telemetry _threads errors",
     "testing": "__init__ events",

@@ -1,5 +1,6 @@
 """What a Map does with entries."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from conftest import Buffers
 
 from partitioned_buffer import Entry
+from partitioned_buffer._map_table import BACKLOG
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 
@@ -297,17 +299,17 @@ def test_a_key_under_two_partition_keys_is_two_entries(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
     mapped = buffers.map(partitions=8)
-    homes = ("x", "y", "z")
+    homes = range(8)
     for home in homes:
         mapped.put("a", home, partition_key=home)
     apart: set[Any] = {mapped.get("a", partition_key=home) for home in homes}
-    mapped.delete("a", partition_key="z")
-    assert mapped.get("a", partition_key="z") is None
+    mapped.delete("a", partition_key=7)
+    assert mapped.get("a", partition_key=7) is None
 
     clock.advance(5.0)
 
     assert len(apart) > 1
-    assert sorted(entry.value for entry in processor.items) == sorted(apart - {"z"})
+    assert sorted(entry.value for entry in processor.items) == sorted(apart - {7})
 
 
 def test_a_partition_key_function_gets_the_key(
@@ -444,3 +446,23 @@ def test_a_key_that_cannot_be_compared_with_what_failed_is_dropped_alone(
 
     assert values(processor) == {1: "first of this hash", "a": 1}
     assert mapped.stats().dropped == 1
+
+
+def test_the_log_stays_short_when_many_write_faster_than_one_can_fold(buffers: Buffers) -> None:
+    mapped = buffers.map()
+    table: Any = mapped._tables[0]
+    longest = [0] * 8
+
+    def write(me: int) -> None:
+        for number in range(20_000):
+            mapped.put_newer(number & 7, me, number)
+            longest[me] = max(longest[me], len(table.log))
+
+    writers = [threading.Thread(target=write, args=(me,)) for me in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert max(longest) < 3 * BACKLOG
+    assert mapped.stats().accepted == 160_000

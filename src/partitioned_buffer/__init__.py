@@ -8,7 +8,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
 
     _options.py     every option once
     _routing.py     partition key -> partition
-    _writes.py      push, put, ...: the hot path
+    _hot.py         push, put, put_newer: what one write costs
+    _writes.py      the other writes, and reads
     _tables.py      a partition's tables; _map_table.py the Map's
     _delivery.py    what becomes of a batch: a generator of effects
     _buffer.py      settings, tables, state and names; never waits

@@ -4,7 +4,7 @@ The Map's table: writes go to a log, and the log is folded into a dict.
 A write that reads, compares and replaces needs a lock; a write that is only
 appended to a list needs none. So writers append operations, and whoever needs
 the result folds them, in order, under the lock: the worker at a swap, a reader,
-or the writer that finds `FOLD_AT` of them (it tries the lock and never waits).
+or the writer that finds `FOLD_AT` of them, if nobody else is at it.
 
 A version has to beat the one that is waiting, else the one in flight, else the
 last one delivered, as far as that is remembered: so that the processor never
@@ -23,8 +23,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 FOLD_AT = 256
-"""Operations in the log that a writer folds: few enough to stay below the
-collector's threshold of young objects, enough to share the cost of the lock."""
+"""Operations in the log that a writer folds: few for the garbage collector, many for the lock."""
+
+BACKLOG, PATIENCE = 16 * FOLD_AT, 0.01
+"""The log's length at which a writer waits for the one who folds, and for how many seconds;
+not for ever, as it may be a finalizer in the middle of another table's fold."""
 
 
 class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V]):
@@ -57,8 +60,6 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
         self._counted = 0  # len(_entries) when it was last accounted for
         self._removed = 0  # entries deleted from _entries since then
 
-    # --- writers ---------------------------------------------------------------
-
     def _watch(self) -> None:
         if self.closed:
             self.limit = 0
@@ -76,7 +77,7 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
         if self.closed:
             with self._lock:
                 return not self._take_back(ops)
-        if self._lock.acquire(blocking=False):
+        if self._lock.acquire(timeout=PATIENCE if len(self.log) > BACKLOG else 0):
             try:
                 self._fold()
             finally:
@@ -85,17 +86,14 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
 
     def _take_back(self, ops: Sequence[Op]) -> bool:
         # The operations of one call are in the log side by side, or folded together.
-        log, size = self.log, len(ops)
-        for start in range(len(log) - size, -1, -1):
-            if not ops or log[start] is ops[0]:
-                del log[start : start + size]
+        for start in range(len(self.log) - len(ops), -1, -1):
+            if not ops or self.log[start] is ops[0]:
+                del self.log[start : start + len(ops)]
                 return True
         return False
 
-    # --- folding ---------------------------------------------------------------
-
     def _fold(self) -> None:
-        """Apply the log. A call in the middle of another (from a finalizer) does nothing."""
+        """Apply the log; in the middle of another fold (from a finalizer) do nothing."""
         if self._folding or self._sealed or not self.log:
             return
         self._folding = True
@@ -118,7 +116,9 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
             del self.log[:done]
         finally:
             self._folding = False
-        self._ring(len(self._entries))
+        if self._flush_at is not None and not self._rung and now >= self._flush_at:
+            self._rung = True
+            self._wake()
         self._watch()
 
     def _apply(self, ops: list[Op]) -> int:
@@ -177,8 +177,6 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
             else:
                 del self._in_flight[key]
                 self._deleted += 1
-
-    # --- the worker ------------------------------------------------------------
 
     def swap(self, now: float, *, seal: bool = False) -> int:
         with self._lock:
@@ -261,16 +259,15 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
             else:
                 self._versions.forget(key)
 
-    # --- readers ---------------------------------------------------------------
-
     def get(self, key: K, default: Any) -> Any:
-        """Return the value of *key*, waiting or in flight."""
+        if not self.log and (op := self._entries.get(key)):
+            return op[1]  # all writes are folded, and an entry is only ever replaced
         with self._lock:
             self._fold()
             op = self._entries.get(key)
-            if op is None and key not in self._hidden:
+            if not op and key not in self._hidden:
                 op = self._in_flight.get(key)
-            return default if op is None else op[1]
+            return op[1] if op else default
 
     def faults(self) -> list[Exception]:
         """Return why entries were dropped since the last call."""

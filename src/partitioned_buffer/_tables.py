@@ -83,11 +83,6 @@ class Table(ABC, Generic[B]):
             self._rung = False
             self._watch()
 
-    def _ring(self, waiting: int) -> None:
-        if self._flush_at is not None and not self._rung and waiting >= self._flush_at:
-            self._rung = True
-            self._wake()
-
     @abstractmethod
     def _watch(self) -> None:
         """Set when writers have to call `attend`."""
@@ -145,12 +140,13 @@ class Table(ABC, Generic[B]):
 class QueueTable(Table[list[T]]):
     """Items in the order they were pushed."""
 
-    __slots__ = ("_batch", "_in_flight", "_taken", "alert", "next", "waiting")
+    __slots__ = ("_batch", "_in_flight", "_taken", "alert", "limit", "next", "waiting")
 
     def __init__(self) -> None:
         super().__init__()
         self.waiting: list[T] = []
         self.alert = True
+        self.limit = 0
         self.next: QueueTable[T] = self
         # Last item first, so that taking from the front is cutting off the end:
         # memory is given back batch by batch, and no cut moves the others.
@@ -159,19 +155,27 @@ class QueueTable(Table[list[T]]):
         self._taken = 0
 
     def _watch(self) -> None:
-        self.alert = self.closed or self._flush_at is not None
+        # `alert` says whether to compare with `limit` at all: a flag costs less than a length.
+        self.limit = 0 if self.closed else self._flush_at or 0
+        self.alert = self.closed or (self._flush_at is not None and not self._rung)
 
     def write(self, batch: list[T], /) -> bool:
         self.waiting.extend(batch)
-        return not self.alert or self.attend(batch)
+        return not self.alert or len(self.waiting) < self.limit or self.attend(batch)
 
     def attend(self, written: Sequence[T]) -> bool:
-        """Do what a writer has to when `alert` is up; return whether the write stands."""
-        if not self.closed:
-            self._ring(len(self.waiting))
-            return True
-        with self._lock:
-            return not self._take_back(written)
+        """Do what a writer has to at `limit`; return whether the write stands."""
+        if self.closed:
+            with self._lock:
+                return not self._take_back(written)
+        if self._lock.acquire(timeout=0):
+            try:
+                self._rung = True  # before the wake, for the next swap takes it back
+                self._watch()
+            finally:
+                self._lock.release()
+        self._wake()
+        return True
 
     def _take_back(self, written: Sequence[T]) -> bool:
         # From the end: in a re-entrant call the front may be half swapped, while
@@ -186,6 +190,7 @@ class QueueTable(Table[list[T]]):
     def swap(self, now: float, *, seal: bool = False) -> int:
         with self._lock:
             self._rung = False
+            self._watch()
             self._sealed = seal
             items = self.waiting[:]
             del self.waiting[: len(items)]

@@ -13,13 +13,14 @@ from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from ._buffer import Buffer, running
 from ._entry import Entry
+from ._hot import Key
 from ._ledger import StopReport
 from ._map_table import MapTable
 from ._options import CommonOptions, MapOptions, settings
 from ._tables import QueueTable
 from ._telemetry import log
 from ._worker import Countdown, Worker
-from ._writes import Key, MapWrites, QueueWrites
+from ._writes import MapWrites, QueueWrites
 from .errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 
 B = TypeVar("B")

@@ -1,19 +1,15 @@
 """
-The hot path: what a write costs is what this file costs.
+Writing and reading: the public methods of both kinds, apart from their lives.
 
-Each write finds its table, appends, and only then looks whether the table wants
-attention (see `_tables`). There is no lock, no clock, no allocation beyond what
-is stored, and nothing that another thread could leave half done.
-
-A Queue without a partition key takes its tables in turn by walking a ring. Two
-threads may read the same place and push to the same table; that is harmless,
-unlike advancing an `itertools.cycle`, which crashes free-threaded builds.
+One write at a time is the hot path, in `_hot`. Here are the writes of many, which
+are checked as a whole before any of them is made.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from ._entry import DELETED, NEWER, Op
+from ._hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer
 from ._map_table import MapTable
 from ._routing import deal_slots, key_hash
 from ._tables import QueueTable
@@ -23,9 +19,6 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
-
-Key = Callable[[T], object] | object
-"""A partition key: spelt out so that the parameter of a lambda has a type."""
 
 
 class _Writable(Protocol):
@@ -42,14 +35,13 @@ class _Writes(Generic[W]):
 
     def __init__(self, tables: Sequence[W], partition_key: object) -> None:
         self._slots = deal_slots(tables)
-        self._modulus = len(self._slots)
         self._partition_key = partition_key
 
     def _table_for(self, subject: Any, partition_key: object) -> W:
         key = self._partition_key if partition_key is None else partition_key
         if callable(key):
             key = key(subject)
-        return self._slots[key_hash(key) % self._modulus]
+        return self._slots[key_hash(key) % len(self._slots)]
 
     def _write(self, groups: dict[W, list[Any]]) -> None:
         accepted = 0
@@ -62,30 +54,16 @@ class _Writes(Generic[W]):
 class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
     """How items get into a Queue."""
 
+    __slots__ = {"push": Push.__call__.__doc__}
+    push: Push[T]
+
     def __init__(self, tables: Sequence[QueueTable[T]], partition_key: object) -> None:
         super().__init__(tables, partition_key)
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
             table.next = following
         self._turn = tables[0] if partition_key is None else None
-
-    def push(self, item: T, *, partition_key: Key[T] = None) -> None:
-        """
-        Accept one item (a list is one item), to be delivered in the background.
-
-        Any thread, coroutine, finalizer or signal handler may call it; it never waits.
-        *partition_key* overrides the buffer's own for this item: a callable of the item, or
-        any other value.
-
-        Raises `BufferNotRunning` when the buffer is not started, or stopped; the item was
-        not accepted then. What the callable raises is raised.
-        """
-        if partition_key is None and (table := self._turn) is not None:
-            self._turn = table.next
-        else:
-            table = self._table_for(item, partition_key)
-        table.waiting.append(item)
-        if table.alert and not table.attend((item,)):
-            raise self._refusal()
+        push = make_push(self._turn, self._table_for, self._refusal)
+        _fill_slot(QueueWrites, "push", self, push)
 
     def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -97,7 +75,7 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
         `push` raises; nothing was accepted then, unless the error says how much.
         """
-        if isinstance(items, str | bytes | bytearray):
+        if isinstance(items, (str, bytes, bytearray)):
             raise TypeError(
                 f"push_all() got one {type(items).__name__}: expected an iterable of items; "
                 "push() takes a single one"
@@ -105,7 +83,8 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         batch = list(items)
         if partition_key is None and (table := self._turn) is not None:
             self._turn = table.next
-            self._write({table: batch})
+            if not table.write(batch):
+                raise self._refusal()
             return
         groups: dict[QueueTable[T], list[T]] = {}
         for item in batch:
@@ -116,50 +95,17 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
 class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
     """How entries get into a Map, and how they are read."""
 
-    def put(self, key: K, value: V, *, partition_key: Key[K] = None) -> None:
-        """
-        Accept *value* for *key*, in place of whatever waits for that key; the last write wins.
+    __slots__ = {"put": Put.__call__.__doc__, "put_newer": PutNewer.__call__.__doc__}
+    put: Put[K, V]
+    put_newer: PutNewer[K, V]
 
-        The entry's version and updates are 0. *partition_key* overrides the buffer's own: a
-        callable of the key, or any other value. An entry belongs to its partition: the same
-        key put under two partition keys can be two entries, each delivered, each read and
-        deleted under its own.
-
-        Raises `TypeError` for an unhashable key, and `BufferNotRunning` when the buffer is
-        not started, or stopped; nothing was accepted then.
-        """
-        if partition_key is None and self._partition_key is None:
-            table = self._slots[hash(key) % self._modulus]
-        else:
-            table = self._table_for_key(key, partition_key)
-        log = table.log
-        op = (key, value, 0, 0)
-        log.append(op)
-        if len(log) >= table.limit and not table.attend((op,)):
-            raise self._refusal()
-
-    def put_newer(self, key: K, value: V, version: int, *, partition_key: Key[K] = None) -> None:
-        """
-        Accept *value* for *key* if *version* is greater than the one it has.
-
-        Compared is the version waiting, else the one in flight, else the one delivered last
-        (see `remember_versions`); a plain `put` has version 0. A version that is not greater
-        is coalesced: accepted, counted, and never delivered.
-
-        Raises `TypeError` for a version that is no int, and what `put` raises.
-        """
-        if type(version) is not int:
-            version = _version(version)
-        if partition_key is None and self._partition_key is None:
-            table = self._slots[hash(key) % self._modulus]
-        else:
-            table = self._table_for_key(key, partition_key)
-        table.mixed = True
-        log = table.log
-        op = (key, value, version, NEWER)
-        log.append(op)
-        if len(log) >= table.limit and not table.attend((op,)):
-            raise self._refusal()
+    def __init__(self, tables: Sequence[MapTable[K, V]], partition_key: object) -> None:
+        super().__init__(tables, partition_key)
+        by_key = self._slots if partition_key is None else None
+        put = make_put(by_key, self._table_for_key, self._refusal)
+        _fill_slot(MapWrites, "put", self, put)
+        put_newer = make_put_newer(by_key, self._table_for_key, self._refusal)
+        _fill_slot(MapWrites, "put_newer", self, put_newer)
 
     def put_all(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
@@ -185,7 +131,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         accepted then, unless the error says how much.
         """
         triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
-        ops: list[Op] = [(key, value, _version(version), NEWER) for key, value, version in triples]
+        ops: list[Op] = [(key, value, check_version(v), NEWER) for key, value, v in triples]
         self._write_ops(ops, partition_key, mixed=True)
 
     def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
@@ -215,7 +161,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
     def _table_for_key(self, key: K, partition_key: object) -> MapTable[K, V]:
         hashed = hash(key)
         if partition_key is None and self._partition_key is None:
-            return self._slots[hashed % self._modulus]
+            return self._slots[hashed % len(self._slots)]
         return self._table_for(key, partition_key)
 
     def _write_ops(self, ops: list[Op], partition_key: object, mixed: bool = False) -> None:
@@ -228,10 +174,9 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         self._write(groups)
 
 
-def _version(version: Any) -> int:
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise TypeError(f"version={version!r}: expected an int, such as a sequence number")
-    return int(version)
+def _fill_slot(owner: type, slot: str, buffer: object, function: object) -> None:
+    # By the slot's own descriptor: a plain assignment would hide what a subclass defines.
+    owner.__dict__[slot].__set__(buffer, function)
 
 
 def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:

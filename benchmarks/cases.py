@@ -1,0 +1,194 @@
+"""The cases: what is written, drained, sent end to end, and how much memory waiting takes."""
+
+import gc
+import operator
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from queue import Queue, SimpleQueue
+from typing import Any
+
+import janus
+from measure import Timed, call_each, timed, together
+from subjects import (
+    Drained,
+    Janus,
+    ListAppend,
+    OpenTelemetry,
+    OurMap,
+    Ours,
+    Simple,
+    Standard,
+    Subject,
+)
+
+import partitioned_buffer
+
+FLOOR = "list.append"
+PEERS: dict[str, Callable[[], Subject]] = {
+    FLOOR: ListAppend,
+    "queue.SimpleQueue.put": Simple,
+    "queue.Queue.put": Standard,
+    "janus put": Janus,
+    "OpenTelemetry emit": OpenTelemetry,
+    "Queue.push": Ours,
+}
+
+
+def _put(make: Callable[[], Subject], items: list[Any], threads: int) -> float:
+    subject = make()
+    try:
+        loop = call_each(subject.put, items)
+        if threads == 1:
+            return timed(loop, len(items))
+        return together(loop, threads, len(items))
+    finally:
+        subject.close()
+
+
+def _ours(method: str, arguments: list[Any], *, each: int = 1, **options: Any) -> float:
+    ours = Ours(**options)
+    try:
+        return timed(call_each(getattr(ours.queue, method), arguments), len(arguments) * each)
+    finally:
+        ours.close()
+
+
+def _our_map(method: str, arguments: list[Any], first: list[Any] | None = None) -> float:
+    ours = OurMap()
+    try:
+        if first:
+            ours.map.put_all_newer(first)
+            ours.map.size()
+        return timed(call_each(getattr(ours.map, method), arguments), len(arguments))
+    finally:
+        ours.close()
+
+
+def _setitem(keys: list[int]) -> float:
+    table: dict[int, int] = {}
+    return timed(call_each(table.__setitem__, [(key, key) for key in keys]), len(keys))
+
+
+def writes(count: int) -> dict[str, Timed]:
+    """One thread writes, the worker sleeps."""
+    items = list(range(count))
+    hundreds = [items[start : start + 100] for start in range(0, count, 100)]
+    hot = [number % 1000 for number in items]
+    known = [(key, key, 0) for key in range(1000)]
+    return {
+        **{name: partial(_put, make, items, 1) for name, make in PEERS.items()},
+        "Queue.push, flush_at": partial(_ours, "push", items, flush_at=count * 2),
+        "Queue.push, partition_key": partial(_ours, "push", items, partition_key=operator.neg),
+        "Queue.push_all of 100, per item": partial(_ours, "push_all", hundreds, each=100),
+        "dict.__setitem__, new keys": partial(_setitem, items),
+        "dict.__setitem__, 1000 keys": partial(_setitem, hot),
+        "Map.put, new keys": partial(_our_map, "put", [(key, key) for key in items]),
+        "Map.put, 1000 keys": partial(_our_map, "put", [(key, key) for key in hot]),
+        "Map.put_newer, new keys": partial(_our_map, "put_newer", [(k, k, k) for k in items]),
+        "Map.put_newer, winning": partial(
+            _our_map, "put_newer", [(k, n, n + 1) for n, k in enumerate(hot)], known
+        ),
+        "Map.put_newer, stale": partial(_our_map, "put_newer", [(k, k, -1) for k in hot], known),
+        "Map.get": partial(_our_map, "get", hot, known),
+    }
+
+
+def crowded(count: int, threads: int) -> dict[str, Timed]:
+    """Several threads write, the worker sleeps."""
+    items = list(range(count))
+    return {name: partial(_put, make, items, threads) for name, make in PEERS.items()}
+
+
+def drains(count: int) -> dict[str, Timed]:
+    """So many items wait; how long the worker takes for each, with a processor that does nothing."""
+    items = list(range(count))
+    pairs = [(key, key) for key in items]
+
+    def floor() -> float:
+        return timed(call_each(list[int]().append, items), count)
+
+    def drain(kind: Any, size: Any) -> float:
+        buffer = kind(
+            "bench", _nothing, partitions=1, processing_batch_size=size, processing_interval=3600.0
+        ).start()
+        if kind is partitioned_buffer.Queue:
+            buffer.push_all(items)
+        else:
+            buffer.put_all(pairs)
+            buffer.size()
+        spent = timed(buffer.flush, count)
+        buffer.stop()
+        return spent
+
+    return {FLOOR: floor} | {
+        f"{kind.__name__}, batch {size}": partial(drain, kind, size)
+        for kind in (partitioned_buffer.Queue, partitioned_buffer.Map)
+        for size in (10, 100, 1000, "table")
+    }
+
+
+def _nothing(_: Any) -> None: ...
+
+
+def end_to_end(count: int) -> dict[str, Timed]:
+    """One producer of single items, until the last is with the processor, in batches of 512."""
+    items = list(range(count))
+
+    def peer(make: Callable[[Callable[[list[Any]], None]], Any]) -> float:
+        seen: list[int] = []
+        subject = make(lambda batch: seen.append(len(batch)))
+
+        def work() -> None:
+            call_each(subject.put, items)()
+            subject.finish()
+
+        spent = timed(work, count)
+        if sum(seen) != count:
+            raise RuntimeError(f"{make}: {sum(seen)} of {count} items arrived")
+        return spent
+
+    def ours(**options: Any) -> Callable[[Callable[[list[Any]], None]], Any]:
+        return lambda process: Ours(process, **options)
+
+    peers: dict[str, Callable[[Callable[[list[Any]], None]], Any]] = {
+        "OpenTelemetry": lambda process: OpenTelemetry(process, batch=512, delay=5.0),
+        "queue.SimpleQueue and a thread": lambda process: _drained(SimpleQueue(), process),
+        "queue.Queue and a thread": lambda process: _drained(Queue(), process),
+        "janus and a thread": lambda process: _drained(janus.Queue().sync_q, process),
+        "Queue": ours(processing_batch_size=512, processing_interval=5.0),
+        "Queue, flush_at=512": ours(processing_batch_size=512, flush_at=512),
+        "Queue, default options": ours(processing_interval=5.0),
+        "Queue, whole tables": ours(processing_batch_size="table", processing_interval=5.0),
+    }
+    return {name: partial(peer, make) for name, make in peers.items()}
+
+
+def _drained(queue: Any, process: Callable[[list[Any]], None]) -> Drained:
+    return Drained(queue, queue.get, process, 512)
+
+
+def memory(count: int) -> dict[str, float]:
+    """Return the bytes that one waiting item takes beyond itself."""
+    items = list(range(count))
+    results = {}
+    for name, make in PEERS.items():
+        results[name] = _bytes(make, lambda subject: subject.put, items)
+    pairs = [(key, key) for key in items]
+    results["dict.__setitem__"] = _bytes(dict, lambda table: table.__setitem__, pairs)
+    results["Map.put"] = _bytes(OurMap, lambda ours: ours.map.put, pairs)
+    triples = [(key, key, key) for key in items]
+    results["Map.put_newer"] = _bytes(OurMap, lambda ours: ours.map.put_newer, triples)
+    return results
+
+
+def _bytes(make: Callable[[], Any], put: Callable[[Any], Any], arguments: list[Any]) -> float:
+    subject = make()
+    gc.collect()
+    tracemalloc.start()
+    call_each(put(subject), arguments)()
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    if hasattr(subject, "close"):
+        subject.close()
+    return used / len(arguments)

@@ -1,0 +1,91 @@
+"""
+How things are measured: all subjects in turn, round after round, each against its round's floor.
+
+A ratio compares two times of one round, taken moments apart; what the machine does to one
+round it does to all of its subjects. Reported are the least, the median and the greatest
+ratio of all rounds.
+"""
+
+import gc
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Timed = Callable[[], float]
+"""Sets up, times, tears down; returns nanoseconds per item."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One subject's times, in nanoseconds per item, one per round."""
+
+    name: str
+    times: list[float]
+
+    def ratios(self, to: "Row") -> tuple[float, float, float]:
+        each = [mine / other for mine, other in zip(self.times, to.times, strict=True)]
+        return min(each), statistics.median(each), max(each)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.times)
+
+
+def rounds(subjects: dict[str, Timed], count: int) -> dict[str, Row]:
+    """Time every subject *count* times, in turn."""
+    times: dict[str, list[float]] = {name: [] for name in subjects}
+    for number in range(count):
+        for name, timed in subjects.items():
+            print(f"\r  round {number + 1}/{count}: {name:<60}", end="", file=sys.stderr)
+            gc.collect()
+            times[name].append(timed())
+    print("\r" + " " * 90 + "\r", end="", file=sys.stderr)
+    return {name: Row(name, each) for name, each in times.items()}
+
+
+def timed(work: Callable[[], object], items: int) -> float:
+    """Return how many nanoseconds per item *work* takes."""
+    began = time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - began) / items
+
+
+def call_each(function: Callable[..., object], arguments: Sequence[Any]) -> Callable[[], None]:
+    """Return the loop that calls *function* with each of *arguments*."""
+
+    def loop() -> None:
+        for argument in arguments:
+            function(argument)
+
+    def loop_pairs() -> None:
+        for key, value in arguments:
+            function(key, value)
+
+    def loop_triples() -> None:
+        for key, value, version in arguments:
+            function(key, value, version)
+
+    width = len(arguments[0]) if isinstance(arguments[0], tuple) else 1
+    return (loop, loop_pairs, loop_triples)[width - 1]
+
+
+def together(work: Callable[[], object], threads: int, items: int) -> float:
+    """Run *work* in several threads at once; return nanoseconds per item, of all of them."""
+    gate = threading.Barrier(threads + 1)
+
+    def run() -> None:
+        gate.wait()
+        work()
+
+    started = [threading.Thread(target=run) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    gate.wait()
+    began = time.perf_counter_ns()
+    for thread in started:
+        thread.join()
+    return (time.perf_counter_ns() - began) / (items * threads)

@@ -4,6 +4,7 @@
 #   make test          all tests
 #   make check         formatter, linter, type checkers, generated documentation
 #   make bench         measure, and renew the tables and the plot in docs/benchmarks.md
+#   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make docs          renew what is generated in docs/
 #
@@ -13,7 +14,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench stress docs clean
+.PHONY: demo test test-core check bench stress docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -47,8 +48,12 @@ check: $(VENV)/.dev $(VENV)/.bench
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks $(BENCH)
 
-stress: $(VENV)/.test
-	$(BIN)/python -m pytest tests/test_stress.py
+# With pytest alone, for interpreters that the other tools do not run on.
+test-core: $(VENV)/.core
+	$(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules
+
+stress: $(VENV)/.core
+	$(BIN)/python -m pytest --confcutdir=tests tests/test_stress.py
 
 docs: $(VENV)/.dev
 	$(BIN)/cog -r docs/*.md

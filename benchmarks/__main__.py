@@ -20,6 +20,13 @@ DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
+def _interpreter() -> str:
+    gil = "free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with the GIL"
+    optimized = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    how = "PGO" if optimized else "without PGO"
+    return f"CPython {platform.python_version()} ({gil}, built {how}) on {platform.machine()}"
+
+
 def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
     """Run all cases; return the report and the numbers."""
     count, waiting, times = (50_000, 200_000, 5) if quick else (200_000, 1_000_000, 15)
@@ -29,15 +36,8 @@ def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
         "drains": rounds(cases.drains(waiting), max(3, times // 3)),
         "end to end": rounds(cases.end_to_end(waiting), max(3, times // 3)),
     }
-    gil = "free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with the GIL"
-    built = (
-        "PGO"
-        if "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
-        else "no PGO"
-    )
     text = [
-        f"Measured on CPython {platform.python_version()} ({gil}, {built}), {platform.machine()}, "
-        f"{times} rounds.\n",
+        f"{_interpreter()}, {times} rounds.\n",
         "### Writes, one thread\n",
         ratio_table(runs["writes"], cases.FLOOR),
         "### Writes, four threads\n",

@@ -101,7 +101,7 @@ def crowded(count: int, threads: int) -> dict[str, Timed]:
 
 
 def drains(count: int) -> dict[str, Timed]:
-    """So many items wait; how long the worker takes for each, with a processor that does nothing."""
+    """So many items wait; how long the worker takes for each, when the processor does nothing."""
     items = list(range(count))
     pairs = [(key, key) for key in items]
 

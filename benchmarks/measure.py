@@ -40,11 +40,16 @@ def rounds(subjects: dict[str, Timed], count: int) -> dict[str, Row]:
     times: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(count):
         for name, timed in subjects.items():
-            print(f"\r  round {number + 1}/{count}: {name:<60}", end="", file=sys.stderr)
+            _show(f"  round {number + 1}/{count}: {name}")
             gc.collect()
             times[name].append(timed())
-    print("\r" + " " * 90 + "\r", end="", file=sys.stderr)
+    _show("")
     return {name: Row(name, each) for name, each in times.items()}
+
+
+def _show(progress: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{progress:<90}\r")
 
 
 def timed(work: Callable[[], object], items: int) -> float:

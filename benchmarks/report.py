@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib import pyplot as plt
 from measure import Row
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "partitioned-buffer"  # the same picture from the same numbers
-
-from matplotlib import pyplot as plt
 
 OURS = ("Queue", "Map")
 

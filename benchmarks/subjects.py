@@ -22,7 +22,8 @@ PLENTY = 16_000_000
 class Subject(Protocol):
     """Something that takes items, one by one."""
 
-    put: Callable[[Any], object]
+    @property
+    def put(self) -> Callable[[Any], object]: ...
 
     def close(self) -> None: ...
 
@@ -83,13 +84,13 @@ class OpenTelemetry:
         delay: float = ASLEEP,
     ) -> None:
         self._processor = BatchProcessor[Any](
-            _Exporter(export),  # type: ignore[arg-type]
+            _Exporter(export),
             schedule_delay_millis=delay * 1000,
             max_export_batch_size=batch,
             export_timeout_millis=30_000,
             max_queue_size=PLENTY,
             exporting="Item",
-            metrics=_Metrics(),  # type: ignore[arg-type]
+            metrics=_Metrics(),
         )
         self.put = self._processor.emit
 

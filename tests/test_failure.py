@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 from partitioned_buffer.events import (
     BatchRetried,

@@ -116,3 +116,29 @@ def test_the_map_of_the_package_names_every_module() -> None:
         stem = path.stem
         if stem not in ("__init__", "_ledger", "_entry", "_versions", "_clock", "_telemetry"):
             assert f"{stem}.py" in (partitioned_buffer.__doc__ or ""), stem
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [("Queue", "push"), ("Map", "put"), ("Map", "put_newer")]
+)
+def test_methods_in_slots_are_documented_like_others(kind: str, method: str) -> None:
+    buffer = getattr(partitioned_buffer, kind)("documented", print)
+    bound = getattr(buffer, method)
+
+    assert inspect.getdoc(getattr(type(buffer), method))
+    assert inspect.getdoc(bound) == inspect.getdoc(getattr(type(buffer), method))
+    assert bound.__name__ == method
+    assert bound.__module__ == "partitioned_buffer"
+    assert "partition_key" in inspect.signature(bound).parameters
+
+
+def test_a_subclass_may_define_its_own_push() -> None:
+    class Doubling(partitioned_buffer.Queue[int]):
+        def push(self, item: int, *, partition_key: object = None) -> None:
+            super().push(2 * item, partition_key=partition_key)
+
+    batches: list[list[int]] = []
+    with Doubling("doubling", batches.append, partitions=1) as queue:
+        queue.push(1)
+
+    assert batches == [[2]]

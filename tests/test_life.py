@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 import partitioned_buffer
 from partitioned_buffer import (

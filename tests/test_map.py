@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 from partitioned_buffer import Entry
 from partitioned_buffer._map_table import BACKLOG

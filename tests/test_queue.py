@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning, Queue, by_content
 from partitioned_buffer.testing import FakeClock, RecordingProcessor

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning
 from partitioned_buffer._tables import QueueTable

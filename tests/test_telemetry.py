@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 import partitioned_buffer
 from partitioned_buffer import events

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from conftest import Buffers
+from helpers import Buffers
 
 from partitioned_buffer.abc import Clock, Hook, Processor
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor

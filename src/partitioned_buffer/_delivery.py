@@ -12,13 +12,15 @@ I/O of its own, so threads and asyncio share one policy and no test sleeps.
 """
 
 from collections.abc import Generator
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 B = TypeVar("B")
 B_co = TypeVar("B_co", covariant=True)
 
 
-class Process(NamedTuple, Generic[B]):
+@dataclass(slots=True)
+class Process(Generic[B]):
     """Give *batch* to the processor; send back what it raised, or None."""
 
     batch: B
@@ -46,10 +48,11 @@ def deliver(
     The first batch that fails ends it, and its error is returned: the batch
     stays, and nothing may overtake it.
     """
-    while (batch := in_flight.take(batch_size)) is not None:
+    take, acknowledge = in_flight.take, in_flight.acknowledge
+    while (batch := take(batch_size)) is not None:
         error = yield Process(batch)
         if error is not None:
             in_flight.release()
             return error
-        in_flight.acknowledge()
+        acknowledge()
     return None

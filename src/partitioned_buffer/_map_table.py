@@ -35,9 +35,9 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
 
     # fmt: off
     __slots__ = (
-        "_accepted", "_coalesced", "_counted", "_deleted", "_dropped", "_entries", "_faults",
-        "_folding", "_handed", "_hidden", "_in_flight", "_order", "_removed", "_versions",
-        "limit", "log", "mixed",
+        "_accepted", "_coalesced", "_counted", "_deleted", "_delivered", "_dropped",
+        "_entries", "_faults", "_folding", "_handed", "_hidden", "_in_flight", "_order",
+        "_removed", "_versions", "limit", "log", "mixed",
     )
     # fmt: on
 
@@ -56,7 +56,7 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
         self.mixed = False
         self._folding = False
         self._faults: list[Exception] = []
-        self._accepted = self._coalesced = self._deleted = self._dropped = 0
+        self._accepted = self._delivered = self._coalesced = self._deleted = self._dropped = 0
         self._counted = 0  # len(_entries) when it was last accounted for
         self._removed = 0  # entries deleted from _entries since then
 
@@ -291,6 +291,7 @@ class MapTable(Table["list[Entry[K, V]] | dict[K, Entry[K, V]]"], Generic[K, V])
                 partition=partition,
                 restarts=restarts,
                 accepted=self._accepted,
+                delivered=self._delivered,
                 dropped=self._dropped,
                 coalesced=self._coalesced,
                 deleted=self._deleted,

@@ -41,7 +41,6 @@ class Table(ABC, Generic[B]):
     """What both kinds have in common: the two ends of a life, and the counters."""
 
     __slots__ = (
-        "_delivered",
         "_flush_at",
         "_in_flight_since",
         "_lock",
@@ -59,7 +58,6 @@ class Table(ABC, Generic[B]):
         self._rung = False
         self._sealed = True
         self._since = self._in_flight_since = 0.0
-        self._delivered = 0
         self.closed = True
 
     def open(self, wake: Callable[[], None], flush_at: int | None, now: float) -> None:
@@ -126,7 +124,6 @@ class Table(ABC, Generic[B]):
         return PartitionStats(
             waiting=waiting,
             in_flight=in_flight,
-            delivered=self._delivered,
             dead_lettered=0,
             oldest_age=now - since if waiting or in_flight else None,
             **counts,
@@ -140,7 +137,7 @@ class Table(ABC, Generic[B]):
 class QueueTable(Table[list[T]]):
     """Items in the order they were pushed."""
 
-    __slots__ = ("_batch", "_in_flight", "_taken", "alert", "limit", "next", "waiting")
+    __slots__ = ("_batch", "_in_flight", "_progress", "_taken", "alert", "limit", "next", "waiting")
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,6 +149,9 @@ class QueueTable(Table[list[T]]):
         # memory is given back batch by batch, and no cut moves the others.
         self._in_flight: list[T] = []
         self._batch = 0
+        # In flight and delivered, in one piece: what is stored at once is read at once,
+        # so that an acknowledgement takes no lock and the ledger always holds.
+        self._progress = (0, 0)
         self._taken = 0
 
     def _watch(self) -> None:
@@ -201,6 +201,7 @@ class QueueTable(Table[list[T]]):
             else:
                 self._in_flight_since = self._since
             self._in_flight = items
+            self._progress = len(items), self._progress[1]
             self._since = now
             return len(items)
 
@@ -213,9 +214,10 @@ class QueueTable(Table[list[T]]):
         return batch
 
     def acknowledge(self) -> None:
-        with self._lock:
-            del self._in_flight[-self._batch :]
-            self._delivered += self._batch
+        size = self._batch
+        del self._in_flight[-size:]
+        left, delivered = self._progress
+        self._progress = left - size, delivered + size
 
     def held(self) -> list[T]:
         with self._lock:
@@ -224,10 +226,12 @@ class QueueTable(Table[list[T]]):
     def stats(self, partition: int, restarts: int, now: float) -> PartitionStats:
         with self._lock:
             waiting = 0 if self._sealed else len(self.waiting)
+            in_flight, delivered = self._progress
             return self._stats(
                 now,
                 waiting,
-                len(self._in_flight),
+                in_flight,
+                delivered=delivered,
                 partition=partition,
                 restarts=restarts,
                 accepted=self._taken + waiting,

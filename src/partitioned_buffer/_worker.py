@@ -9,7 +9,7 @@ worker starts over.
 """
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 from ._buffer import Buffer
@@ -69,6 +69,7 @@ class Worker(Generic[B]):
         self._index = index
         self._table = buffer._tables[index]
         self._clock = buffer._settings.clock
+        self._processor: Callable[[B], object] = buffer._settings.processor
         self._signal = self._clock.signal()
         self._lock = threading.Lock()
         self._due_now = False
@@ -211,30 +212,27 @@ class Worker(Generic[B]):
         self, steps: Generator[Process[B], BaseException | None, BaseException | None], began: float
     ) -> BaseException | None:
         """Do what the generator says; return its verdict."""
+        send, monotonic, processor = steps.send, self._clock.monotonic, self._processor
         outcome: BaseException | None = None
-        while True:
-            try:
-                effect = steps.send(outcome)
-            except StopIteration as end:
-                verdict: BaseException | None = end.value
-                return verdict
-            if self.abandoned:
-                steps.close()
-                return BufferNotRunning(f"stop() of buffer {self._buffer.name!r} stopped waiting")
-            outcome = self._call(effect.batch)
-            if outcome is not None:
-                duration = self._clock.monotonic() - began
-                self._emit(ProcessingException, duration=duration, error=outcome)
-
-    def _call(self, batch: B) -> BaseException | None:
-        self._called_at = self._clock.monotonic()
         try:
-            self._buffer._settings.processor(batch)
-        except BaseException as error:  # SystemExit and KeyboardInterrupt are the processor's, too
-            return error
-        finally:
-            self._called_at = None
-        return None
+            while True:
+                effect = send(outcome)
+                if self.abandoned:
+                    steps.close()
+                    name = self._buffer.name
+                    return BufferNotRunning(f"stop() of buffer {name!r} waits no more")
+                self._called_at = monotonic()
+                try:
+                    processor(effect.batch)
+                except BaseException as error:  # SystemExit, too, is the processor's own affair
+                    outcome = error
+                    self._emit(ProcessingException, duration=monotonic() - began, error=error)
+                else:
+                    outcome = None
+                self._called_at = None
+        except StopIteration as end:
+            verdict: BaseException | None = end.value
+            return verdict
 
     def _drop(self, error: Exception) -> None:
         self._emit(ItemsDropped, count=1, reason=f"its key cannot be compared: {error!r}")

@@ -50,7 +50,7 @@ bench: $(VENV)/.bench
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
-	$(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules
+	$(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py
 
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/test_stress.py

@@ -1,6 +1,5 @@
 """What a Map does with entries."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,8 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import Entry
-from partitioned_buffer._map_table import BACKLOG
+from partitioned_buffer._map_log import BACKLOG, PAUSE
+from partitioned_buffer._map_table import MapTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 
@@ -212,6 +212,7 @@ def test_what_is_deleted_while_its_batch_fails_is_not_tried_again(
     processor.wait_for_call()
     mapped.delete("a")
     mapped.put_newer("a", "anew", 1)
+    assert mapped.get("a") == "anew"
     processor.unblock()
 
     clock.advance(5.0)
@@ -232,6 +233,24 @@ def test_a_delete_lets_any_version_be_new(
     clock.advance(5.0)
 
     assert [entry.value for entry in processor.items] == ["first life", "second life"]
+
+
+def test_a_key_deleted_while_it_is_being_delivered_can_begin_anew(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(flush_at=1)
+    processor.block()
+    mapped.put_newer("a", "first life", 9)
+    processor.wait_for_call()
+    mapped.delete("a")
+    assert mapped.get("a") is None
+    processor.unblock()
+    mapped.flush()
+    mapped.put_newer("a", "second life", 1)
+    mapped.flush()
+
+    assert [entry.value for entry in processor.items] == ["first life", "second life"]
+    assert (mapped.stats().delivered, mapped.stats().deleted) == (2, 0)
 
 
 def test_a_retry_carries_the_newest(
@@ -448,21 +467,38 @@ def test_a_key_that_cannot_be_compared_with_what_failed_is_dropped_alone(
     assert mapped.stats().dropped == 1
 
 
-def test_the_log_stays_short_when_many_write_faster_than_one_can_fold(buffers: Buffers) -> None:
+def test_a_writer_pauses_when_it_is_far_ahead_of_the_one_who_folds(
+    buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mapped = buffers.map()
     table: Any = mapped._tables[0]
-    longest = [0] * 8
+    pauses: list[float] = []
+    monkeypatch.setattr("partitioned_buffer._map_log.time.sleep", pauses.append)
+    table._busy = True  # somebody folds, and takes long
+    for number in range(BACKLOG):
+        mapped.put(number, number)
+    assert pauses == []
 
-    def write(me: int) -> None:
-        for number in range(20_000):
-            mapped.put_newer(number & 7, me, number)
-            longest[me] = max(longest[me], len(table.log))
+    mapped.put("one", "more")
+    assert pauses == [PAUSE]
+    table._busy = False
+    mapped.put("and", "another")
 
-    writers = [threading.Thread(target=write, args=(me,)) for me in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    assert len(table.log) == 0
+    assert mapped.size() == BACKLOG + 2
 
-    assert max(longest) < 3 * BACKLOG
-    assert mapped.stats().accepted == 160_000
+
+def test_a_late_write_is_not_folded_and_can_be_taken_back() -> None:
+    table: MapTable[str, int] = MapTable()
+    table.open(lambda: None, None, 0.0)
+    table.log.append(("a", 1, 0, 0))
+    table.close()
+    table.swap(0.0, seal=True)
+    late = ("b", 2, 0, 0)
+    table.log.append(late)
+
+    assert table.get("b", None) is None
+    assert table.stats(0, 0, 0.0).accepted == 1
+    assert [entry.key for entry in table.held()] == ["a"]
+    assert not table.attend((late,))
+    assert table.log == []

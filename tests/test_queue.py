@@ -6,6 +6,7 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning, Queue, by_content
+from partitioned_buffer._tables import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 
@@ -258,6 +259,36 @@ def test_the_oldest_age_is_an_upper_bound(buffers: Buffers, clock: FakeClock) ->
 
     assert age is not None
     assert 10.0 <= age <= 60.0
+
+
+def test_what_failed_grows_older_while_new_items_wait(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue()
+    processor.fail(OSError(), OSError())
+    clock.advance(5.0)
+    queue.push(1)
+    clock.advance(5.0)
+    assert queue.stats().oldest_age == 5.0
+    queue.push(2)
+    clock.advance(5.0)
+    assert queue.stats().oldest_age == 10.0
+    clock.advance(5.0)
+    assert queue.stats().oldest_age is None
+
+
+def test_a_late_push_is_not_counted_and_can_be_taken_back() -> None:
+    table: QueueTable[int] = QueueTable()
+    table.open(lambda: None, None, 0.0)
+    table.waiting.append(1)
+    table.close()
+    table.swap(0.0, seal=True)
+    table.waiting.append(2)
+
+    assert table.stats(0, 0, 0.0).accepted == len(table) == 1
+    assert table.held() == [1]
+    assert not table.attend((2,))
+    assert table.waiting == []
 
 
 def test_a_processor_may_push(buffers: Buffers, clock: FakeClock) -> None:

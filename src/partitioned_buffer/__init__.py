@@ -10,7 +10,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     _routing.py     partition key -> partition
     _hot.py         push, put, put_newer: what one write costs
     _writes.py      the other writes, and reads
-    _tables.py      a partition's tables; _map_table.py the Map's
+    _tables.py      a partition's tables; _map_log.py and _map_table.py the Map's
     _delivery.py    what becomes of a batch: a generator of effects
     _buffer.py      settings, tables, state and names; never waits
     _threads.py     Queue and Map; _worker.py their threads

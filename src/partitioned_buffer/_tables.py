@@ -168,12 +168,9 @@ class QueueTable(Table[list[T]]):
         if self.closed:
             with self._lock:
                 return not self._take_back(written)
-        if self._lock.acquire(timeout=0):
-            try:
-                self._rung = True  # before the wake, for the next swap takes it back
-                self._watch()
-            finally:
-                self._lock.release()
+        with self._lock:
+            self._rung = True  # before the wake, for the next swap takes it back
+            self._watch()
         self._wake()
         return True
 
@@ -193,17 +190,20 @@ class QueueTable(Table[list[T]]):
             self._watch()
             self._sealed = seal
             items = self.waiting[:]
-            del self.waiting[: len(items)]
-            self._taken += len(items)
+            taken = len(items)
             items.reverse()
             if self._in_flight:
                 items += self._in_flight
             else:
                 self._in_flight_since = self._since
+            held = len(items)
+            # No call between these lines, so that no exception from outside can part them.
+            del self.waiting[:taken]
+            self._taken += taken
             self._in_flight = items
-            self._progress = len(items), self._progress[1]
+            self._progress = held, self._progress[1]
             self._since = now
-            return len(items)
+            return held
 
     def take(self, size: int | None) -> list[T] | None:
         in_flight = self._in_flight
@@ -215,6 +215,7 @@ class QueueTable(Table[list[T]]):
 
     def acknowledge(self) -> None:
         size = self._batch
+        # No call between these lines either.
         del self._in_flight[-size:]
         left, delivered = self._progress
         self._progress = left - size, delivered + size

@@ -114,12 +114,12 @@ class ThreadedBuffer(Buffer[B]):
 
     def _await_end(self, ending: Countdown, deadline: float | None) -> None:
         clock = self._settings.clock
+        began = clock.monotonic()
         while not ending.done:
             until = deadline
             if until is None:
-                limit = self._settings.processing_timeout
-                ends = [worker.patience_until(limit) for worker in self._workers]
-                until = max((end for end in ends if end is not None), default=0.0)
+                active = [at for worker in self._workers if (at := worker.active_at()) is not None]
+                until = max([began, *active]) + self._settings.processing_timeout
             remaining = until - clock.monotonic()
             if remaining <= 0:
                 break

@@ -78,7 +78,7 @@ class Worker(Generic[B]):
         self._endings: list[Countdown] = []
         self.ended = False
         self._failures = 0
-        self._called_at: float | None = None
+        self._began = self._active_at = self._clock.monotonic()
         self.abandoned = False
         self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
 
@@ -112,12 +112,9 @@ class Worker(Generic[B]):
         self._stopping = True
         self.wake()
 
-    def patience_until(self, timeout: float) -> float | None:
-        """Return when a call of the processor will have taken *timeout*; None if all is over."""
-        if self.ended:
-            return None
-        called_at = self._called_at
-        return (self._clock.monotonic() if called_at is None else called_at) + timeout
+    def active_at(self) -> float | None:
+        """Return when it last began a cycle or a call of the processor; None when it ended."""
+        return None if self.ended else self._active_at
 
     # --- the thread ------------------------------------------------------------
 
@@ -140,7 +137,7 @@ class Worker(Generic[B]):
         started, reason = self._clock.monotonic(), None
         try:
             self._emit(PartitionStarted, time=self._clock.time())
-            self._cycles(started)
+            self._cycles()
         except BaseException as error:  # whatever it is, the partition must go on
             reason = error
             self._buffer._restarts[self._index] += 1
@@ -153,16 +150,16 @@ class Worker(Generic[B]):
         self._emit(PartitionStopped, duration=self._clock.monotonic() - started, reason=reason)
         return reason is None or self._stopping
 
-    def _cycles(self, began: float) -> None:
+    def _cycles(self) -> None:
         while True:
             now = self._clock.monotonic()
-            due = began + self._buffer._settings.processing_interval
+            due = self._began + self._buffer._settings.processing_interval
             if not self._due_now and now < due:
                 self._signal.wait(due - now)
                 continue
-            began = now
+            self._began = self._active_at = now
+            self._due_now = False  # first, so that a stop or flush that comes now is not missed
             last = self._stopping
-            self._due_now = False
             self._cycle(last)
             if last:
                 return
@@ -221,7 +218,7 @@ class Worker(Generic[B]):
                     steps.close()
                     name = self._buffer.name
                     return BufferNotRunning(f"stop() of buffer {name!r} waits no more")
-                self._called_at = monotonic()
+                self._active_at = monotonic()
                 try:
                     processor(effect.batch)
                 except BaseException as error:  # SystemExit, too, is the processor's own affair
@@ -229,7 +226,6 @@ class Worker(Generic[B]):
                     self._emit(ProcessingException, duration=monotonic() - began, error=error)
                 else:
                     outcome = None
-                self._called_at = None
         except StopIteration as end:
             verdict: BaseException | None = end.value
             return verdict

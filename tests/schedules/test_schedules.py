@@ -292,7 +292,7 @@ def test_a_deleted_key_is_delivered_once_or_counted_as_deleted() -> None:
 def test_a_put_during_stop_is_either_delivered_or_refused(
     limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("partitioned_buffer._map_table.FOLD_AT", limit)
+    monkeypatch.setattr("partitioned_buffer._map_log.FOLD_AT", limit)
 
     def finish(mapped: OfMap) -> bool:
         return len(mapped.delivered) + mapped.refused == 2 and mapped.balanced

@@ -1,0 +1,179 @@
+"""
+The writers' half of a Map's table: writes go to a log, the log is folded into a dict.
+
+A write that reads, compares and replaces needs a lock; a write that is only
+appended to a list needs none. So writers append operations, and whoever needs
+the result folds them, in order, under the lock: the worker at a swap, a reader,
+or the writer that finds `FOLD_AT` of them, if nobody else is at it.
+
+A version has to beat the one that is waiting, else the one in flight, else the
+last one delivered, as far as that is remembered: so that the processor never
+sees a key go backwards.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Generic, TypeVar
+
+from ._entry import DELETED, NEWER, Entry, Op, key_of
+from ._tables import Table
+from ._versions import Versions
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+FOLD_AT = 256
+"""Operations in the log that a writer folds: few for the garbage collector, many for the lock."""
+
+BACKLOG, PAUSE = 16 * FOLD_AT, 0.001
+"""The log's length at which a writer lets the one who folds catch up, and for how many seconds.
+It does not wait for the lock: it may be a finalizer in the middle of another table's fold."""
+
+
+class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
+    """What is written: a log, and the entries it has been folded into."""
+
+    # fmt: off
+    __slots__ = (
+        "_accepted", "_busy", "_coalesced", "_counted", "_deleted", "_dropped", "_entries",
+        "_faults", "_handed", "_hidden", "_in_flight", "_removed", "_versions", "limit", "log",
+        "mixed",
+    )
+    # fmt: on
+
+    def __init__(self, remember: int = 0) -> None:
+        super().__init__()
+        self.log: list[Op] = []
+        self.limit = 0
+        self._entries: dict[K, Op] = {}
+        self._in_flight: dict[K, Op] = {}
+        self._handed: Collection[K] = ()  # keys the processor has
+        self._hidden: set[K] = set()  # those of them deleted since
+        self._versions: Versions[K] = Versions(remember)
+        # Set by a writer before its first operation that is not a plain put;
+        # until then a fold is one `dict.update`.
+        self.mixed = False
+        self._busy = False  # whether the lock is held for something long
+        self._faults: list[Exception] = []
+        self._accepted = self._coalesced = self._deleted = self._dropped = 0
+        self._counted = 0  # len(_entries) when it was last accounted for
+        self._removed = 0  # entries deleted from _entries since then
+
+    def _watch(self) -> None:
+        if self.closed:
+            self.limit = 0
+        elif self._flush_at is None or self._rung:
+            self.limit = FOLD_AT
+        else:
+            self.limit = max(1, min(FOLD_AT, self._flush_at - len(self._entries)))
+
+    def write(self, ops: list[Op], /) -> bool:
+        self.log.extend(ops)
+        return len(self.log) < self.limit or self.attend(ops)
+
+    def attend(self, ops: Sequence[Op]) -> bool:
+        """Do what a writer has to at `limit`; return whether the write stands."""
+        if self.closed:
+            with self._lock:
+                return not self._take_back(ops)
+        # Look, then `with`: an interrupt between acquire() and try would leave the lock locked.
+        if not self._busy:
+            with self._lock:
+                self._fold()
+        elif len(self.log) > BACKLOG:
+            time.sleep(PAUSE)
+        return True
+
+    def _take_back(self, ops: Sequence[Op]) -> bool:
+        # The operations of one call are in the log side by side, or folded together.
+        for start in range(len(self.log) - len(ops), -1, -1):
+            if not ops or self.log[start] is ops[0]:
+                del self.log[start : start + len(ops)]
+                return True
+        return False
+
+    def _fold(self) -> None:
+        """Apply the log; in the middle of other work here (from a finalizer) do nothing."""
+        if self._busy or self._sealed or not self.log:
+            return
+        self._busy = True
+        try:
+            ops = self.log[:]
+            faults: list[Exception] = []
+            try:
+                deletes = self._apply(ops)
+            except Exception:
+                deletes = self._apply_singly(ops, faults)
+            done, dropped, now = len(ops), len(faults), len(self._entries)
+            growth = now + self._removed - self._counted
+            # No call between these lines, so that no signal handler can part them.
+            self._accepted += done - deletes
+            self._dropped += dropped
+            self._coalesced += done - deletes - dropped - growth
+            self._counted = now
+            self._removed = 0
+            self._faults += faults
+            del self.log[:done]
+        finally:
+            self._busy = False
+        if self._flush_at is not None and not self._rung and now >= self._flush_at:
+            self._rung = True
+            self._wake()
+        self._watch()
+
+    def _apply(self, ops: list[Op]) -> int:
+        """Apply *ops* in order; return how many of them were deletes."""
+        entries = self._entries
+        if not self.mixed:
+            entries.update(zip(map(key_of, ops), ops, strict=True))
+            return 0
+        get, deletes = entries.get, 0
+        rivals = self._in_flight or self._versions  # what an absent key has to beat
+        for op in ops:
+            key, value, version, mark = op
+            if mark is NEWER:
+                have = get(key)
+                if have is None:
+                    if not rivals or self._is_new(key, version):
+                        entries[key] = op
+                elif version > have[2]:
+                    entries[key] = (key, value, version, (have[3] or 0) + 1)
+            elif mark is DELETED:
+                deletes += 1
+                self._delete(key)
+            else:
+                entries[key] = op
+        return deletes
+
+    def _apply_singly(self, ops: list[Op], faults: list[Exception]) -> int:
+        """Apply what can be applied, where a key's own `__eq__` raised."""
+        deletes = 0
+        for op in ops:
+            try:
+                deletes += self._apply([op])
+            except Exception as error:
+                if op[3] is DELETED:
+                    deletes += 1
+                else:
+                    faults.append(error)
+        return deletes
+
+    def _is_new(self, key: K, version: int) -> bool:
+        """Compare *version* with what is in flight, else with what was delivered."""
+        if key in self._in_flight and key not in self._hidden:
+            return version > self._in_flight[key][2]
+        seen = self._versions.get(key)
+        return seen is None or version > seen
+
+    def _delete(self, key: K) -> None:
+        self._versions.forget(key)
+        if key in self._entries:
+            del self._entries[key]
+            self._deleted += 1
+            self._removed += 1
+        if key in self._in_flight:
+            if key in self._handed:  # beyond recall, but a retry need not carry it
+                self._hidden.add(key)
+            else:
+                del self._in_flight[key]
+                self._deleted += 1

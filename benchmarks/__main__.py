@@ -31,8 +31,8 @@ def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
     """Run all cases; return the report and the numbers."""
     count, waiting, times = (50_000, 200_000, 5) if quick else (200_000, 1_000_000, 15)
     runs = {
-        "writes": rounds(cases.writes(count), times),
-        "crowded": rounds(cases.crowded(count // 2, 4), times),
+        "writes": rounds(cases.writes(count, 1), times),
+        "crowded": rounds(cases.writes(count // 4, 4), times),
         "drains": rounds(cases.drains(waiting), max(3, times // 3)),
         "end to end": rounds(cases.end_to_end(waiting), max(3, times // 3)),
     }
@@ -41,7 +41,7 @@ def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
         "### Writes, one thread\n",
         ratio_table(runs["writes"], cases.FLOOR),
         "### Writes, four threads\n",
-        rate_table(runs["crowded"], cases.FLOOR),
+        rate_table(runs["crowded"], "queue.Queue.put"),
         f"### Draining {waiting:,} waiting items, per item\n",
         ratio_table(runs["drains"], cases.FLOOR),
         "### End to end, one producer of single items\n",

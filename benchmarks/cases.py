@@ -35,69 +35,71 @@ PEERS: dict[str, Callable[[], Subject]] = {
 }
 
 
+def _time(function: Any, arguments: list[Any], threads: int, arity: int = 1) -> float:
+    loop = call_each(function, arguments, arity)
+    if threads == 1:
+        return timed(loop, len(arguments))
+    return together(loop, threads, len(arguments))
+
+
 def _put(make: Callable[[], Subject], items: list[Any], threads: int) -> float:
     subject = make()
     try:
-        loop = call_each(subject.put, items)
-        if threads == 1:
-            return timed(loop, len(items))
-        return together(loop, threads, len(items))
+        return _time(subject.put, items, threads)
     finally:
         subject.close()
 
 
-def _ours(method: str, arguments: list[Any], *, each: int = 1, **options: Any) -> float:
+def _ours(method: str, arguments: list[Any], threads: int, each: int = 1, **options: Any) -> float:
     ours = Ours(**options)
     try:
-        return timed(call_each(getattr(ours.queue, method), arguments), len(arguments) * each)
+        return _time(getattr(ours.queue, method), arguments, threads) / each
     finally:
         ours.close()
 
 
-def _our_map(method: str, arguments: list[Any], first: list[Any] | None = None) -> float:
+ARITY = {"put": 2, "put_newer": 3, "get": 1}
+
+
+def _our_map(method: str, arguments: list[Any], threads: int, known: int = 0) -> float:
     ours = OurMap()
     try:
-        if first:
-            ours.map.put_all_newer(first)
-            ours.map.size()
-        return timed(call_each(getattr(ours.map, method), arguments), len(arguments))
+        ours.map.put_all_newer([(key, key, 0) for key in range(known)])
+        ours.map.size()
+        return _time(getattr(ours.map, method), arguments, threads, ARITY[method])
     finally:
         ours.close()
 
 
-def _setitem(keys: list[int]) -> float:
+def _setitem(keys: list[int], threads: int) -> float:
     table: dict[int, int] = {}
-    return timed(call_each(table.__setitem__, [(key, key) for key in keys]), len(keys))
+    return _time(table.__setitem__, keys, threads, 2)
 
 
-def writes(count: int) -> dict[str, Timed]:
-    """One thread writes, the worker sleeps."""
+def writes(count: int, threads: int) -> dict[str, Timed]:
+    """So many items are written by each thread, while the worker sleeps."""
     items = list(range(count))
     hundreds = [items[start : start + 100] for start in range(0, count, 100)]
     hot = [number % 1000 for number in items]
-    known = [(key, key, 0) for key in range(1000)]
+    versioned = [(key, key) for key in items]
+    winning = [(key, version) for version, key in enumerate(hot, 1)]
+    stale = [(key, -1) for key in hot]
     return {
-        **{name: partial(_put, make, items, 1) for name, make in PEERS.items()},
-        "Queue.push, flush_at": partial(_ours, "push", items, flush_at=count * 2),
-        "Queue.push, partition_key": partial(_ours, "push", items, partition_key=operator.neg),
-        "Queue.push_all of 100, per item": partial(_ours, "push_all", hundreds, each=100),
-        "dict.__setitem__, new keys": partial(_setitem, items),
-        "dict.__setitem__, 1000 keys": partial(_setitem, hot),
-        "Map.put, new keys": partial(_our_map, "put", [(key, key) for key in items]),
-        "Map.put, 1000 keys": partial(_our_map, "put", [(key, key) for key in hot]),
-        "Map.put_newer, new keys": partial(_our_map, "put_newer", [(k, k, k) for k in items]),
-        "Map.put_newer, winning": partial(
-            _our_map, "put_newer", [(k, n, n + 1) for n, k in enumerate(hot)], known
+        **{name: partial(_put, make, items, threads) for name, make in PEERS.items()},
+        "Queue.push, flush_at": partial(_ours, "push", items, threads, flush_at=count * 9),
+        "Queue.push, partition_key": partial(
+            _ours, "push", items, threads, partition_key=operator.neg
         ),
-        "Map.put_newer, stale": partial(_our_map, "put_newer", [(k, k, -1) for k in hot], known),
-        "Map.get": partial(_our_map, "get", hot, known),
+        "Queue.push_all of 100, per item": partial(_ours, "push_all", hundreds, threads, 100),
+        "dict.__setitem__, new keys": partial(_setitem, items, threads),
+        "dict.__setitem__, 1000 keys": partial(_setitem, hot, threads),
+        "Map.put, new keys": partial(_our_map, "put", items, threads),
+        "Map.put, 1000 keys": partial(_our_map, "put", hot, threads),
+        "Map.put_newer, new keys": partial(_our_map, "put_newer", versioned, threads),
+        "Map.put_newer, winning": partial(_our_map, "put_newer", winning, threads, 1000),
+        "Map.put_newer, stale": partial(_our_map, "put_newer", stale, threads, 1000),
+        "Map.get": partial(_our_map, "get", hot, threads, 1000),
     }
-
-
-def crowded(count: int, threads: int) -> dict[str, Timed]:
-    """Several threads write, the worker sleeps."""
-    items = list(range(count))
-    return {name: partial(_put, make, items, threads) for name, make in PEERS.items()}
 
 
 def drains(count: int) -> dict[str, Timed]:
@@ -175,18 +177,19 @@ def memory(count: int) -> dict[str, float]:
     for name, make in PEERS.items():
         results[name] = _bytes(make, lambda subject: subject.put, items)
     pairs = [(key, key) for key in items]
-    results["dict.__setitem__"] = _bytes(dict, lambda table: table.__setitem__, pairs)
-    results["Map.put"] = _bytes(OurMap, lambda ours: ours.map.put, pairs)
-    triples = [(key, key, key) for key in items]
-    results["Map.put_newer"] = _bytes(OurMap, lambda ours: ours.map.put_newer, triples)
+    results["dict.__setitem__"] = _bytes(dict, lambda table: table.__setitem__, items, 2)
+    results["Map.put"] = _bytes(OurMap, lambda ours: ours.map.put, items, 2)
+    results["Map.put_newer"] = _bytes(OurMap, lambda ours: ours.map.put_newer, pairs, 3)
     return results
 
 
-def _bytes(make: Callable[[], Any], put: Callable[[Any], Any], arguments: list[Any]) -> float:
+def _bytes(
+    make: Callable[[], Any], put: Callable[[Any], Any], arguments: list[Any], arity: int = 1
+) -> float:
     subject = make()
     gc.collect()
     tracemalloc.start()
-    call_each(put(subject), arguments)()
+    call_each(put(subject), arguments, arity)()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     if hasattr(subject, "close"):

@@ -59,23 +59,29 @@ def timed(work: Callable[[], object], items: int) -> float:
     return (time.perf_counter_ns() - began) / items
 
 
-def call_each(function: Callable[..., object], arguments: Sequence[Any]) -> Callable[[], None]:
-    """Return the loop that calls *function* with each of *arguments*."""
+def call_each(
+    function: Callable[..., object], arguments: Sequence[Any], arity: int = 1
+) -> Callable[[], None]:
+    """
+    Return the loop that calls *function* with each of *arguments*, with as little else as can be.
 
-    def loop() -> None:
-        for argument in arguments:
-            function(argument)
+    With two parameters each argument is given twice, as key and value; with three,
+    arguments are pairs of key and version, and the version is the value, too.
+    """
 
-    def loop_pairs() -> None:
-        for key, value in arguments:
-            function(key, value)
+    def one() -> None:
+        for item in arguments:
+            function(item)
 
-    def loop_triples() -> None:
-        for key, value, version in arguments:
-            function(key, value, version)
+    def two() -> None:
+        for key in arguments:
+            function(key, key)
 
-    width = len(arguments[0]) if isinstance(arguments[0], tuple) else 1
-    return (loop, loop_pairs, loop_triples)[width - 1]
+    def three() -> None:
+        for key, version in arguments:
+            function(key, version, version)
+
+    return (one, two, three)[arity - 1]
 
 
 def together(work: Callable[[], object], threads: int, items: int) -> float:

@@ -13,7 +13,8 @@ OURS = ("Queue", "Map")
 
 
 def _name(name: str) -> str:
-    return f"**{name}**" if name.startswith(OURS) else name
+    escaped = name.replace("_", r"\_")
+    return f"**{escaped}**" if name.startswith(OURS) else escaped
 
 
 def ratio_table(rows: dict[str, Row], floor: str) -> str:

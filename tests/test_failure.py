@@ -89,11 +89,13 @@ def test_a_failure_is_announced_and_logged(
     processor.fail(error, error)
 
     clock.advance(15.0)
+    queue.push(3)
+    clock.advance(5.0)
 
     assert [e.error for e in hook.of(ProcessingException)] == [error, error]
     assert [(e.error, e.left) for e in hook.of(ProcessingFailed)] == [(error, 2), (error, 2)]
     assert [e.attempt for e in hook.of(BatchRetried)] == [2, 3]
-    assert [e.size for e in hook.of(ProcessingStopped)] == [2]
+    assert [e.size for e in hook.of(ProcessingStopped)] == [2, 1]
     assert "buffer 'events', partition 0: processing failed, attempt 1; 2 items" in caplog.text
     assert "OSError: down" in caplog.text
 

@@ -235,6 +235,17 @@ def test_stop_without_a_timeout_waits_processing_timeout_for_one_call(
     assert reports[0].left == (1,)
 
 
+def test_stop_without_a_timeout_waits_for_many_calls_that_are_in_time(
+    buffers: Buffers, clock: FakeClock
+) -> None:
+    queue = buffers.queue(
+        processor=lambda _: clock.jump(4.0), processing_batch_size=1, processing_timeout=5.0
+    )
+    queue.push_all(range(20))
+
+    assert queue.stop().delivered == 20
+
+
 def test_two_stops_at_once_both_return(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:

@@ -31,6 +31,16 @@ def test_regular_ids_are_spread_evenly(step: int, partitions: int) -> None:
     assert max(homes.values()) < 1.1 * 10_000 / partitions
 
 
+@pytest.mark.parametrize("step", [2, 8, 64, 4096])
+@pytest.mark.parametrize("partitions", [2, 8])
+def test_a_few_regular_ids_do_not_share_one_partition(step: int, partitions: int) -> None:
+    slots = deal_slots(range(partitions))
+
+    homes = {slots[hash(number * step) % len(slots)] for number in range(4 * partitions)}
+
+    assert len(homes) > partitions / 2
+
+
 def test_every_partition_has_an_equal_share_of_the_slots() -> None:
     for partitions in (1, 2, 7, 64):
         shares = Counter(deal_slots(range(partitions))).values()

@@ -6,12 +6,13 @@ path does not lean on the GIL. How long each case hammers is set by the
 environment variable `STRESS_SECONDS` (2 unless set).
 """
 
+import contextlib
 import os
 import threading
 import time
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -64,11 +65,33 @@ class Collector:
         self.by_thread[threading.get_ident()].extend(batch)
 
 
+@contextlib.contextmanager
+def watched(buffer: Queue[Any] | Map[Any, Any]) -> Iterator[None]:
+    """Look at the ledger all the while: it has to hold at every instant."""
+    done = threading.Event()
+    unbalanced: list[Any] = []
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            stats = buffer.stats()
+            if not all(part.balanced for part in (stats, *stats.partitions)):
+                unbalanced.append(stats)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+    assert unbalanced == []
+
+
 def run(
     buffer: Queue[Any] | Map[Any, Any], write: Callable[[int, int], None], ending: str
 ) -> list[int]:
     """Hammer *buffer* to one of two endings; return how far each writer came."""
-    with buffer:
+    with buffer, watched(buffer):
         if ending == "writers first":
             return hammer(write, for_a_while())
         stopper = threading.Timer(SECONDS, buffer.stop)

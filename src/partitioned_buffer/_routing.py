@@ -12,7 +12,7 @@ serves tables in memory; it must not be used for tables that outlive a process.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeVar
 
@@ -36,12 +36,26 @@ def _next_prime(number: int) -> int:
     return number
 
 
-def key_hash(key: Any) -> int:
-    """Hash any partition key: one that is unhashable by its content."""
-    try:
-        return hash(key)
-    except TypeError:
-        return by_content(key)
+def make_route(slots: Sequence[P], partition_key: object) -> Callable[[Any], P]:
+    """
+    Return what finds the partition of an item, or of a Map's key.
+
+    A callable *partition_key* is asked each time; any other value is hashed once.
+    """
+    modulus = len(slots)
+    if not callable(partition_key):
+        only = slots[by_content(partition_key) % modulus]
+        return lambda _: only
+    key_of = partition_key
+
+    def route(subject: Any) -> P:
+        key = key_of(subject)
+        try:
+            return slots[hash(key) % modulus]
+        except TypeError:  # an unhashable key is as good as any other
+            return slots[by_content(key) % modulus]
+
+    return route
 
 
 def by_content(item: Any) -> int:

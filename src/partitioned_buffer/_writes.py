@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 from ._entry import DELETED, NEWER, Op
 from ._hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer
 from ._map_table import MapTable
-from ._routing import deal_slots, key_hash
+from ._routing import deal_slots, make_route
 from ._tables import QueueTable
 from .errors import BufferNotRunning
 
@@ -35,13 +35,12 @@ class _Writes(Generic[W]):
 
     def __init__(self, tables: Sequence[W], partition_key: object) -> None:
         self._slots = deal_slots(tables)
-        self._partition_key = partition_key
+        self._route = make_route(self._slots, partition_key)
 
     def _table_for(self, subject: Any, partition_key: object) -> W:
-        key = self._partition_key if partition_key is None else partition_key
-        if callable(key):
-            key = key(subject)
-        return self._slots[key_hash(key) % len(self._slots)]
+        if partition_key is None:
+            return self._route(subject)
+        return make_route(self._slots, partition_key)(subject)
 
     def _write(self, groups: dict[W, list[Any]]) -> None:
         accepted = 0
@@ -86,9 +85,12 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
             if not table.write(batch):
                 raise self._refusal()
             return
+        route = self._route
+        if partition_key is not None:
+            route = make_route(self._slots, partition_key)
         groups: dict[QueueTable[T], list[T]] = {}
         for item in batch:
-            groups.setdefault(self._table_for(item, partition_key), []).append(item)
+            groups.setdefault(route(item), []).append(item)
         self._write(groups)
 
 
@@ -101,11 +103,17 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
 
     def __init__(self, tables: Sequence[MapTable[K, V]], partition_key: object) -> None:
         super().__init__(tables, partition_key)
-        by_key = self._slots if partition_key is None else None
-        put = make_put(by_key, self._table_for_key, self._refusal)
+        self._by_key = by_key = self._slots if partition_key is None else None
+        put = make_put(by_key, self._table_for, self._refusal)
         _fill_slot(MapWrites, "put", self, put)
-        put_newer = make_put_newer(by_key, self._table_for_key, self._refusal)
+        put_newer = make_put_newer(by_key, self._table_for, self._refusal)
         _fill_slot(MapWrites, "put_newer", self, put_newer)
+
+    def _table_for(self, subject: K, partition_key: object) -> MapTable[K, V]:
+        hashed = hash(subject)  # whatever decides the partition, a key has to be hashable
+        if partition_key is None and self._by_key is not None:
+            return self._by_key[hashed % len(self._by_key)]
+        return super()._table_for(subject, partition_key)
 
     def put_all(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
@@ -156,18 +164,12 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
 
         Your own writes are seen at once. Raises `TypeError` for an unhashable key.
         """
-        return self._table_for_key(key, partition_key).get(key, default)
-
-    def _table_for_key(self, key: K, partition_key: object) -> MapTable[K, V]:
-        hashed = hash(key)
-        if partition_key is None and self._partition_key is None:
-            return self._slots[hashed % len(self._slots)]
-        return self._table_for(key, partition_key)
+        return self._table_for(key, partition_key).get(key, default)
 
     def _write_ops(self, ops: list[Op], partition_key: object, mixed: bool = False) -> None:
         groups: dict[MapTable[K, V], list[Op]] = {}
         for op in ops:
-            groups.setdefault(self._table_for_key(op[0], partition_key), []).append(op)
+            groups.setdefault(self._table_for(op[0], partition_key), []).append(op)
         if mixed:
             for table in groups:
                 table.mixed = True

@@ -74,12 +74,7 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
         `push` raises; nothing was accepted then, unless the error says how much.
         """
-        if isinstance(items, (str, bytes, bytearray)):
-            raise TypeError(
-                f"push_all() got one {type(items).__name__}: expected an iterable of items; "
-                "push() takes a single one"
-            )
-        batch = list(items)
+        batch = items if type(items) is list else _listed(items)
         if partition_key is None and (table := self._turn) is not None:
             self._turn = table.next
             if not table.write(batch):
@@ -174,6 +169,15 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
             for table in groups:
                 table.mixed = True
         self._write(groups)
+
+
+def _listed(items: Iterable[T]) -> list[T]:
+    if isinstance(items, str | bytes | bytearray):
+        raise TypeError(
+            f"push_all() got one {type(items).__name__}: expected an iterable of items; "
+            "push() takes a single one"
+        )
+    return list(items)
 
 
 def _fill_slot(owner: type, slot: str, buffer: object, function: object) -> None:

@@ -357,6 +357,18 @@ def test_a_flush_that_a_stop_overtakes_without_delivering_raises(
 
 
 @pytest.mark.parametrize("method", ["flush", "stop"])
+@pytest.mark.parametrize("timeout", [-1, "5", float("nan")])
+def test_a_bad_timeout_raises_and_changes_nothing(
+    method: str, timeout: Any, buffers: Buffers
+) -> None:
+    queue = buffers.queue()
+
+    with pytest.raises(ValueError, match="expected a number of seconds from 0, or None"):
+        getattr(queue, method)(timeout=timeout)
+    assert queue.running
+
+
+@pytest.mark.parametrize("method", ["flush", "stop"])
 def test_a_processor_cannot_wait_for_itself(
     method: str, buffers: Buffers, clock: FakeClock
 ) -> None:

@@ -168,9 +168,9 @@ class Settings:
     )
     remember_versions: int = _option(
         _count_or_zero,
-        """How many delivered keys per partition a Map remembers the version of, at least, so
-        that a late `put_newer` with an older one stays out. 0: only what is waiting or in
-        flight is compared.""",
+        """How many delivered keys per partition a Map remembers the version of (at least; at most
+        twice as many), so that a late `put_newer` with an older one stays out. 0: only what is
+        waiting or in flight is compared.""",
         100_000,
         only="Map",
     )

@@ -67,16 +67,20 @@ class ThreadedBuffer(Buffer[B]):
         return self
 
     def _start_workers(self) -> None:
-        self._workers = tuple(Worker(self, index) for index in range(len(self._tables)))
+        started: list[Worker[B]] = []
         try:
-            for worker in self._workers:
+            for index in range(len(self._tables)):
+                worker = Worker(self, index)
                 worker.thread.start()
-        except BaseException:  # no thread to be had: the ones that run have nothing to do
-            ending = Countdown(self._settings.clock, 0)
-            for worker in self._workers:
+                started.append(worker)
+        except BaseException:  # no thread to be had: end those that run, they have nothing to do
+            ending = Countdown(self._settings.clock, len(started))
+            for worker in started:
                 worker.stop(ending)
-            self._workers = ()
+                worker.thread.join()
+            ending.close()
             raise
+        self._workers = tuple(started)
 
     def stop(self, timeout: float | None = None) -> StopReport:
         """
@@ -94,8 +98,7 @@ class ThreadedBuffer(Buffer[B]):
         Raises `WrongThread` in a processor or hook of this buffer, which would wait for itself.
         """
         self._forbid_own_threads("stop")
-        clock = self._settings.clock
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        deadline = self._deadline(timeout)
         before = self.stats()
         with self._life:
             if self._state in ("new", "stopped"):
@@ -104,13 +107,16 @@ class ThreadedBuffer(Buffer[B]):
             workers = self._workers
         for table in self._tables:
             table.close()
-        ending = Countdown(clock, len(workers))
-        for worker in workers:
-            worker.stop(ending)
-        self._await_end(ending, deadline)
+        ending = Countdown(self._settings.clock, len(workers))
+        try:
+            for worker in workers:
+                worker.stop(ending)
+            self._await_end(ending, deadline)
+        finally:
+            ending.close()
         for worker in workers:
             worker.abandoned = True
-        return self._ended(before.delivered, before.dead_lettered)
+        return self._report(before.delivered, before.dead_lettered)
 
     def _await_end(self, ending: Countdown, deadline: float | None) -> None:
         clock = self._settings.clock
@@ -124,9 +130,8 @@ class ThreadedBuffer(Buffer[B]):
             if remaining <= 0:
                 break
             ending.wait(remaining)
-        ending.close()
 
-    def _ended(self, delivered: int, dead_lettered: int) -> StopReport:
+    def _report(self, delivered: int, dead_lettered: int) -> StopReport:
         with self._life:
             self._state = "stopped"
             self._release_name()
@@ -150,8 +155,7 @@ class ThreadedBuffer(Buffer[B]):
         self._forbid_own_threads("flush")
         if self._state != "running":
             raise self._refusal()
-        clock = self._settings.clock
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        clock, deadline = self._settings.clock, self._deadline(timeout)
         flushed = Countdown(clock, len(self._workers))
         for worker in self._workers:
             worker.flush(flushed)
@@ -168,6 +172,13 @@ class ThreadedBuffer(Buffer[B]):
             flushed.close()
         if flushed.failed:
             raise BufferNotRunning(f"buffer {self.name!r} was stopped before it was flushed")
+
+    def _deadline(self, timeout: Any) -> float | None:
+        if timeout is None:
+            return None
+        if not isinstance(timeout, int | float) or not timeout >= 0:
+            raise ValueError(f"timeout={timeout!r}: expected a number of seconds from 0, or None")
+        return self._settings.clock.monotonic() + timeout
 
     def _retuned(self) -> None:
         for worker in self._workers:
@@ -197,7 +208,7 @@ class Queue(QueueWrites[T], ThreadedBuffer[list[T]]):
     A buffer that keeps insertion order.
 
     `processor` receives `list[T]`. The options, all by keyword, are those of
-    `Settings`, documented on the options page.
+    `Settings`, documented in the reference.
 
     Raises `InvalidOption` or `UnknownOption` for options that are no good.
     """
@@ -230,7 +241,7 @@ class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V
 
     `processor` receives `list[Entry[K, V]]`, or with `processing_batch_size="table"`
     one `dict[K, Entry[K, V]]`. The options, all by keyword, are those of `Settings`,
-    documented on the options page.
+    documented in the reference.
 
     Raises `InvalidOption` or `UnknownOption` for options that are no good.
     """

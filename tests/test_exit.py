@@ -66,3 +66,44 @@ def test_an_exit_with_a_failing_processor_ends_and_says_what_is_left() -> None:
     """
 
     assert "buffer 'events' was stopped with 1 items undelivered" in run(program)
+
+
+def test_a_forked_child_finds_the_buffer_empty_and_can_start_its_own() -> None:
+    program = """
+    import os, warnings
+    warnings.simplefilter("ignore")
+    from partitioned_buffer import BufferNotRunning, Map, Queue, get
+    delivered = []
+    queue = Queue("q", delivered.extend, partitions=2).start()
+    mapped = Map("m", lambda batch: delivered.extend(e.key for e in batch), partitions=2).start()
+    queue.push_all(["parent's", "parent's too"])
+    mapped.put("parent's key", 1)
+    child = os.fork()
+    if child == 0:
+        for write in (lambda: queue.push(1), lambda: mapped.put(1, 1), queue.flush):
+            try:
+                write()
+            except BufferNotRunning as error:
+                print(error)
+        print(queue.size(), mapped.size(), mapped.get("parent's key"))
+        with queue, mapped:
+            queue.push("child's")
+            mapped.put("child's key", 1)
+        print(sorted(delivered), queue.stats().balanced, mapped.stats().balanced, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert get("q") is queue
+    queue.push("parent's, later")
+    queue.stop(), mapped.stop()
+    print(sorted(delivered))
+    """
+    why = "was started before this process was forked: start() it again here"
+
+    assert run(program).splitlines() == [
+        f"buffer 'q' {why}",
+        f"buffer 'm' {why}",
+        f"buffer 'q' {why}",
+        "0 0 None",
+        '["child\'s", "child\'s key"] True True',
+        '["parent\'s", "parent\'s key", "parent\'s too", "parent\'s, later"]',
+    ]

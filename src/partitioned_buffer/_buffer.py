@@ -4,10 +4,13 @@ What a buffer is, apart from who drives it: settings, tables, state and numbers.
 Nothing here waits. The drivers (`_threads`) add `start`, `stop` and `flush`.
 
     new ──start──► running ──stop──► stopping ──► stopped ──start──► running ...
+                      └──fork──► forked ──start──► running ...    (in the child)
 
-Running buffers are known by name, process-wide.
+Running buffers are known by name, process-wide. Threads do not survive a fork, and
+what is held stays the parent's: a child finds them empty and not running.
 """
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
@@ -20,7 +23,7 @@ from .errors import BufferAlreadyRunning, BufferNotFound, BufferNotRunning
 
 B = TypeVar("B")
 Kind = TypeVar("Kind", bound="Buffer[Any]")
-State = Literal["new", "running", "stopping", "stopped"]
+State = Literal["new", "running", "stopping", "stopped", "forked"]
 
 _running: "dict[str, Buffer[Any]]" = {}
 _names = threading.Lock()
@@ -53,6 +56,19 @@ def running() -> "list[Buffer[Any]]":
     """Return the running buffers."""
     with _names:
         return list(_running.values())
+
+
+def _after_fork() -> None:
+    """Forget the parent's buffers, in the child."""
+    global _names
+    _names = threading.Lock()
+    for buffer in _running.values():
+        buffer._forked()
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Buffer(Generic[B]):
@@ -127,6 +143,15 @@ class Buffer(Generic[B]):
     def _retuned(self) -> None:
         """Let the driver know."""
 
+    def _forked(self) -> None:
+        """Begin anew in a child process: locks may be held by threads that are not here."""
+        self._life = threading.RLock()
+        self._telemetry = Telemetry(self._settings.hooks)
+        self._restarts = [0] * len(self._tables)
+        self._state = "forked"
+        for table in self._tables:
+            table.reset()
+
     def _claim_name(self) -> None:
         with _names:
             if _running.setdefault(self.name, self) is not self:
@@ -149,5 +174,6 @@ class Buffer(Generic[B]):
         why, what = {
             "new": ("has not been started", "call start(), or use it in a `with` block, first"),
             "stopped": ("has been stopped", "write before stop(), or start() it again"),
+            "forked": ("was started before this process was forked", "start() it again here"),
         }.get(self._state, ("is stopping", "write before stop()"))
         return BufferNotRunning(f"buffer {self.name!r} {why}: {what}")

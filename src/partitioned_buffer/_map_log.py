@@ -36,20 +36,24 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
     # fmt: off
     __slots__ = (
         "_accepted", "_busy", "_coalesced", "_counted", "_deleted", "_dropped", "_entries",
-        "_faults", "_handed", "_hidden", "_in_flight", "_removed", "_versions", "limit", "log",
-        "mixed",
+        "_faults", "_handed", "_hidden", "_in_flight", "_remember", "_removed", "_versions",
+        "limit", "log", "mixed",
     )
     # fmt: on
 
     def __init__(self, remember: int = 0) -> None:
+        self._remember = remember
         super().__init__()
+
+    def reset(self) -> None:
+        super().reset()
         self.log: list[Op] = []
         self.limit = 0
         self._entries: dict[K, Op] = {}
         self._in_flight: dict[K, Op] = {}
         self._handed: Collection[K] = ()  # keys the processor has
         self._hidden: set[K] = set()  # those of them deleted since
-        self._versions: Versions[K] = Versions(remember)
+        self._versions: Versions[K] = Versions(self._remember)
         # Set by a writer before its first operation that is not a plain put;
         # until then a fold is one `dict.update`.
         self.mixed = False

@@ -41,8 +41,8 @@ class MapTable(MapLog[K, V], Generic[K, V]):
 
     __slots__ = ("_delivered", "_order")
 
-    def __init__(self, remember: int = 0) -> None:
-        super().__init__(remember)
+    def reset(self) -> None:
+        super().reset()
         self._order: list[K] = []  # keys in flight still to be taken, last one first
         self._delivered = 0
 

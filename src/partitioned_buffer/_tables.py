@@ -2,10 +2,11 @@
 Tables in memory: what collects writes, and what is in flight.
 
 Rules of this file
-  - A writer never takes the lock. It appends to a list that is never replaced,
-    *then* looks whether somebody wants its attention. Appending first is what
-    makes the end safe: whoever closes the table sees the write, or the writer
-    sees the closing and takes its own write back (`attend`).
+  - A writer takes no lock. It appends to a list that is never replaced, *then*
+    looks whether somebody wants its attention. Appending first is what makes
+    the end safe: whoever closes the table sees the write, or the writer sees
+    the closing and takes its own write back (`attend`). Only for that does it
+    take the lock, and once per swap, when it is the one that reaches `flush_at`.
   - A swap copies the list and deletes just the copied front, so a write that
     comes between the two stays for the next swap. Both steps are single list
     operations: atomic under the GIL, locked per list on free-threaded builds.
@@ -52,6 +53,10 @@ class Table(ABC, Generic[B]):
     )
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Be as new: empty, closed, and with a lock that nobody holds."""
         self._lock = threading.RLock()
         self._wake: Callable[[], None] = _nobody
         self._flush_at: int | None = None
@@ -141,10 +146,13 @@ class QueueTable(Table[list[T]]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.next: QueueTable[T] = self
+
+    def reset(self) -> None:
+        super().reset()
         self.waiting: list[T] = []
         self.alert = True
         self.limit = 0
-        self.next: QueueTable[T] = self
         # Last item first, so that taking from the front is cutting off the end:
         # memory is given back batch by batch, and no cut moves the others.
         self._in_flight: list[T] = []

@@ -5,7 +5,6 @@ What waits is here and only here: `stop`, `flush`, and `start` for its threads.
 """
 
 import atexit
-import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -180,6 +179,10 @@ class ThreadedBuffer(Buffer[B]):
             raise ValueError(f"timeout={timeout!r}: expected a number of seconds from 0, or None")
         return self._settings.clock.monotonic() + timeout
 
+    def _forked(self) -> None:
+        super()._forked()
+        self._workers = ()
+
     def _retuned(self) -> None:
         for worker in self._workers:
             worker.retune()
@@ -288,13 +291,9 @@ class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V
         ThreadedBuffer.__init__(self, made, tables)
 
 
-_importer = os.getpid()
-
-
 @atexit.register
 def _stop_all() -> None:
-    """Drain what was not stopped. A forked child has no workers to wait for."""
-    if os.getpid() == _importer:
-        for buffer in running():
-            if isinstance(buffer, ThreadedBuffer):
-                buffer.stop()
+    """Drain what was not stopped."""
+    for buffer in running():
+        if isinstance(buffer, ThreadedBuffer):
+            buffer.stop()

@@ -97,21 +97,23 @@ def test_the_explorer_finds_the_race_of_a_replaced_list() -> None:
     assert not result.property_holds
 
 
-class OfQueue(QueueWrites[Any]):
-    def __init__(self) -> None:
-        self.table: QueueTable[Any] = QueueTable()
-        self.table.waiting = Visible()
+class Driven:
+    """A table with the writes of its kind, and a worker that tests run by hand."""
+
+    table: Any
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
         self.table.open(nobody, None, 0.0)
-        super().__init__([self.table], None)
         self.delivered: list[Any] = []
         self.refused: list[Any] = []
 
     def _refusal(self, *_: int) -> BufferNotRunning:
         return BufferNotRunning()
 
-    def write(self, item: Any) -> None:
+    def write(self, write: Callable[[], None], item: Any) -> None:
         try:
-            self.push(item)
+            write()
         except BufferNotRunning:
             self.refused.append(item)
 
@@ -124,6 +126,14 @@ class OfQueue(QueueWrites[Any]):
     def stop(self) -> None:
         self.table.close()
         self.cycle(seal=True)
+
+
+class OfQueue(Driven, QueueWrites[Any]):
+    def __init__(self) -> None:
+        table: QueueTable[Any] = QueueTable()
+        table.waiting = Visible()
+        Driven.__init__(self, table)
+        QueueWrites.__init__(self, [table], None)
 
 
 def test_no_push_is_lost_or_doubled_by_a_swap() -> None:
@@ -167,8 +177,8 @@ def test_a_push_during_stop_is_either_delivered_or_refused() -> None:
     result = explore(
         OfQueue,
         [
-            lambda queue: queue.write("a"),
-            lambda queue: queue.write("b"),
+            lambda queue: queue.write(lambda: queue.push("a"), "a"),
+            lambda queue: queue.write(lambda: queue.push("b"), "b"),
             lambda queue: queue.stop(),
         ],
         finish,
@@ -178,39 +188,18 @@ def test_a_push_during_stop_is_either_delivered_or_refused() -> None:
     assert result.num_explored > 20
 
 
-class OfMap(MapWrites[str, Any]):
+class OfMap(Driven, MapWrites[str, Any]):
     def __init__(self) -> None:
-        self.table: MapTable[str, Any] = MapTable(10)
-        self.table.log = Visible()
-        self.table.open(nobody, None, 0.0)
-        super().__init__([self.table], None)
-        self.delivered: list[Any] = []
-        self.refused = 0
+        table: MapTable[str, Any] = MapTable(10)
+        table.log = Visible()
+        Driven.__init__(self, table)
+        MapWrites.__init__(self, [table], None)
         self.seen: Any = None
-
-    def _refusal(self, *_: int) -> BufferNotRunning:
-        return BufferNotRunning()
-
-    def write(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except BufferNotRunning:
-            self.refused += 1
-
-    def cycle(self, *, seal: bool = False) -> None:
-        self.table.swap(0.0, seal=seal)
-        while (batch := self.table.take(2)) is not None:
-            self.delivered += batch
-            self.table.acknowledge()
-
-    def stop(self) -> None:
-        self.table.close()
-        self.cycle(seal=True)
 
     @property
     def balanced(self) -> bool:
         stats = self.table.stats(0, 0, 0.0)
-        return stats.balanced and stats.delivered == len(self.delivered)
+        return bool(stats.balanced and stats.delivered == len(self.delivered))
 
 
 def test_no_put_is_lost_by_a_swap() -> None:
@@ -273,7 +262,7 @@ def test_a_deleted_key_is_delivered_once_or_counted_as_deleted() -> None:
     def finish(mapped: OfMap) -> bool:
         mapped.cycle()
         stats = mapped.table.stats(0, 0, 0.0)
-        return stats.balanced and len(mapped.delivered) + stats.deleted == 1
+        return bool(stats.balanced) and len(mapped.delivered) + stats.deleted == 1
 
     result = explore(
         OfMap,
@@ -295,13 +284,13 @@ def test_a_put_during_stop_is_either_delivered_or_refused(
     monkeypatch.setattr("partitioned_buffer._map_log.FOLD_AT", limit)
 
     def finish(mapped: OfMap) -> bool:
-        return len(mapped.delivered) + mapped.refused == 2 and mapped.balanced
+        return len(mapped.delivered) + len(mapped.refused) == 2 and mapped.balanced
 
     result = explore(
         OfMap,
         [
-            lambda mapped: mapped.write(lambda: mapped.put("a", 1)),
-            lambda mapped: mapped.write(lambda: mapped.put_newer("b", 1, 1)),
+            lambda mapped: mapped.write(lambda: mapped.put("a", 1), "a"),
+            lambda mapped: mapped.write(lambda: mapped.put_newer("b", 1, 1), "b"),
             lambda mapped: mapped.stop(),
         ],
         finish,

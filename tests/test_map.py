@@ -163,6 +163,37 @@ def test_get_sees_what_waits_and_what_is_in_flight_until_it_is_delivered(
     assert mapped.get("b", "delivered") == "delivered"
 
 
+@pytest.mark.parametrize("size", [2, "table"])
+@pytest.mark.parametrize("first", ["put_newer", "delete"])
+def test_the_first_operation_that_is_no_put_finds_plain_values_everywhere(
+    first: str, size: Any, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=size)
+    processor.block()
+    processor.fail(OSError())
+    mapped.put_all({"a": 1, "b": None, "c": 3, "d": 4})
+    clock.jump(5.0)
+    processor.wait_for_call()
+    mapped.put("a", 2)
+    mapped.put("e", None)
+    assert (mapped.get("a"), mapped.get("b", "?"), mapped.get("e", "?")) == (2, None, None)
+
+    if first == "delete":
+        mapped.delete("d")
+    else:
+        mapped.put_newer("d", 5, 1)
+    assert (mapped.get("a"), mapped.get("b", "?"), mapped.get("e", "?")) == (2, None, None)
+    assert mapped.get("d") == (None if first == "delete" else 5)
+    processor.unblock()
+    clock.advance(5.0)
+
+    expected = {"a": 2, "b": None, "c": 3, "d": 5, "e": None}
+    if first == "delete":
+        del expected["d"]
+    assert values(processor) == expected
+    assert {type(entry) for entry in processor.items} == {Entry}
+
+
 def test_delete_removes_what_waits(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
@@ -491,10 +522,10 @@ def test_a_writer_pauses_when_it_is_far_ahead_of_the_one_who_folds(
 def test_a_late_write_is_not_folded_and_can_be_taken_back() -> None:
     table: MapTable[str, int] = MapTable()
     table.open(lambda: None, None, 0.0)
-    table.log.append(("a", 1, 0, 0))
+    table.log.append(("a", 1))
     table.close()
     table.swap(0.0, seal=True)
-    late = ("b", 2, 0, 0)
+    late = ("b", 2)
     table.log.append(late)
 
     assert table.get("b", None) is None

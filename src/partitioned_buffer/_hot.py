@@ -122,7 +122,7 @@ def make_put(
         else:
             table = slots[hash(key) % modulus]
         log = table.log
-        op = (key, value, 0, 0)
+        op = (key, value)
         log.append(op)
         if len(log) >= table.limit and not table.attend((op,)):
             raise refusal()

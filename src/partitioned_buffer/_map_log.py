@@ -13,9 +13,9 @@ sees a key go backwards.
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ._entry import DELETED, NEWER, Entry, Op, key_of
+from ._entry import DELETED, NEWER, PUT, Entry, Op
 from ._tables import Table
 from ._versions import Versions
 
@@ -36,8 +36,8 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
     # fmt: off
     __slots__ = (
         "_accepted", "_busy", "_coalesced", "_counted", "_deleted", "_dropped", "_entries",
-        "_faults", "_handed", "_hidden", "_in_flight", "_remember", "_removed", "_versions",
-        "limit", "log", "mixed",
+        "_faults", "_handed", "_hidden", "_in_flight", "_plain", "_remember", "_removed",
+        "_versions", "limit", "log", "mixed",
     )
     # fmt: on
 
@@ -49,14 +49,15 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         super().reset()
         self.log: list[Op] = []
         self.limit = 0
-        self._entries: dict[K, Op] = {}
-        self._in_flight: dict[K, Op] = {}
+        self._entries: dict[K, Any] = {}
+        self._in_flight: dict[K, Any] = {}
         self._handed: Collection[K] = ()  # keys the processor has
         self._hidden: set[K] = set()  # those of them deleted since
         self._versions: Versions[K] = Versions(self._remember)
-        # Set by a writer before its first operation that is not a plain put;
-        # until then a fold is one `dict.update`.
+        # Set by a writer before its first operation that is not a plain put. Until then
+        # the dicts hold bare values, and a fold is one `dict.update`.
         self.mixed = False
+        self._plain: bool | None = True  # None while that changes, for readers without the lock
         self._busy = False  # whether the lock is held for something long
         self._faults: list[Exception] = []
         self._accepted = self._coalesced = self._deleted = self._dropped = 0
@@ -103,6 +104,8 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         self._busy = True
         try:
             ops = self.log[:]
+            if self.mixed and self._plain:
+                self._widen()
             faults: list[Exception] = []
             try:
                 deletes = self._apply(ops)
@@ -125,15 +128,28 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
             self._wake()
         self._watch()
 
+    def _widen(self) -> None:
+        """Give up bare values for tuples, which have room for a version."""
+        entries = {key: (key, value, 0, 0) for key, value in self._entries.items()}
+        in_flight = {key: (key, value, 0, 0) for key, value in self._in_flight.items()}
+        # No call between these lines, so that no interrupt leaves one dict wide, one plain.
+        handed = in_flight if self._handed is self._in_flight else self._handed
+        self._plain = None
+        self._entries, self._in_flight, self._handed = entries, in_flight, handed
+        self._plain = False
+
     def _apply(self, ops: list[Op]) -> int:
         """Apply *ops* in order; return how many of them were deletes."""
         entries = self._entries
-        if not self.mixed:
-            entries.update(zip(map(key_of, ops), ops, strict=True))
+        if self._plain:
+            entries.update(ops)
             return 0
         get, deletes = entries.get, 0
         rivals = self._in_flight or self._versions  # what an absent key has to beat
         for op in ops:
+            if len(op) == PUT:
+                entries[op[0]] = (*op, 0, 0)
+                continue
             key, value, version, mark = op
             if mark is NEWER:
                 have = get(key)
@@ -142,11 +158,9 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
                         entries[key] = op
                 elif version > have[2]:
                     entries[key] = (key, value, version, (have[3] or 0) + 1)
-            elif mark is DELETED:
+            else:
                 deletes += 1
                 self._delete(key)
-            else:
-                entries[key] = op
         return deletes
 
     def _apply_singly(self, ops: list[Op], faults: list[Exception]) -> int:
@@ -156,7 +170,7 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
             try:
                 deletes += self._apply([op])
             except Exception as error:
-                if op[3] is DELETED:
+                if op[-1] is DELETED:
                     deletes += 1
                 else:
                     faults.append(error)
@@ -165,7 +179,7 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
     def _is_new(self, key: K, version: int) -> bool:
         """Compare *version* with what is in flight, else with what was delivered."""
         if key in self._in_flight and key not in self._hidden:
-            return version > self._in_flight[key][2]
+            return bool(version > self._in_flight[key][2])
         seen = self._versions.get(key)
         return seen is None or version > seen
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from ._entry import Entry, Op, as_entries, key_of
+from ._entry import MISSING, Entry, as_entries, key_of
 from ._ledger import PartitionStats
 from ._map_log import MapLog
 
@@ -80,19 +80,19 @@ class MapTable(MapLog[K, V], Generic[K, V]):
         self._hidden.clear()
         self._handed = ()
 
-    def _merge(self, new: dict[K, Op]) -> None:
+    def _merge(self, new: dict[K, Any]) -> None:
         """Put *new* over what failed to be delivered: a retry carries the newest."""
         for key, op in new.items():
             try:
-                old = self._in_flight.get(key)
+                old = self._in_flight.get(key, MISSING)
                 self._in_flight[key] = op
             except Exception as error:  # the key's own `__eq__`
                 self._dropped += 1
                 self._faults.append(error)
                 continue
-            if old is not None:
+            if old is not MISSING:
                 self._coalesced += 1
-                if op[3] != 0:  # not a plain put
+                if not self._plain and op[3] != 0:  # not a plain put
                     updates = (old[3] or 0) + (op[3] or 0) + 1
                     self._in_flight[key] = (*op[:3], updates)
 
@@ -102,21 +102,24 @@ class MapTable(MapLog[K, V], Generic[K, V]):
         if size is None:
             self._order.clear()
             self._handed = in_flight
-            whole = as_entries(in_flight.values(), self.mixed)
+            whole = as_entries(in_flight, in_flight.values(), bool(self._plain))
             return dict(zip(in_flight, whole, strict=True)) or None
         while self._order:
             keys = self._order[: -size - 1 : -1]
             del self._order[-size:]
-            ops = [op for op in map(in_flight.get, keys) if op]  # others were deleted since
-            if ops:
-                self._handed = list(map(key_of, ops))
-                return list(as_entries(ops, self.mixed))
+            held: list[Any] = list(map(in_flight.get, keys))
+            if not self._plain:
+                held = [op for op in held if op]  # others were deleted since
+                keys = list(map(key_of, held))
+            if keys:
+                self._handed = keys
+                return list(as_entries(keys, held, bool(self._plain)))
         return None
 
     @_long
     def acknowledge(self) -> None:
         self._delivered += len(self._handed)
-        if self.mixed:
+        if not self._plain:
             self._remember_versions()
         if self._handed is self._in_flight:
             self._in_flight = {}
@@ -135,14 +138,19 @@ class MapTable(MapLog[K, V], Generic[K, V]):
                 self._versions.forget(key)
 
     def get(self, key: K, default: Any) -> Any:
-        if not self.log and (op := self._entries.get(key)):
-            return op[1]  # all writes are folded, and an entry is only ever replaced
+        plain = self._plain
+        if plain is not None and not self.log:  # all writes are folded: look without the lock
+            held = self._entries.get(key, MISSING)
+            if held is not MISSING and plain is self._plain:
+                return held if plain else held[1]
         with self._lock:
             self._fold()
-            op = self._entries.get(key)
-            if not op and key not in self._hidden:
-                op = self._in_flight.get(key)
-            return op[1] if op else default
+            held = self._entries.get(key, MISSING)
+            if held is MISSING and key not in self._hidden:
+                held = self._in_flight.get(key, MISSING)
+            if held is MISSING:
+                return default
+            return held if self._plain else held[1]
 
     def faults(self) -> list[Exception]:
         """Return why entries were dropped since the last call."""
@@ -153,8 +161,8 @@ class MapTable(MapLog[K, V], Generic[K, V]):
     def held(self) -> list[Entry[K, V]]:
         with self._lock:
             self._fold()
-            ops = [*self._in_flight.values(), *self._entries.values()]
-            return list(as_entries(ops, self.mixed))
+            parts = (self._in_flight, self._entries)
+            return [e for part in parts for e in as_entries(part, part.values(), bool(self._plain))]
 
     def stats(self, partition: int, restarts: int, now: float) -> PartitionStats:
         with self._lock:

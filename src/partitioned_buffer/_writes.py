@@ -121,7 +121,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         """
         pairs = entries.items() if isinstance(entries, Mapping) else entries
         checked = (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
-        ops: list[Op] = [(key, value, 0, 0) for key, value in checked]
+        ops: list[Op] = [(key, value) for key, value in checked]
         self._write_ops(ops, partition_key)
 
     def put_all_newer(

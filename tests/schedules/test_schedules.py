@@ -230,7 +230,7 @@ def test_a_reader_sees_its_own_write_whatever_the_worker_does() -> None:
 
     result = explore(
         OfMap,
-        [read, lambda mapped: mapped.put("c", 0), lambda mapped: mapped.cycle()],
+        [read, lambda mapped: mapped.put_newer("c", 0, 1), lambda mapped: mapped.cycle()],
         lambda mapped: mapped.seen == 1 or 1 in [e.value for e in mapped.delivered],
     )
 

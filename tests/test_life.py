@@ -236,14 +236,30 @@ def test_stop_without_a_timeout_waits_processing_timeout_for_one_call(
 
 
 def test_stop_without_a_timeout_waits_for_many_calls_that_are_in_time(
-    buffers: Buffers, clock: FakeClock
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    queue = buffers.queue(
-        processor=lambda _: clock.jump(4.0), processing_batch_size=1, processing_timeout=5.0
-    )
-    queue.push_all(range(20))
+    queue = buffers.queue(processing_batch_size=1, processing_timeout=5.0)
+    gates = [threading.Event() for _ in range(3)]
+    calls = iter(gates)
 
-    assert queue.stop().delivered == 20
+    def slow(batch: list[int]) -> None:
+        processor(batch)
+        next(calls).wait(30)
+
+    queue._workers[0]._processor = slow
+    queue.push_all([1, 2, 3])
+    reports: list[StopReport] = []
+    stopper = threading.Thread(target=lambda: reports.append(queue.stop()))
+    stopper.start()
+    for gate in gates:
+        processor.wait_for_call()
+        clock.jump(4.0)
+        stopper.join(0.05)  # it looks at the clock, and has to go on waiting
+        assert stopper.is_alive()
+        gate.set()
+    stopper.join()
+
+    assert reports[0].delivered == 3
 
 
 def test_two_stops_at_once_both_return(

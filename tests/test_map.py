@@ -7,6 +7,7 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import Entry
+from partitioned_buffer._entry import NEWER
 from partitioned_buffer._map_log import BACKLOG, PAUSE
 from partitioned_buffer._map_table import MapTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -229,6 +230,7 @@ def test_delete_removes_what_is_in_flight_but_not_with_the_processor_yet(
 
     assert values(processor) == {"a": 1, "c": 3}  # "a" was beyond recall
     assert (mapped.stats().delivered, mapped.stats().deleted) == (2, 1)
+    assert mapped.stats().restarts == 0
 
 
 @pytest.mark.parametrize("size", [1, "table"])
@@ -533,3 +535,26 @@ def test_a_late_write_is_not_folded_and_can_be_taken_back() -> None:
     assert [entry.key for entry in table.held()] == ["a"]
     assert not table.attend((late,))
     assert table.log == []
+
+
+def test_a_reader_without_the_lock_is_not_confused_by_the_first_version() -> None:
+    """The table turns from plain values to tuples between the steps of a read."""
+    table: MapTable[str, int] = MapTable()
+    table.open(lambda: None, None, 0.0)
+    table.log.append(("a", 1))
+    assert table.get("a", None) == 1
+
+    class Interrupted(list[Any]):
+        armed = True
+
+        def __len__(self) -> int:
+            if self.armed:
+                self.armed = False
+                table.mixed = True
+                table.log.append(("b", 2, 1, NEWER))
+                assert table.get("b", None) == 2
+            return super().__len__()
+
+    table.log = Interrupted()
+
+    assert table.get("a", None) == 1

@@ -200,6 +200,7 @@ class MapMachine(RuleBasedStateMachine):
         model, stats = self.model, self.map.stats()
         assert self.processor.items == model.delivered
         assert_balanced(stats)
+        assert stats.restarts == 0
         assert stats.accepted == model.accepted
         assert stats.delivered == len(model.delivered)
         assert stats.coalesced == model.coalesced

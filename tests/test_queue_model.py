@@ -116,6 +116,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert numbers == self.accepted[key][: len(numbers)], "lost, doubled or out of order"
         stats = self.queue.stats()
         assert_balanced(stats)
+        assert stats.restarts == 0
         assert stats.accepted == sum(map(len, self.accepted.values()))
         assert stats.delivered == len(self.processor.items)
         assert self.queue.size() == stats.held

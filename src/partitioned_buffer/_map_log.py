@@ -133,9 +133,8 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         entries = {key: (key, value, 0, 0) for key, value in self._entries.items()}
         in_flight = {key: (key, value, 0, 0) for key, value in self._in_flight.items()}
         # No call between these lines, so that no interrupt leaves one dict wide, one plain.
-        handed = in_flight if self._handed is self._in_flight else self._handed
         self._plain = None
-        self._entries, self._in_flight, self._handed = entries, in_flight, handed
+        self._entries, self._in_flight = entries, in_flight
         self._plain = False
 
     def _apply(self, ops: list[Op]) -> int:

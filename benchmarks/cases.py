@@ -22,8 +22,6 @@ from subjects import (
     Subject,
 )
 
-import partitioned_buffer
-
 FLOOR = "list.append"
 PEERS: dict[str, Callable[[], Subject]] = {
     FLOOR: ListAppend,
@@ -110,27 +108,26 @@ def drains(count: int) -> dict[str, Timed]:
     def floor() -> float:
         return timed(call_each(list[int]().append, items), count)
 
-    def drain(kind: Any, size: Any) -> float:
-        buffer = kind(
-            "bench", _nothing, partitions=1, processing_batch_size=size, processing_interval=3600.0
-        ).start()
-        if kind is partitioned_buffer.Queue:
-            buffer.push_all(items)
-        else:
-            buffer.put_all(pairs)
-            buffer.size()
-        spent = timed(buffer.flush, count)
-        buffer.stop()
+    def drain_queue(size: Any) -> float:
+        ours = Ours(partitions=1, processing_batch_size=size)
+        ours.queue.push_all(items)
+        spent = timed(ours.queue.flush, count)
+        ours.close()
+        return spent
+
+    def drain_map(size: Any) -> float:
+        ours = OurMap(partitions=1, processing_batch_size=size)
+        ours.map.put_all(pairs)
+        ours.map.size()
+        spent = timed(ours.map.flush, count)
+        ours.close()
         return spent
 
     return {FLOOR: floor} | {
-        f"{kind.__name__}, batch {size}": partial(drain, kind, size)
-        for kind in (partitioned_buffer.Queue, partitioned_buffer.Map)
+        f"{name}, batch {size}": partial(drain, size)
+        for name, drain in (("Queue", drain_queue), ("Map", drain_map))
         for size in (10, 100, 1000, "table")
     }
-
-
-def _nothing(_: Any) -> None: ...
 
 
 def end_to_end(count: int) -> dict[str, Timed]:

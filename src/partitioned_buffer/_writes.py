@@ -37,10 +37,11 @@ class _Writes(Generic[W]):
         self._slots = deal_slots(tables)
         self._route = make_route(self._slots, partition_key)
 
+    def _router(self, partition_key: object) -> Callable[[Any], W]:
+        return self._route if partition_key is None else make_route(self._slots, partition_key)
+
     def _table_for(self, subject: Any, partition_key: object) -> W:
-        if partition_key is None:
-            return self._route(subject)
-        return make_route(self._slots, partition_key)(subject)
+        return self._router(partition_key)(subject)
 
     def _write(self, groups: dict[W, list[Any]]) -> None:
         accepted = 0
@@ -80,9 +81,7 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
             if not table.write(batch):
                 raise self._refusal()
             return
-        route = self._route
-        if partition_key is not None:
-            route = make_route(self._slots, partition_key)
+        route = self._router(partition_key)
         groups: dict[QueueTable[T], list[T]] = {}
         for item in batch:
             groups.setdefault(route(item), []).append(item)
@@ -97,7 +96,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
     put_newer: PutNewer[K, V]
 
     def __init__(self, tables: Sequence[MapTable[K, V]], partition_key: object) -> None:
-        super().__init__(tables, partition_key)
+        super().__init__(tables, _itself if partition_key is None else partition_key)
         self._by_key = by_key = self._slots if partition_key is None else None
         put = make_put(by_key, self._table_for, self._refusal)
         _fill_slot(MapWrites, "put", self, put)
@@ -162,13 +161,19 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         return self._table_for(key, partition_key).get(key, default)
 
     def _write_ops(self, ops: list[Op], partition_key: object, mixed: bool = False) -> None:
+        route = self._router(partition_key)
         groups: dict[MapTable[K, V], list[Op]] = {}
         for op in ops:
-            groups.setdefault(self._table_for(op[0], partition_key), []).append(op)
+            hash(op[0])  # as in `_table_for`
+            groups.setdefault(route(op[0]), []).append(op)
         if mixed:
             for table in groups:
                 table.mixed = True
         self._write(groups)
+
+
+def _itself(key: Any) -> Any:
+    return key
 
 
 def _listed(items: Iterable[T]) -> list[T]:

@@ -38,6 +38,7 @@ def buffers(clock: FakeClock, processor: RecordingProcessor) -> Iterator[Buffers
     buffers = Buffers(clock, processor)
     yield buffers
     processor.unblock()
+    processor.recover()
     for buffer in buffers.made:
         buffer.stop()
         assert_balanced(buffer.stats())

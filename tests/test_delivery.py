@@ -1,56 +1,310 @@
 """The delivery policy, driven by hand: no thread, no clock, every outcome a literal."""
 
-from partitioned_buffer._delivery import Process, deliver
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from partitioned_buffer import PartialFailure, Reject, Retry, RetryAfter
+from partitioned_buffer._delivery import DeadLetter, Process, Wait, deliver
+from partitioned_buffer._queue_table import QueueTable
+
+CALM = Retry(attempts=3, wait_initial=1.0, multiplier=2.0, jitter=0.0)
+down, bad = OSError("down"), ValueError("bad")
 
 
-class InFlight:
-    def __init__(self, *items: int) -> None:
-        self.items = list(items)
-        self.taken = 0
+class Run:
+    """What `deliver` asked for, with a processor in a function and time that only waits take."""
 
-    def take(self, size: int | None, /) -> list[int] | None:
-        batch = self.items[:size]
-        self.taken = len(batch)
-        return batch or None
+    def __init__(
+        self,
+        items: list[Any],
+        processor: Callable[[list[Any]], BaseException | None],
+        *,
+        size: int | None = None,
+        retry: Retry = CALM,
+        cut_short: bool = False,
+    ) -> None:
+        self.table = QueueTable[Any]()
+        self.table.open(lambda: None, None, 0.0)
+        self.table.write(items)
+        self.table.swap(0.0)
+        self.now = 0.0
+        self.effects: list[Any] = []
+        self.delivered: list[Any] = []
+        self.dead: list[Any] = []
+        self.calls: list[list[Any]] = []
+        steps = deliver(self.table, size, retry, lambda: self.now)
+        outcome: Any = None
+        try:
+            while True:
+                effect = steps.send(outcome)
+                self.effects.append(copy.deepcopy(effect) if type(effect) is Process else effect)
+                assert len(self.effects) < 1000, "it does not end"
+                outcome = self._do(effect, processor, cut_short)
+        except StopIteration:
+            pass
+        assert self.table.counts(0.0)["in_flight"] == 0
+        assert self.table.delivered == len(self.delivered)
+        assert self.table.counts(0.0)["dead_lettered"] == len(self.dead)
 
-    def acknowledge(self) -> None:
-        del self.items[: self.taken]
-        self.taken = 0
+    def _do(self, effect: Any, processor: Any, cut_short: bool) -> Any:
+        match effect:
+            case Wait(seconds=seconds):
+                if not cut_short:
+                    self.now += seconds
+                return not cut_short
+            case DeadLetter(items=items):
+                self.dead += items
+                return None
+            case Process(batch=batch):
+                given, batch[:] = batch[:], [None] * len(batch)  # it is the processor's own
+                self.calls.append(given)
+                error = processor(given)
+                if error is None:
+                    self.delivered += given
+                elif isinstance(error, PartialFailure) and all(f in given for f in error.failed):
+                    self.delivered += [item for item in given if item not in error.failed]
+                return error
 
-    def release(self) -> None:
-        self.taken = 0
+    @property
+    def waits(self) -> list[float]:
+        return [effect.seconds for effect in self.effects if isinstance(effect, Wait)]
 
 
-def run(in_flight: InFlight, size: int | None, *outcomes: BaseException | None) -> object:
-    """Send *outcomes*; return the effects, then what the generator returned."""
-    steps = deliver(in_flight, size)
-    effects, answers = [], iter(outcomes)
-    try:
-        effects.append(next(steps))
-        while True:
-            effects.append(steps.send(next(answers)))
-    except StopIteration as end:
-        return effects, end.value
+def in_turn(*outcomes: BaseException | None) -> Callable[[list[Any]], BaseException | None]:
+    """Return a processor with these outcomes, then good ones."""
+    left = list(outcomes)
+    return lambda _: left.pop(0) if left else None
+
+
+def poisoned(*poison: Any, error: BaseException = bad) -> Callable[[list[Any]], Any]:
+    """Return a processor that fails on any batch with *poison* in it."""
+    return lambda batch: error if set(poison) & set(batch) else None
 
 
 def test_all_is_delivered_in_batches() -> None:
-    in_flight = InFlight(1, 2, 3)
+    run = Run([1, 2, 3], in_turn(), size=2)
 
-    assert run(in_flight, 2, None, None) == ([Process([1, 2]), Process([3])], None)
-    assert in_flight.items == []
+    assert run.effects == [Process([1, 2]), Process([3])]
 
 
 def test_the_whole_table_is_one_batch() -> None:
-    assert run(InFlight(1, 2, 3), None, None) == ([Process([1, 2, 3])], None)
+    assert Run([1, 2, 3], in_turn()).effects == [Process([1, 2, 3])]
 
 
 def test_nothing_in_flight_is_no_effect() -> None:
-    assert run(InFlight(), 2) == ([], None)
+    assert Run([], in_turn()).effects == []
 
 
-def test_a_failure_ends_it_and_the_batch_stays() -> None:
-    in_flight, error = InFlight(1, 2, 3), OSError()
+def test_a_failed_batch_is_tried_again_before_its_successors_with_growing_waits() -> None:
+    run = Run([1, 2, 3], in_turn(None, down, down), size=1)
 
-    assert run(in_flight, 1, None, error) == ([Process([1]), Process([2])], error)
-    assert in_flight.items == [2, 3]
-    assert in_flight.taken == 0
+    assert run.effects == [
+        Process([1]),
+        Process([2]),
+        Wait(1.0, down, 1),
+        Process([2], 2),
+        Wait(2.0, down, 2),
+        Process([2], 3),
+        Process([3]),
+    ]
+
+
+def test_waits_have_a_greatest_and_take_jitter() -> None:
+    flat = Retry(attempts=None, wait_initial=1.0, wait_max=5.0, multiplier=10.0, jitter=0.0)
+    assert Run([1], in_turn(*[down] * 4), retry=flat).waits == [1.0, 5.0, 5.0, 5.0]
+
+    jittery = Retry(attempts=None, wait_initial=1.0, multiplier=1.0, jitter=0.25)
+    waits = Run([1], in_turn(*[down] * 50), retry=jittery).waits
+    assert all(0.75 <= wait <= 1.0 for wait in waits)
+    assert len(set(waits)) > 25
+
+
+def test_waits_do_not_overflow() -> None:
+    forever = Retry(attempts=None, wait_max=7.0, jitter=0.0)
+
+    assert forever.wait(5000) == 7.0
+
+
+def test_the_last_of_the_attempts_is_the_last() -> None:
+    run = Run([1, 2], poisoned(1), size=1)
+
+    assert run.calls == [[1], [1], [1], [2]]
+    assert run.effects[-2] == DeadLetter([1], bad, 3)
+    assert run.dead == [1]
+    assert run.delivered == [2]
+
+
+@pytest.mark.parametrize("poison", [{3}, {0}, {15}, {0, 15}, {4, 5, 6}, set(range(16))])
+def test_the_poison_is_found_and_the_others_are_delivered(poison: set[int]) -> None:
+    items = list(range(16))
+    run = Run(items, poisoned(*poison))
+
+    assert run.dead == sorted(poison), "in order"
+    assert run.delivered == [item for item in items if item not in poison], "in order"
+
+
+@pytest.mark.parametrize("size", [2, 3, 10, 64, 1000])
+def test_one_poison_item_costs_two_calls_for_each_halving(size: int) -> None:
+    for place in {0, size // 2, size - 1}:
+        run = Run(list(range(size)), poisoned(place))
+
+        halvings = (size - 1).bit_length()
+        assert len(run.calls) <= CALM.attempts + 2 * halvings  # type: ignore[operator]
+        assert run.dead == [place]
+
+
+def test_splitting_can_be_switched_off() -> None:
+    run = Run([1, 2, 3], poisoned(2), retry=Retry(attempts=2, jitter=0.0, split=False))
+
+    assert run.effects[-1] == DeadLetter([1, 2, 3], bad, 2)
+    assert run.delivered == []
+
+
+def test_errors_that_are_permanent_are_not_waited_for() -> None:
+    never = Retry(never=ValueError)
+    assert Run([1, 2], poisoned(2), retry=never).waits == []
+    assert Run([1, 2], poisoned(2), retry=never).dead == [2]
+
+    only = Retry(on=(OSError, TimeoutError))
+    assert Run([1], in_turn(bad), retry=only).dead == [1]
+    assert Run([1], in_turn(down, TimeoutError()), retry=only).delivered == [1]
+
+
+def test_a_deadline_ends_what_attempts_do_not() -> None:
+    patient = Retry(attempts=None, wait_initial=1.0, jitter=0.0, deadline=10.0)
+    run = Run([1], poisoned(1), retry=patient)
+
+    assert run.waits == [1.0, 2.0, 4.0], "8 more would be too late"
+    assert run.dead == [1]
+
+
+def test_an_attempt_made_early_is_not_counted() -> None:
+    run = Run([1], in_turn(*[down] * 9), cut_short=True)
+
+    assert run.delivered == [1]
+    assert run.waits == [1.0] * 9, "nor does the wait grow"
+    assert run.effects[-1] == Process([1], 10)
+
+
+def test_a_partial_failure_keeps_only_what_failed() -> None:
+    run = Run([1, 2, 3, 4], in_turn(PartialFailure([3, 1]), PartialFailure([3])), size=3)
+
+    assert run.calls == [[1, 2, 3], [1, 3], [3], [4]]
+    assert sorted(run.delivered) == [1, 2, 3, 4]
+
+
+def test_a_partial_failure_that_names_a_stranger_is_a_failure_of_all() -> None:
+    run = Run([1, 2, 3, 4], in_turn(PartialFailure([2, 4])), size=3)
+
+    assert run.calls == [[1, 2, 3], [1, 2, 3], [4]]
+
+
+def test_a_partial_failure_of_nothing_is_a_success() -> None:
+    run = Run([1, 2], in_turn(PartialFailure([])), size=1)
+
+    assert run.effects[0] == Process([1])
+    assert run.calls == [[1], [2]]
+
+
+def test_a_partial_failure_means_the_same_object_before_an_equal_one() -> None:
+    first, second = [7], [7]
+    table = QueueTable[list[int]]()
+    table.open(lambda: None, None, 0.0)
+    table.write([first, second])
+    table.swap(0.0)
+    table.take(None)
+
+    assert table.keep([second]) == 1
+    again = table.again(None)
+    assert again is not None
+    assert again[0] is second
+
+
+def test_a_partial_failure_of_equal_items_counts_each() -> None:
+    table = QueueTable[float]()
+    table.open(lambda: None, None, 0.0)
+    table.write([1.0, 1.0, 1.0])
+    table.swap(0.0)
+    table.take(None)
+
+    assert table.keep([1, 1]) == 2
+    assert table.delivered == 1
+    assert table.again(None) == [1.0, 1.0]
+
+
+def test_a_partial_failure_that_cannot_be_compared_is_a_failure_of_all() -> None:
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+        __hash__ = None  # type: ignore[assignment]
+
+    table = QueueTable[int]()
+    table.open(lambda: None, None, 0.0)
+    table.write([1, 2])
+    table.swap(0.0)
+    steps = deliver(table, None, CALM, lambda: 0.0)
+    next(steps)
+    steps.send(PartialFailure([Odd()]))
+
+    assert steps.send(True) == Process([1, 2], 2)
+
+
+def test_what_keeps_failing_partially_is_dead_lettered_alone() -> None:
+    def processor(batch: list[int]) -> BaseException | None:
+        return PartialFailure([3]) if 3 in batch else None
+
+    run = Run([1, 2, 3, 4], processor)
+
+    assert run.dead == [3]
+    assert run.delivered == [1, 2, 4]
+
+
+def test_reject_means_dead_letter_now_and_whole() -> None:
+    reject = Reject("nonsense")
+    run = Run([1, 2, 3], in_turn(reject), size=2)
+
+    assert run.effects == [Process([1, 2]), DeadLetter([1, 2], reject, 1), Process([3])]
+
+
+def test_reject_of_a_part_spares_the_others() -> None:
+    reject = Reject()
+    # All of it fails, three times; then the first half is rejected, the second is good.
+    run = Run([1, 2, 3, 4], in_turn(down, down, down, reject, None))
+
+    assert run.dead == [1, 2]
+    assert run.delivered == [3, 4]
+
+
+def test_retry_after_waits_as_told_and_uses_up_no_attempt() -> None:
+    later = RetryAfter(30)
+    run = Run([1], in_turn(*[later] * 5, down, down, None))
+
+    assert run.waits == [30.0] * 5 + [1.0, 2.0]
+    assert run.delivered == [1]
+
+
+def test_retry_after_is_ended_by_the_deadline() -> None:
+    run = Run([1], in_turn(*[RetryAfter(30)] * 9), retry=Retry(deadline=100.0))
+
+    assert run.waits == [30.0] * 3
+    assert run.dead == [1]
+
+
+def test_retry_after_in_the_middle_of_splitting() -> None:
+    outcomes = in_turn(down, down, down, RetryAfter(9), None, bad, None)
+    run = Run([1, 2], outcomes)
+
+    assert run.calls == [[1, 2], [1, 2], [1, 2], [1], [1], [2]]
+    assert run.waits == [1.0, 2.0, 9.0]
+    assert run.dead == [2]
+    assert run.delivered == [1]
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+def test_retry_after_takes_seconds(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="expected a finite number from 0"):
+        RetryAfter(seconds)

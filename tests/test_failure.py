@@ -35,7 +35,7 @@ def test_a_batch_that_fails_is_tried_again_before_its_successors(
 
     clock.advance(5.0)
 
-    assert processor.batches == [[1, 2], [3, 4], [5, 6]]
+    assert processor.batches == [[1, 2], [3, 4], [5], [6]]
     assert queue.stats().restarts == 0
 
 
@@ -96,7 +96,10 @@ def test_a_failure_is_announced_and_logged(
     assert [(e.error, e.left) for e in hook.of(ProcessingFailed)] == [(error, 2), (error, 2)]
     assert [e.attempt for e in hook.of(BatchRetried)] == [2, 3]
     assert [e.size for e in hook.of(ProcessingStopped)] == [2, 1]
-    assert "buffer 'events', partition 0: processing failed, attempt 1; 2 items" in caplog.text
+    assert (
+        "buffer 'events', partition 0: processing failed, attempt 1; the next is in 5 s, and 2 wait"
+        in caplog.text
+    )
     assert "OSError: down" in caplog.text
 
 
@@ -128,7 +131,7 @@ def test_a_worker_that_dies_is_restarted_with_its_table_intact(
     assert processor.batches == [[1, 2], [1, 2], [3, 4]], "at least once, in order"
     assert len(hook.of(PartitionStarted)) == 2
     assert [str(event.reason) for event in hook.of(PartitionStopped)] == ["a bug of ours"]
-    assert "the worker died and is restarted; nothing is lost" in caplog.text
+    assert "the worker died (1 in a row) and is restarted; nothing is lost" in caplog.text
 
 
 def test_an_exception_thrown_into_the_worker_does_not_end_it(
@@ -212,6 +215,8 @@ def test_the_traceback_of_a_failure_does_not_keep_the_thread_from_ending(
     processor.fail(OSError())
     queue.stop()
 
-    for worker in queue._workers:
-        worker.thread.join(30)
+    watchdog = queue._watchdog
+    assert watchdog is not None
+    for thread in [watchdog.thread, *(worker.thread for worker in queue._workers)]:
+        thread.join(30)
     assert not [t for t in threading.enumerate() if t.name.startswith(queue.name + "-")]

@@ -155,7 +155,7 @@ def test_stop_leaves_what_fails_and_says_so(
 ) -> None:
     queue = buffers.queue(processing_batch_size=2)
     queue.push_all([1, 2, 3, 4, 5])
-    processor.fail(OSError("down"))
+    processor.fail_always(OSError("down"))
 
     report = queue.stop()
 
@@ -169,9 +169,10 @@ def test_a_restarted_buffer_goes_on_with_what_was_left(
     queue, mapped = buffers.queue(), buffers.map()
     queue.push_all([1, 2])
     mapped.put_newer("a", 1, 5)
-    processor.fail(OSError(), OSError())
+    processor.fail_always(OSError())
     assert queue.stop().left == (1, 2)
     assert [entry.key for entry in mapped.stop().left] == ["a"]
+    processor.recover()
 
     queue.start()
     mapped.start()
@@ -246,7 +247,7 @@ def test_stop_without_a_timeout_waits_for_many_calls_that_are_in_time(
         processor(batch)
         next(calls).wait(30)
 
-    queue._workers[0]._processor = slow
+    queue._workers[0].driver._processor = slow
     queue.push_all([1, 2, 3])
     reports: list[StopReport] = []
     stopper = threading.Thread(target=lambda: reports.append(queue.stop()))
@@ -354,7 +355,7 @@ def test_a_flush_that_a_stop_overtakes_without_delivering_raises(
 ) -> None:
     queue = buffers.queue()
     queue.push(1)
-    processor.fail(OSError(), OSError())
+    processor.fail_always(OSError())
     errors: list[Exception] = []
 
     def flush() -> None:

@@ -1,130 +1,215 @@
 """A Map against dicts with versions, under rules that Hypothesis orders as it likes."""
 
 import itertools
-from typing import Any
+import operator
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import pytest
 
 pytest.importorskip("hypothesis")
+from helpers import EVERY_5_S, Sink
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from partitioned_buffer import BufferNotRunning, Entry, Map
-from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
+from partitioned_buffer import BufferFull, BufferNotRunning, Entry, Map, PartialFailure, Reject
+from partitioned_buffer.testing import FakeClock, assert_balanced
 
 keys = st.sampled_from("abcdef")
 versions = st.integers(-2, 9)
 sizes = st.one_of(st.integers(1, 4), st.just("table"))
+bounds = st.none() | st.tuples(
+    st.integers(2, 6), st.sampled_from(["raise", "drop_newest", "drop_oldest"])
+)
 _numbers = itertools.count()
+
+
+class Held(NamedTuple):
+    entry: Entry[str, int]
+    versioned: bool
+
+
+class Full(Exception):
+    """The model's own BufferFull."""
 
 
 class Model:
     """What a Map of one partition should do, written the slow and obvious way."""
 
-    def __init__(self) -> None:
-        self.waiting: dict[str, Entry[str, int]] = {}
-        self.in_flight: dict[str, Entry[str, int]] = {}
+    def __init__(self, bound: tuple[int, str] | None, merging: bool) -> None:
+        self.bound, self.merging = bound, merging
+        self.waiting: dict[str, Held] = {}
+        self.in_flight: dict[str, Held] = {}
+        self.hand: list[str] | None = None  # keys of a batch that failed
         self.seen: dict[str, int] = {}
         self.delivered: list[Entry[str, int]] = []
-        self.accepted = self.coalesced = self.deleted = 0
-        self.plain: set[str] = set()  # keys whose in-flight entry is a plain put
+        self.dead: list[Entry[str, int]] = []
+        self.accepted = self.coalesced = self.deleted = self.dropped = 0
+
+    def _merged(self, old: Held, value: int) -> int:
+        return old.entry.value + value if self.merging else value
 
     def put(self, key: str, value: int) -> None:
-        self.accepted += 1
-        self.coalesced += key in self.waiting
-        self.waiting[key] = Entry(key, value, 0, 0)
-
-    def put_newer(self, key: str, value: int, version: int) -> None:
-        self.accepted += 1
         if old := self.waiting.get(key):
             self.coalesced += 1
-            if version > old.version:
-                self.waiting[key] = Entry(key, value, version, old.updates + 1)
+            value = self._merged(old, value)
+        elif not self._let_in():
             return
-        if key in self.in_flight:
-            beat: int | None = self.in_flight[key].version
-        else:
-            beat = self.seen.get(key)
-        if beat is not None and version <= beat:
+        self.accepted += 1
+        self.waiting[key] = Held(Entry(key, value, 0, 0), versioned=False)
+
+    def put_newer(self, key: str, value: int, version: int) -> None:
+        if old := self.waiting.get(key):
+            self.accepted += 1
             self.coalesced += 1
-        else:
-            self.waiting[key] = Entry(key, value, version, 0)
+            if version > old.entry.version:
+                value = self._merged(old, value)
+                new = Entry(key, value, version, old.entry.updates + 1)
+                self.waiting[key] = Held(new, versioned=True)
+            return
+        beat = self.in_flight[key].entry.version if key in self.in_flight else self.seen.get(key)
+        if beat is not None and version <= beat:
+            self.accepted += 1
+            self.coalesced += 1
+        elif self._let_in():
+            self.accepted += 1
+            self.waiting[key] = Held(Entry(key, value, version, 0), versioned=True)
+
+    def _let_in(self) -> bool:
+        """Make room for one more key, or say that it is dropped, or raise."""
+        if self.bound is None or len(self.waiting) + len(self.in_flight) < self.bound[0]:
+            return True
+        if self.bound[1] == "raise":
+            raise Full
+        self.dropped += 1
+        if self.bound[1] == "drop_oldest":
+            in_line = [key for key in self.in_flight if key not in (self.hand or [])]
+            if in_line:
+                del self.in_flight[in_line[0]]
+                return True
+            if self.waiting:
+                del self.waiting[next(iter(self.waiting))]
+                return True
+        self.accepted += 1
+        return False
 
     def delete(self, key: str) -> None:
         self.seen.pop(key, None)
-        self.deleted += (self.waiting.pop(key, None) is not None) + (
-            self.in_flight.pop(key, None) is not None
-        )
+        for part in (self.waiting, self.in_flight):
+            self.deleted += part.pop(key, None) is not None
+        if self.hand and key in self.hand:
+            self.hand.remove(key)
 
     def get(self, key: str) -> int | None:
-        entry = self.waiting.get(key) or self.in_flight.get(key)
-        return entry.value if entry else None
+        held = self.waiting.get(key) or self.in_flight.get(key)
+        return held.entry.value if held else None
 
-    def swap(self, versioned: set[int]) -> None:
+    def _put_over(self, key: str, new: Held) -> None:
+        old = self.in_flight.get(key)
+        entry = new.entry
+        if old is not None:
+            self.coalesced += 1
+            entry = entry._replace(value=self._merged(old, entry.value))
+            if new.versioned:
+                entry = entry._replace(updates=old.entry.updates + entry.updates + 1)
+        self.in_flight[key] = Held(entry, new.versioned)
+
+    def swap(self) -> None:
         for key, new in self.waiting.items():
-            old = self.in_flight.get(key)
-            if old is not None:
-                self.coalesced += 1
-                if new.value in versioned:
-                    new = new._replace(updates=old.updates + new.updates + 1)  # noqa: PLW2901
-            self.in_flight[key] = new
+            self._put_over(key, new)
         self.waiting = {}
 
-    def deliver(self, count: int, versioned: set[int]) -> None:
-        for entry in list(self.in_flight.values())[:count]:
-            del self.in_flight[entry.key]
-            self.delivered.append(entry)
-            if entry.value in versioned:
-                self.seen[entry.key] = entry.version
+    def take(self, size: Any) -> None:
+        """Have the next batch in hand, or the one that failed, with what is newer."""
+        if self.hand is None:
+            self.hand = list(self.in_flight)[: None if size == "table" else size]
+        for key in self.hand:
+            if key in self.waiting:
+                self._put_over(key, self.waiting.pop(key))
+
+    def settle(self, chosen: Iterable[str], to: list[Entry[str, int]]) -> None:
+        for key in chosen:
+            held = self.in_flight.pop(key)
+            to.append(held.entry)
+            if held.versioned:
+                self.seen[key] = held.entry.version
             else:
-                self.seen.pop(entry.key, None)
+                self.seen.pop(key, None)
+
+    def attempt(self, outcome: str, size: Any) -> list[str]:
+        """Let the batch in hand come to its outcome; return the keys that failed."""
+        self.take(size)
+        assert self.hand is not None
+        failed = {"good": [], "reject": [], "bad": self.hand, "partial": self.hand[::2]}[outcome]
+        settled = [key for key in self.hand if key not in failed]
+        self.settle(settled, self.dead if outcome == "reject" else self.delivered)
+        self.hand = failed or None
+        return list(failed)
+
+    def deliver_all(self) -> None:
+        self.hand = None
+        self.settle(list(self.in_flight), self.delivered)
 
 
 class MapMachine(RuleBasedStateMachine):
     """One partition, so that the model knows when a cycle begins. Values are unique."""
 
-    @initialize(size=sizes)
-    def begin(self, size: Any) -> None:
-        self.clock, self.processor, self.model = FakeClock(), RecordingProcessor(), Model()
+    @initialize(size=sizes, bound=bounds, merging=st.booleans())
+    def begin(self, size: Any, bound: tuple[int, str] | None, merging: bool) -> None:
+        self.clock, self.sink, self.model = FakeClock(), Sink(), Model(bound, merging)
+        more: dict[str, Any] = {"merge": operator.add if merging else None}
+        if bound is not None:
+            more |= {"max_size": bound[0], "when_full": bound[1]}
         self.map = Map[str, int](
             f"model-{next(_numbers)}",
-            self.processor,
+            self.sink,
             partitions=1,
             processing_batch_size=size,
+            retry=EVERY_5_S,
+            dead_letter=self.sink.bury,
             clock=self.clock,
+            **more,
         ).start()
         self.size: Any = size
         self.count = 0
-        self.versioned: set[int] = set()  # values that came by put_newer
 
-    def _value(self, *, versioned: bool = False) -> int:
+    def _value(self) -> int:
         self.count += 1
-        if versioned:
-            self.versioned.add(self.count)
-        return self.count
+        return 1 << self.count  # so that a sum tells its parts
+
+    def _together(self, write: Any, items: list[Any], model: Any) -> None:
+        """Write one by one: whether many fit together is another test's business."""
+        for item in items:
+            try:
+                model(*item)
+            except Full:
+                with pytest.raises(BufferFull):
+                    write(*item)
+            else:
+                write(*item)
 
     @precondition(lambda self: self.map.running)
     @rule(chosen=st.lists(keys, min_size=1, max_size=5), many=st.booleans())
     def put(self, chosen: list[str], many: bool) -> None:
         pairs = [(key, self._value()) for key in chosen]
-        if many:
+        if many and self.model.bound is None:
             self.map.put_all(pairs)
-        for key, value in pairs:
-            if not many:
-                self.map.put(key, value)
-            self.model.put(key, value)
+            for pair in pairs:
+                self.model.put(*pair)
+        else:
+            self._together(self.map.put, pairs, self.model.put)
 
     @precondition(lambda self: self.map.running)
     @rule(chosen=st.lists(st.tuples(keys, versions), min_size=1, max_size=5), many=st.booleans())
     def put_newer(self, chosen: list[tuple[str, int]], many: bool) -> None:
-        triples = [(key, self._value(versioned=True), version) for key, version in chosen]
-        if many:
+        triples = [(key, self._value(), version) for key, version in chosen]
+        if many and self.model.bound is None:
             self.map.put_all_newer(triples)
-        for triple in triples:
-            if not many:
-                self.map.put_newer(*triple)
-            self.model.put_newer(*triple)
+            for triple in triples:
+                self.model.put_newer(*triple)
+        else:
+            self._together(self.map.put_newer, triples, self.model.put_newer)
 
     @precondition(lambda self: self.map.running)
     @rule(key=keys)
@@ -146,34 +231,38 @@ class MapMachine(RuleBasedStateMachine):
         with pytest.raises(BufferNotRunning):
             self.map.delete(key)
 
-    def _cycle(self, good_batches: int | None) -> None:
-        """Let the model do what one cycle does; *good_batches* come before a failure."""
-        self.model.swap(self.versioned)
-        held = len(self.model.in_flight)
-        size = held if self.size == "table" else self.size
-        count = held if good_batches is None else good_batches * size
-        self.model.deliver(count, self.versioned)
-
     @precondition(lambda self: self.map.running)
-    @rule()
-    def cycle(self) -> None:
+    @rule(outcome=st.sampled_from(["good", "good", "bad", "partial", "reject"]))
+    def cycle(self, outcome: str) -> None:
+        """The next batch, or the one that failed, comes to *outcome*; then all goes well."""
+        model = self.model
+        in_trouble = model.hand is not None
+        if not in_trouble:
+            model.swap()
+        if model.hand == [] or not model.in_flight:
+            outcome = "good"
+        failed = model.attempt(outcome, self.size)
+        if error := {"bad": OSError(), "partial": PartialFailure(failed), "reject": Reject()}.get(
+            outcome
+        ):
+            self.sink.fail(error)
+        if not failed:
+            model.deliver_all()
+            if in_trouble:  # the next cycle is due already
+                model.swap()
+                model.deliver_all()
         self.clock.advance(5.0)
-        self._cycle(None)
-
-    @precondition(lambda self: self.map.running)
-    @rule()
-    def failing_cycle(self) -> None:
-        self.processor.fail(OSError())
-        self.clock.advance(5.0)
-        self._cycle(0)
-        self.processor._errors.clear()  # there may have been nothing to process
 
     @precondition(lambda self: self.map.running)
     @rule()
     def flush(self) -> None:
         self.map.flush()
-        self._cycle(None)
+        self.model.take(self.size)
+        self.model.deliver_all()
+        self.model.swap()
+        self.model.deliver_all()
 
+    @precondition(lambda self: self.map.running and self.model.hand is None)
     @rule(size=sizes)
     def retune(self, size: Any) -> None:
         self.map.update_options(processing_batch_size=size)
@@ -183,12 +272,21 @@ class MapMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.map.running)
     @rule(failing=st.booleans())
     def stop(self, failing: bool) -> None:
+        model = self.model
         if failing:
-            self.processor.fail(OSError())
+            self.sink.fail_always(OSError())
+        elif model.hand is not None:
+            model.take(self.size)
+            model.deliver_all()
+        if model.hand is not None:
+            model.take(self.size)
         report = self.map.stop()
-        self._cycle(0 if failing else None)
-        self.processor._errors.clear()
-        assert list(report.left) == list(self.model.in_flight.values())
+        self.sink.recover()
+        model.swap()
+        model.hand = None
+        if not failing:
+            model.deliver_all()
+        assert list(report.left) == [held.entry for held in model.in_flight.values()]
 
     @precondition(lambda self: not self.map.running)
     @rule()
@@ -198,15 +296,21 @@ class MapMachine(RuleBasedStateMachine):
     @invariant()
     def same_as_the_model(self) -> None:
         model, stats = self.model, self.map.stats()
-        assert self.processor.items == model.delivered
+        assert self.sink.delivered == model.delivered
+        assert self.sink.dead == model.dead
         assert_balanced(stats)
         assert stats.restarts == 0
         assert stats.accepted == model.accepted
         assert stats.delivered == len(model.delivered)
+        assert stats.dead_lettered == len(model.dead)
         assert stats.coalesced == model.coalesced
         assert stats.deleted == model.deleted
+        assert stats.dropped == model.dropped
         assert stats.waiting == len(model.waiting)
         assert stats.in_flight == len(model.in_flight)
+        if model.bound is not None:
+            room: Any = self.map._room
+            assert room._left + len(room.permits) == model.bound[0] - stats.held, "room leaks"
 
     def teardown(self) -> None:
         self.map.stop()
@@ -214,6 +318,6 @@ class MapMachine(RuleBasedStateMachine):
 
 
 MapMachine.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, print_blob=True
+    max_examples=300, stateful_step_count=40, deadline=None, print_blob=True
 )
 TestMapModel = MapMachine.TestCase

@@ -6,7 +6,7 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning, Queue, by_content
-from partitioned_buffer._tables import QueueTable
+from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 
@@ -285,7 +285,7 @@ def test_a_late_push_is_not_counted_and_can_be_taken_back() -> None:
     table.swap(0.0, seal=True)
     table.waiting.append(2)
 
-    assert table.stats(0, 0, 0.0).accepted == len(table) == 1
+    assert table.counts(0.0)["accepted"] == len(table) == 1
     assert table.held() == [1]
     assert not table.attend((2,))
     assert table.waiting == []

@@ -1,4 +1,4 @@
-"""A Queue against a list per partition, under rules that Hypothesis orders as it likes."""
+"""A Queue against a list per key, under rules that Hypothesis orders as it likes."""
 
 import itertools
 from typing import Any
@@ -6,58 +6,103 @@ from typing import Any
 import pytest
 
 pytest.importorskip("hypothesis")
+from helpers import Sink
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from partitioned_buffer import BufferNotRunning, Queue
-from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
+from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Reject, Retry, RetryAfter
+from partitioned_buffer.testing import FakeClock, assert_balanced
 
 keys = st.integers(0, 5)
 sizes = st.one_of(st.integers(1, 4), st.just("table"))
+bounds = st.none() | st.tuples(
+    st.sampled_from(["max_size", "max_bytes"]),
+    st.integers(3, 12),
+    st.sampled_from(["block", "raise", "drop_newest", "drop_oldest"]),
+)
+errors = st.sampled_from([OSError(), Reject(), RetryAfter(1), ValueError("permanent")])
 _numbers = itertools.count()
+
+Item = tuple[int, int]
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """The model: what was accepted under each key, in order."""
+    """The model: what was accepted under each key, in order, and where each item can have gone."""
 
-    @initialize(partitions=st.integers(1, 4), size=sizes, flush_at=st.none() | st.integers(1, 6))
-    def begin(self, partitions: int, size: Any, flush_at: int | None) -> None:
-        self.clock, self.processor = FakeClock(), RecordingProcessor()
-        self.queue = Queue[tuple[int, int]](
+    @initialize(
+        partitions=st.integers(1, 4),
+        size=sizes,
+        flush_at=st.none() | st.integers(1, 6),
+        bound=bounds,
+        attempts=st.none() | st.integers(1, 3),
+    )
+    def begin(
+        self,
+        partitions: int,
+        size: Any,
+        flush_at: int | None,
+        bound: tuple[str, int, str] | None,
+        attempts: int | None,
+    ) -> None:
+        self.clock, self.sink = FakeClock(), Sink()
+        self.bound = bound
+        more: dict[str, Any] = {}
+        if bound is not None:
+            more = {bound[0]: bound[1], "when_full": bound[2]}
+            more |= {"block_timeout": 1.0} if bound[2] == "block" else {}
+            more |= {"size_of": lambda item: 1 + item[0] % 2} if bound[0] == "max_bytes" else {}
+        self.queue = Queue[Item](
             f"model-{next(_numbers)}",
-            self.processor,
+            self.sink,
             partitions=partitions,
             processing_batch_size=size,
             flush_at=flush_at,
             partition_key=lambda item: item[0],
+            retry=Retry(attempts=attempts, wait_initial=2.0, jitter=0.0, never=ValueError),
+            dead_letter=self.sink.bury,
             clock=self.clock,
+            **more,
         ).start()
-        self.accepted: dict[int, list[int]] = {}
+        self.accepted: list[Item] = []
         self.count = 0
-        self.failing = False
 
-    def _new(self, key: int) -> tuple[int, int]:
+    def _new(self, key: int) -> Item:
         self.count += 1
         return key, self.count
-
-    def _accept(self, *items: tuple[int, int]) -> None:
-        for key, number in items:
-            self.accepted.setdefault(key, []).append(number)
 
     @precondition(lambda self: self.queue.running)
     @rule(key=keys)
     def push(self, key: int) -> None:
         item = self._new(key)
-        self.queue.push(item)
-        self._accept(item)
+        try:
+            self.queue.push(item)
+        except BufferFull:
+            assert self._may_raise()
+        else:
+            self.accepted.append(item)
 
     @precondition(lambda self: self.queue.running)
     @rule(chosen=st.lists(keys, max_size=8))
     def push_all(self, chosen: list[int]) -> None:
         items = [self._new(key) for key in chosen]
-        self.queue.push_all(items)
-        self._accept(*items)
+        before = self.queue.stats().accepted
+        try:
+            self.queue.push_all(items)
+        except BufferFull:
+            assert self._may_raise()
+            if self.queue.stats().accepted != before:  # more than fits at once: by parts
+                self._accept_some(items)
+        else:
+            self.accepted += items
+
+    def _accept_some(self, items: list[Item]) -> None:
+        held = {item for table in self.queue._tables for item in table.held()}
+        known = held.union(self.sink.delivered, self.sink.dead)
+        self.accepted += [item for item in items if item in known]
+
+    def _may_raise(self) -> bool:
+        return self.bound is not None and self.bound[2] in ("block", "raise")
 
     @precondition(lambda self: not self.queue.running)
     @rule(key=keys)
@@ -71,65 +116,93 @@ class QueueMachine(RuleBasedStateMachine):
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(failures=st.integers(1, 3))
-    def fail(self, failures: int) -> None:
-        self.processor.fail(*[OSError()] * failures)
+    @rule(chosen=st.lists(errors, min_size=1, max_size=4))
+    def fail(self, chosen: list[BaseException]) -> None:
+        self.sink.fail(*chosen)
 
-    @precondition(lambda self: self.queue.running and not self.processor._errors)
+    @rule()
+    def fail_always(self) -> None:
+        self.sink.fail_always(OSError())
+
+    @rule()
+    def recover(self) -> None:
+        self.sink.recover()
+
+    @precondition(lambda self: self.queue.running)
     @rule()
     def flush(self) -> None:
-        self.queue.flush(timeout=60.0)
-        assert self._delivered() == self.accepted
-        assert self.queue.size() == 0
+        before, failing = self.clock.monotonic(), self.sink.down is not None
+        try:
+            self.queue.flush(timeout=60.0)
+        except TimeoutError:
+            assert failing
+            assert self.clock.monotonic() == before + 60.0
+        else:
+            assert self.queue.size() == 0
 
     @rule(size=sizes, flush_at=st.none() | st.integers(1, 6))
     def retune(self, size: Any, flush_at: int | None) -> None:
         self.queue.update_options(processing_batch_size=size, flush_at=flush_at)
 
     @precondition(lambda self: self.queue.running)
-    @rule()
-    def stop(self) -> None:
-        before = len(self.processor.items)
-        report = self.queue.stop()
-        assert report.delivered == len(self.processor.items) - before
-        assert len(report.left) == self.queue.size()
-        delivered = self._delivered()
-        for key, numbers in self.accepted.items():
-            left = [number for other, number in report.left if other == key]
-            assert delivered.get(key, []) + left == numbers
+    @rule(timeout=st.none() | st.sampled_from([0.0, 3.0, 30.0]))
+    def stop(self, timeout: float | None) -> None:
+        delivered, dead = len(self.sink.delivered), len(self.sink.dead)
+        began = self.clock.monotonic()
+        report = self.queue.stop(timeout)
+        for worker in self.queue._workers:
+            worker.thread.join(30)
+        assert timeout is None or self.clock.monotonic() <= began + timeout
+        assert report.delivered + report.dead_lettered + len(report.left) <= self.count
+        if timeout is None:  # no call can have been left behind
+            assert report.delivered == len(self.sink.delivered) - delivered
+            assert report.dead_lettered == len(self.sink.dead) - dead
+            assert len(report.left) == self.queue.size()
 
     @precondition(lambda self: not self.queue.running)
     @rule()
     def start(self) -> None:
         self.queue.start()
 
-    def _delivered(self) -> dict[int, list[int]]:
-        delivered: dict[int, list[int]] = {}
-        for key, number in self.processor.items:
-            delivered.setdefault(key, []).append(number)
-        return delivered
-
     @invariant()
     def ordered_and_counted(self) -> None:
-        self.clock.settle()
-        for key, numbers in self._delivered().items():
-            assert numbers == self.accepted[key][: len(numbers)], "lost, doubled or out of order"
+        if self.queue.running:
+            self.clock.settle()
         stats = self.queue.stats()
         assert_balanced(stats)
         assert stats.restarts == 0
-        assert stats.accepted == sum(map(len, self.accepted.values()))
-        assert stats.delivered == len(self.processor.items)
+        assert stats.accepted == len(self.accepted)
+        assert stats.delivered == len(self.sink.delivered)
+        assert stats.dead_lettered == len(self.sink.dead)
         assert self.queue.size() == stats.held
+        held = [item for table in self.queue._tables for item in table.held()]
+        everywhere = self.sink.delivered + self.sink.dead + held
+        assert len(set(everywhere)) == len(everywhere) == stats.accepted - stats.dropped
+        assert set(everywhere) <= set(self.accepted)
+        for one in (self.sink.delivered, held):
+            for key in range(6):
+                numbers = [number for other, number in one if other == key]
+                assert numbers == sorted(numbers), "out of order"
+        self._check_bound(held)
+
+    def _check_bound(self, held: list[Item]) -> None:
+        if self.bound is None:
+            return
+        weighed = self.bound[0] == "max_bytes"
+        load = sum(1 + key % 2 for key, _ in held) if weighed else len(held)
+        room: Any = self.queue._room
+        left = room._left_weight if weighed else room._left + len(room.permits)
+        assert 0 <= left == self.bound[1] - load, "room leaks"
 
     def teardown(self) -> None:
-        self.processor._errors.clear()
+        self.sink.recover()
         if not self.queue.running:
             self.queue.start()
         assert self.queue.stop().left == ()
-        assert self._delivered() == self.accepted
+        assert_balanced(self.queue.stats())
 
 
 QueueMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, print_blob=True
+    max_examples=300, stateful_step_count=40, deadline=None, print_blob=True
 )
 TestQueueModel = QueueMachine.TestCase

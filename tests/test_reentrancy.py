@@ -13,7 +13,7 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning
-from partitioned_buffer._tables import QueueTable
+from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
 

@@ -66,7 +66,7 @@ def test_times_are_seconds(buffers: Buffers, clock: FakeClock, hook: RecordingHo
     queue.stop()
 
     assert hook.of(ProcessingException)[0].duration == 2.0
-    assert hook.of(ProcessingStopped)[0].duration == 2.0
+    assert hook.of(ProcessingStopped)[0].duration == 9.0, "two calls, and the wait between"
     assert hook.of(PartitionStopped)[0].duration == now
     assert abs(hook.of(PartitionStarted)[0].time - time.time()) < 3600
     assert hook.of(ProcessingStarted)[0].time - hook.of(PartitionStarted)[0].time == 5.0

@@ -4,27 +4,31 @@ What a buffer is, apart from who drives it: settings, tables, state and numbers.
 Nothing here waits. The drivers (`_threads`) add `start`, `stop` and `flush`.
 
     new ──start──► running ──stop──► stopping ──► stopped ──start──► running ...
-                      └──fork──► forked ──start──► running ...    (in the child)
+                      └──fork──► forked ──first write──► running ...    (in the child)
 
 Running buffers are known by name, process-wide. Threads do not survive a fork, and
-what is held stays the parent's: a child finds them empty and not running.
+what is held stays the parent's: a child finds its buffers empty, and those that ran
+run again from the first write on.
 """
 
 import os
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
-from ._ledger import Stats, total
+from ._ledger import PartitionStats, Stats, total
 from ._options import Settings, Tunable
+from ._room import Room
 from ._tables import Table
-from ._telemetry import Telemetry
+from ._telemetry import Telemetry, renew_lock
 from .errors import BufferAlreadyRunning, BufferNotFound, BufferNotRunning
 
 B = TypeVar("B")
 Kind = TypeVar("Kind", bound="Buffer[Any]")
 State = Literal["new", "running", "stopping", "stopped", "forked"]
 
+_all: "weakref.WeakSet[Buffer[Any]]" = weakref.WeakSet()
 _running: "dict[str, Buffer[Any]]" = {}
 _names = threading.Lock()
 
@@ -59,12 +63,12 @@ def running() -> "list[Buffer[Any]]":
 
 
 def _after_fork() -> None:
-    """Forget the parent's buffers, in the child."""
+    """Begin anew in the child: nobody is left to give back a lock, or to do any work."""
     global _names
     _names = threading.Lock()
-    for buffer in _running.values():
+    renew_lock()
+    for buffer in list(_all):
         buffer._forked()
-    _running.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -74,13 +78,18 @@ if hasattr(os, "register_at_fork"):
 class Buffer(Generic[B]):
     """What Queues and Maps have in common."""
 
-    def __init__(self, settings: Settings, tables: Sequence[Table[B]]) -> None:
+    def __init__(
+        self, settings: Settings, tables: Sequence[Table[B]], room: Room | None = None
+    ) -> None:
         self._settings = settings
         self._tables = tables
+        self._room = room
         self._telemetry = Telemetry(settings.hooks)
         self._restarts = [0] * len(tables)
         self._state: State = "new"
         self._life = threading.RLock()
+        with _names:
+            _all.add(self)
 
     @property
     def name(self) -> str:
@@ -90,7 +99,7 @@ class Buffer(Generic[B]):
     @property
     def running(self) -> bool:
         """Whether it takes writes."""
-        return self._state == "running"
+        return self._state in ("running", "forked")
 
     def size(self) -> int:
         """Return how many items are held: waiting or in flight."""
@@ -116,20 +125,37 @@ class Buffer(Generic[B]):
         Each partition is read at one instant of its own; in it, and so in the
         total, `accepted = delivered + dead_lettered + dropped + coalesced + deleted + held`.
         """
-        now = self._settings.clock.monotonic()
+        now, telemetry = self._settings.clock.monotonic(), self._telemetry
         partitions = (
-            table.stats(index, self._restarts[index], now)
+            PartitionStats(
+                partition=index,
+                restarts=self._restarts[index],
+                overdue=int(
+                    self._busy_since(index, now) <= now - self._settings.processing_timeout
+                ),
+                **table.counts(now),
+            )
             for index, table in enumerate(self._tables)
         )
-        return total(partitions, self._telemetry.errors)
+        return total(
+            partitions,
+            hook_errors=telemetry.hook_errors,
+            dead_letter_errors=telemetry.dead_letter_errors,
+            blocked=self._room.blocked if self._room else 0,
+        )
+
+    def _busy_since(self, index: int, now: float) -> float:  # noqa: ARG002  # drivers know
+        """Return when the processor was given what it is busy with; *now* if it is not."""
+        return now
 
     def update_options(self, **options: Unpack[Tunable]) -> None:
         """
         Retune a buffer, running or not; what is not named stays as it is.
 
-        Takes `processing_interval`, `processing_batch_size`, `processing_timeout` and
-        `flush_at`. Workers use them from their next cycle on; a new interval counts from the
-        beginning of the last cycle, so that retuning often never puts processing off.
+        Takes `processing_interval`, `interval_jitter`, `processing_batch_size`,
+        `processing_timeout`, `flush_at`, `retry` and `exit_timeout`. Workers use them from
+        their next cycle on; a new interval counts from the beginning of the last cycle, so
+        that retuning often never puts processing off.
 
         Raises `UnknownOption` or `InvalidOption`, having changed nothing.
         """
@@ -144,13 +170,18 @@ class Buffer(Generic[B]):
         """Let the driver know."""
 
     def _forked(self) -> None:
-        """Begin anew in a child process: locks may be held by threads that are not here."""
+        """Begin anew in a child process, empty: what is held is the parent's."""
         self._life = threading.RLock()
         self._telemetry = Telemetry(self._settings.hooks)
         self._restarts = [0] * len(self._tables)
-        self._state = "forked"
+        if self._state == "running":
+            self._state = "forked"
+        elif self._state == "stopping":
+            self._state = "stopped"
         for table in self._tables:
             table.reset()
+        if self._room:
+            self._room.reset()
 
     def _claim_name(self) -> None:
         with _names:
@@ -165,7 +196,11 @@ class Buffer(Generic[B]):
             if _running.get(self.name) is self:
                 del _running[self.name]
 
-    def _refusal(self, accepted: int = 0, of: int = 0) -> BufferNotRunning:
+    def _refused(self, accepted: int = 0, of: int = 0) -> Exception | None:
+        """Return why a write was refused after so many; None: it may be tried again."""
+        if self._state == "forked":
+            self._resume()
+            return None
         if accepted:
             return BufferNotRunning(
                 f"buffer {self.name!r} was stopped in the middle of this call: {accepted} of {of} "
@@ -174,6 +209,8 @@ class Buffer(Generic[B]):
         why, what = {
             "new": ("has not been started", "call start(), or use it in a `with` block, first"),
             "stopped": ("has been stopped", "write before stop(), or start() it again"),
-            "forked": ("was started before this process was forked", "start() it again here"),
         }.get(self._state, ("is stopping", "write before stop()"))
         return BufferNotRunning(f"buffer {self.name!r} {why}: {what}")
+
+    def _resume(self) -> None:
+        """Run again, after a fork."""

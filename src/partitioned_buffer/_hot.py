@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from ._entry import NEWER
 from ._map_table import MapTable
-from ._tables import QueueTable
+from ._queue_table import QueueTable
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -31,7 +31,8 @@ V_contra = TypeVar("V_contra", contravariant=True)
 Key = Callable[[T], object] | object
 """A partition key: spelt out so that the parameter of a lambda has a type."""
 
-Refusal = Callable[[], Exception]
+Refused = Callable[[], Exception | None]
+"""Returns why a write was refused; None: it is to be made again."""
 
 
 class Push(Protocol[T_contra]):
@@ -41,12 +42,13 @@ class Push(Protocol[T_contra]):
         """
         Accept one item (a list is one item), to be delivered in the background.
 
-        Any thread, coroutine, finalizer or signal handler may call it; it never waits.
+        Any thread, coroutine, finalizer or signal handler may call it. It waits only in a
+        bounded buffer that is full and set to block.
         *partition_key* overrides the buffer's own for this item: a callable of the item, or
         any other value.
 
-        Raises `BufferNotRunning` when the buffer is not started, or stopped; the item was
-        not accepted then. What the callable raises is raised.
+        Raises `BufferNotRunning` when the buffer is not started, or stopped, and `BufferFull`
+        as `when_full` says; the item was not accepted then. What the callable raises is raised.
         """
 
 
@@ -57,15 +59,16 @@ class Put(Protocol[K_contra, V_contra]):
         self, key: K_contra, value: V_contra, *, partition_key: Key[K_contra] = None
     ) -> None:
         """
-        Accept *value* for *key*, in place of whatever waits for that key; the last write wins.
+        Accept *value* for *key*, in place of whatever waits for that key: the last write wins,
+        or with `merge`, the two are made one.
 
         The entry's version and updates are 0. *partition_key* overrides the buffer's own: a
         callable of the key, or any other value. An entry belongs to its partition: the same
         key put under two partition keys can be two entries, each delivered, each read and
         deleted under its own.
 
-        Raises `TypeError` for an unhashable key, and `BufferNotRunning` when the buffer is
-        not started, or stopped; nothing was accepted then.
+        Raises `TypeError` for an unhashable key, `BufferNotRunning` when the buffer is not
+        started, or stopped, and `BufferFull` as `when_full` says; nothing was accepted then.
         """
 
 
@@ -89,7 +92,7 @@ class PutNewer(Protocol[K_contra, V_contra]):
 def make_push(
     first: QueueTable[T] | None,
     table_for: Callable[[T, object], QueueTable[T]],
-    refusal: Refusal,
+    refused: Refused,
 ) -> Push[T]:
     """Return `push`; *first* begins the ring, or is None where every item has a key."""
     turn = first
@@ -103,15 +106,17 @@ def make_push(
             turn = table.next
         table.waiting.append(item)
         if table.alert and len(table.waiting) >= table.limit and not table.attend((item,)):
-            raise refusal()
+            if (error := refused()) is not None:
+                raise error
+            push(item, partition_key=partition_key)
 
-    return _documented(push, Push)
+    return documented(push, Push)
 
 
 def make_put(
     slots: tuple[MapTable[K, V], ...] | None,
     table_for: Callable[[K, object], MapTable[K, V]],
-    refusal: Refusal,
+    refused: Refused,
 ) -> Put[K, V]:
     """Return `put`; *slots* are None where the key alone does not decide."""
     modulus = len(slots or ())
@@ -125,15 +130,17 @@ def make_put(
         op = (key, value)
         log.append(op)
         if len(log) >= table.limit and not table.attend((op,)):
-            raise refusal()
+            if (error := refused()) is not None:
+                raise error
+            put(key, value, partition_key=partition_key)
 
-    return _documented(put, Put)
+    return documented(put, Put)
 
 
 def make_put_newer(
     slots: tuple[MapTable[K, V], ...] | None,
     table_for: Callable[[K, object], MapTable[K, V]],
-    refusal: Refusal,
+    refused: Refused,
 ) -> PutNewer[K, V]:
     """Return `put_newer`; *slots* are None where the key alone does not decide."""
     modulus = len(slots or ())
@@ -150,9 +157,11 @@ def make_put_newer(
         op = (key, value, version, NEWER)
         log.append(op)
         if len(log) >= table.limit and not table.attend((op,)):
-            raise refusal()
+            if (error := refused()) is not None:
+                raise error
+            put_newer(key, value, version, partition_key=partition_key)
 
-    return _documented(put_newer, PutNewer)
+    return documented(put_newer, PutNewer)
 
 
 def check_version(version: Any) -> int:
@@ -165,7 +174,8 @@ def check_version(version: Any) -> int:
 F = TypeVar("F", bound=Callable[..., None])
 
 
-def _documented(function: F, protocol: type) -> F:
+def documented(function: F, protocol: type) -> F:
+    """Give *function* the documentation of what it implements."""
     function.__doc__ = protocol.__call__.__doc__
     function.__module__ = __package__ or __name__
     return function

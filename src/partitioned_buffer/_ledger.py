@@ -9,7 +9,8 @@ Every term is counted where it happens; none is derived from the others, so a
 loss would show as a law that does not hold.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -26,6 +27,8 @@ class Ledger:
     """Given up after failing, and handed to the dead letter handler."""
     dropped: int
     """Given up without being tried; announced by `ItemsDropped`."""
+    drop_reasons: Mapping[str, int]
+    """How many of these for which reason."""
     coalesced: int
     """Overwritten by a newer write of the same key, or older than what was there."""
     deleted: int
@@ -38,6 +41,9 @@ class Ledger:
     """Seconds that the oldest held item has been here at most; None when nothing is held."""
     restarts: int
     """How often a worker died of an unexpected error and was restarted."""
+    overdue: int
+    """How many partitions wait for a call of the processor that has exceeded
+    `processing_timeout`."""
 
     @property
     def held(self) -> int:
@@ -64,6 +70,10 @@ class Stats(Ledger):
 
     hook_errors: int
     """How often a hook raised. Its first error is in the log."""
+    dead_letter_errors: int
+    """How often the dead letter handler raised. Its first error is in the log."""
+    blocked: int
+    """How many writers wait for room."""
     partitions: tuple[PartitionStats, ...]
 
 
@@ -80,16 +90,20 @@ class StopReport:
     The buffer still holds it, and a later `start()` goes on with it."""
 
 
-_SUMS = [f.name for f in fields(Ledger) if f.name != "oldest_age"]
+_SUMS = [f.name for f in fields(Ledger) if f.type is int]
 
 
-def total(partitions: Iterable[PartitionStats], hook_errors: int) -> Stats:
+def total(partitions: Iterable[PartitionStats], **others: int) -> Stats:
     """Add up the partitions of one buffer."""
     each = tuple(partitions)
     ages = [p.oldest_age for p in each if p.oldest_age is not None]
+    reasons = Counter[str]()
+    for partition in each:
+        reasons.update(partition.drop_reasons)
     return Stats(
         **{name: sum(getattr(p, name) for p in each) for name in _SUMS},
+        drop_reasons=dict(reasons),
         oldest_age=max(ages, default=None),
-        hook_errors=hook_errors,
         partitions=each,
+        **others,
     )

@@ -12,11 +12,13 @@ sees a key go backwards.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from operator import length_hint
 from typing import Any, Generic, TypeVar
 
-from ._entry import DELETED, NEWER, PUT, Entry, Op
-from ._tables import Table
+from ._entry import NEWER, PUT, Entry, Op
+from ._tables import Drop, Table
 from ._versions import Versions
 
 K = TypeVar("K")
@@ -30,19 +32,37 @@ BACKLOG, PAUSE = 16 * FOLD_AT, 0.001
 It does not wait for the lock: it may be a finalizer in the middle of another table's fold."""
 
 
+class MergeFailed(Exception):
+    """The user's `merge` raised *error*."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _guarded(merge: Callable[[V, V], V]) -> Callable[[V, V], V]:
+    def merged(old: V, new: V) -> V:
+        try:
+            return merge(old, new)
+        except Exception as error:
+            raise MergeFailed(error) from error
+
+    return merged
+
+
 class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
     """What is written: a log, and the entries it has been folded into."""
 
     # fmt: off
     __slots__ = (
-        "_accepted", "_busy", "_coalesced", "_counted", "_deleted", "_dropped", "_entries",
-        "_faults", "_handed", "_hidden", "_in_flight", "_plain", "_remember", "_removed",
-        "_versions", "limit", "log", "mixed",
+        "_accepted", "_busy", "_coalesced", "_counted", "_delete_ops", "_deleted",
+        "_entries", "_hand", "_handed", "_hidden", "_in_flight", "_merge", "_plain", "_remember",
+        "_removed", "_versions", "limit", "log", "mixed",
     )
     # fmt: on
 
-    def __init__(self, remember: int = 0) -> None:
+    def __init__(self, remember: int = 0, merge: Callable[[V, V], V] | None = None) -> None:
         self._remember = remember
+        self._merge = None if merge is None else _guarded(merge)
         super().__init__()
 
     def reset(self) -> None:
@@ -53,14 +73,15 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         self._in_flight: dict[K, Any] = {}
         self._handed: Collection[K] = ()  # keys the processor has
         self._hidden: set[K] = set()  # those of them deleted since
+        self._hand: dict[K, None] | None = None  # keys of a batch that failed, still to be settled
         self._versions: Versions[K] = Versions(self._remember)
         # Set by a writer before its first operation that is not a plain put. Until then
         # the dicts hold bare values, and a fold is one `dict.update`.
-        self.mixed = False
+        self.mixed = self._merge is not None
         self._plain: bool | None = True  # None while that changes, for readers without the lock
         self._busy = False  # whether the lock is held for something long
-        self._faults: list[Exception] = []
-        self._accepted = self._coalesced = self._deleted = self._dropped = 0
+        self._accepted = self._coalesced = self._deleted = 0
+        self._delete_ops = 0  # in the fold that is going on
         self._counted = 0  # len(_entries) when it was last accounted for
         self._removed = 0  # entries deleted from _entries since then
 
@@ -103,30 +124,37 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
             return
         self._busy = True
         try:
-            ops = self.log[:]
             if self.mixed and self._plain:
                 self._widen()
-            faults: list[Exception] = []
-            try:
-                deletes = self._apply(ops)
-            except Exception:
-                deletes = self._apply_singly(ops, faults)
-            done, dropped, now = len(ops), len(faults), len(self._entries)
-            growth = now + self._removed - self._counted
-            # No call between these lines, so that no signal handler can part them.
-            self._accepted += done - deletes
-            self._dropped += dropped
-            self._coalesced += done - deletes - dropped - growth
-            self._counted = now
-            self._removed = 0
-            self._faults += faults
-            del self.log[:done]
+            self._fold_log()
         finally:
             self._busy = False
-        if self._flush_at is not None and not self._rung and now >= self._flush_at:
+        if self._flush_at is not None and not self._rung and len(self._entries) >= self._flush_at:
             self._rung = True
             self._wake()
         self._watch()
+
+    def _fold_log(self) -> None:
+        ops = self.log[:]
+        rest, drops, left = iter(ops), list[Drop](), 1
+        self._delete_ops = 0
+        try:
+            self._apply_all(rest, drops)
+            left = 0
+        finally:  # cut short by an interrupt: what was begun last is begun again
+            left += length_hint(rest)
+            done, dropped, now = max(0, len(ops) - left), len(drops), len(self._entries)
+            writes = done - self._delete_ops
+            growth = now + self._removed - self._counted
+            # No call between these lines, so that no signal handler can part them.
+            self._accepted += writes
+            self._dropped += dropped
+            self._coalesced += writes - dropped - growth
+            self._counted = now
+            self._removed = 0
+            del self.log[:done]
+            for drop in drops:
+                self._note(drop)
 
     def _widen(self) -> None:
         """Give up bare values for tuples, which have room for a version."""
@@ -137,17 +165,31 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         self._entries, self._in_flight = entries, in_flight
         self._plain = False
 
-    def _apply(self, ops: list[Op]) -> int:
-        """Apply *ops* in order; return how many of them were deletes."""
-        entries = self._entries
+    def _apply_all(self, ops: Iterator[Op], drops: list[Drop]) -> None:
+        """Apply *ops* in order, except those that raise."""
+        while True:
+            try:
+                self._apply(ops)
+            except MergeFailed as error:
+                drops.append(Drop(1, "merge failed", error.error))
+            except Exception as error:
+                drops.append(Drop(1, "key cannot be compared", error))
+            else:
+                return
+
+    def _apply(self, ops: Iterator[Op]) -> None:
+        entries, merge = self._entries, self._merge
         if self._plain:
             entries.update(ops)
-            return 0
-        get, deletes = entries.get, 0
+            return
+        get = entries.get
         rivals = self._in_flight or self._versions  # what an absent key has to beat
         for op in ops:
             if len(op) == PUT:
-                entries[op[0]] = (*op, 0, 0)
+                if merge is None or (have := get(op[0])) is None:
+                    entries[op[0]] = (*op, 0, 0)
+                else:
+                    entries[op[0]] = (op[0], merge(have[1], op[1]), 0, 0)
                 continue
             key, value, version, mark = op
             if mark is NEWER:
@@ -156,24 +198,12 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
                     if not rivals or self._is_new(key, version):
                         entries[key] = op
                 elif version > have[2]:
-                    entries[key] = (key, value, version, (have[3] or 0) + 1)
+                    newest = value if merge is None else merge(have[1], value)
+                    entries[key] = (key, newest, version, (have[3] or 0) + 1)
             else:
-                deletes += 1
-                self._delete(key)
-        return deletes
-
-    def _apply_singly(self, ops: list[Op], faults: list[Exception]) -> int:
-        """Apply what can be applied, where a key's own `__eq__` raised."""
-        deletes = 0
-        for op in ops:
-            try:
-                deletes += self._apply([op])
-            except Exception as error:
-                if op[-1] is DELETED:
-                    deletes += 1
-                else:
-                    faults.append(error)
-        return deletes
+                self._delete_ops += 1
+                with suppress(Exception):  # the key's own `__eq__`: there is nothing to delete
+                    self._delete(key)
 
     def _is_new(self, key: K, version: int) -> bool:
         """Compare *version* with what is in flight, else with what was delivered."""
@@ -194,3 +224,5 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
             else:
                 del self._in_flight[key]
                 self._deleted += 1
+                if self._hand:
+                    self._hand.pop(key, None)

@@ -1,18 +1,20 @@
 """
 The worker's half of a Map's table: what is in flight, and reading it all.
 
-A failed batch stays in flight, and the next swap puts newer entries over it, so
-that a retry carries the newest. A delete reaches what is in flight, too, unless
-the processor has it; then it is hidden from readers, and not tried again.
+A failed batch stays in flight, and newer entries are put over it, so that a retry
+carries the newest. A delete reaches what is in flight, too, unless the processor
+has it; then it is hidden from readers, and not tried again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import wraps
+from itertools import islice
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from ._entry import MISSING, Entry, as_entries, key_of
-from ._ledger import PartitionStats
-from ._map_log import MapLog
+from ._map_log import MapLog, MergeFailed
+from ._tables import Drop
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -39,12 +41,17 @@ def _long(method: Callable[P, R]) -> Callable[P, R]:
 class MapTable(MapLog[K, V], Generic[K, V]):
     """Entries by key: the last write wins, or the newest version."""
 
-    __slots__ = ("_delivered", "_order")
+    __slots__ = ("_buried", "_delivered", "_order", "_whole")
 
     def reset(self) -> None:
         super().reset()
         self._order: list[K] = []  # keys in flight still to be taken, last one first
-        self._delivered = 0
+        self._whole = False  # whether the processor takes dicts
+        self._delivered = self._buried = 0
+
+    @property
+    def delivered(self) -> int:
+        return self._delivered
 
     def swap(self, now: float, *, seal: bool = False) -> int:
         with self._lock:
@@ -58,20 +65,27 @@ class MapTable(MapLog[K, V], Generic[K, V]):
 
     @_long
     def _swap(self) -> None:
+        self._hand = None
         self._take_in()
         if self._in_flight:
-            self._merge(self._entries)
+            for key, op in self._entries.items():
+                self._put_over(key, op)
         else:
             self._in_flight = self._entries
             self._in_flight_since = self._since
         self._entries = {}
         self._counted = 0
-        self._order = list(self._in_flight)
-        self._order.reverse()
+        self._line_up()
 
     @_long
     def release(self) -> None:
+        self._hand = None
         self._take_in()
+        self._line_up()
+
+    def _line_up(self) -> None:
+        self._order = list(self._in_flight)
+        self._order.reverse()
 
     def _take_in(self) -> None:
         for key in self._hidden:
@@ -80,25 +94,37 @@ class MapTable(MapLog[K, V], Generic[K, V]):
         self._hidden.clear()
         self._handed = ()
 
-    def _merge(self, new: dict[K, Any]) -> None:
-        """Put *new* over what failed to be delivered: a retry carries the newest."""
-        for key, op in new.items():
+    def _put_over(self, key: K, new: Any) -> None:
+        """Put a newer entry over what failed to be delivered: a retry carries the newest."""
+        old, fault = MISSING, None
+        try:
+            old = self._in_flight.get(key, MISSING)
+            if old is not MISSING and not self._plain:
+                new, fault = self._united(old, new)
+            self._in_flight[key] = new
+        except Exception as error:  # the key's own `__eq__`
+            fault = Drop(1, "key cannot be compared", error)
+        if fault is not None:
+            self._drop(fault)
+        elif old is not MISSING:
+            self._coalesced += 1
+
+    def _united(self, old: Any, new: Any) -> tuple[Any, Drop | None]:
+        key, value, version, updates = new
+        fault = None
+        if self._merge is not None:
             try:
-                old = self._in_flight.get(key, MISSING)
-                self._in_flight[key] = op
-            except Exception as error:  # the key's own `__eq__`
-                self._dropped += 1
-                self._faults.append(error)
-                continue
-            if old is not MISSING:
-                self._coalesced += 1
-                if not self._plain and op[3] != 0:  # not a plain put
-                    updates = (old[3] or 0) + (op[3] or 0) + 1
-                    self._in_flight[key] = (*op[:3], updates)
+                value = self._merge(old[1], value)
+            except MergeFailed as error:  # then the newer one alone, rather than none
+                fault = Drop(1, "merge failed", error.error)
+        if updates != 0:  # not a plain put
+            updates = (old[3] or 0) + (updates or 0) + 1
+        return (key, value, version, updates), fault
 
     @_long
     def take(self, size: int | None) -> list[Entry[K, V]] | dict[K, Entry[K, V]] | None:
         in_flight = self._in_flight
+        self._whole = size is None
         if size is None:
             self._order.clear()
             self._handed = in_flight
@@ -118,7 +144,15 @@ class MapTable(MapLog[K, V], Generic[K, V]):
 
     @_long
     def acknowledge(self) -> None:
-        self._delivered += len(self._handed)
+        self._delivered += self._settle()
+
+    @_long
+    def bury(self) -> None:
+        self._buried += self._settle()
+
+    def _settle(self) -> int:
+        """Let go of what the processor had; return how much that was."""
+        settled = len(self._handed)
         if not self._plain:
             self._remember_versions()
         if self._handed is self._in_flight:
@@ -126,8 +160,50 @@ class MapTable(MapLog[K, V], Generic[K, V]):
         else:
             for key in self._handed:
                 del self._in_flight[key]
+        if self._hand:
+            for key in self._handed:
+                self._hand.pop(key, None)
         self._hidden.clear()
         self._handed = ()
+        return settled
+
+    @_long
+    def keep(self, failed: Iterable[Any] | None) -> int:
+        keys = dict.fromkeys(self._handed)
+        if self._hand is None:
+            self._hand = dict.fromkeys(keys)
+        if failed is not None:
+            named = dict.fromkeys(f.key if isinstance(f, Entry) else f for f in failed)
+            if named.keys() <= keys.keys():
+                self._handed = keys.keys() - named.keys()
+                self._hidden, hidden = self._hidden - named.keys(), self._hidden & named.keys()
+                self._delivered += self._settle()
+                self._hidden, keys = hidden, dict.fromkeys(k for k in keys if k in named)
+        for key in self._hidden:
+            del keys[key]
+            del self._hand[key]
+        self._take_in()
+        return len(keys)
+
+    def again(self, size: int | None, *, newest: bool = True) -> Any:
+        with self._lock:
+            self._fold()
+            return self._again(size, newest)
+
+    @_long
+    def _again(self, size: int | None, newest: bool) -> Any:
+        keys = list(islice(self._hand or (), size))
+        for key in keys if newest else ():
+            with suppress(Exception):  # a waiting key's own `__eq__`: its time will come
+                new = self._entries.pop(key, MISSING)
+                if new is not MISSING:
+                    self._counted -= 1
+                    self._put_over(key, new)
+        if not keys:
+            return None
+        self._handed = keys
+        batch = list(as_entries(keys, map(self._in_flight.get, keys), bool(self._plain)))
+        return dict(zip(keys, batch, strict=True)) if self._whole else batch
 
     def _remember_versions(self) -> None:
         for key in self._handed:
@@ -152,30 +228,21 @@ class MapTable(MapLog[K, V], Generic[K, V]):
                 return default
             return held if self._plain else held[1]
 
-    def faults(self) -> list[Exception]:
-        """Return why entries were dropped since the last call."""
-        with self._lock:
-            faults, self._faults = self._faults, []
-            return faults
-
     def held(self) -> list[Entry[K, V]]:
         with self._lock:
             self._fold()
             parts = (self._in_flight, self._entries)
             return [e for part in parts for e in as_entries(part, part.values(), bool(self._plain))]
 
-    def stats(self, partition: int, restarts: int, now: float) -> PartitionStats:
+    def counts(self, now: float) -> dict[str, Any]:
         with self._lock:
             self._fold()
-            return self._stats(
-                now,
-                len(self._entries),
-                len(self._in_flight),
-                partition=partition,
-                restarts=restarts,
-                accepted=self._accepted,
-                delivered=self._delivered,
-                dropped=self._dropped,
-                coalesced=self._coalesced,
-                deleted=self._deleted,
-            )
+            return self._ages(now, len(self._entries), len(self._in_flight)) | {
+                "accepted": self._accepted,
+                "delivered": self._delivered,
+                "dead_lettered": self._buried,
+                "dropped": self._dropped,
+                "drop_reasons": dict(self._drop_reasons),
+                "coalesced": self._coalesced,
+                "deleted": self._deleted,
+            }

@@ -8,26 +8,49 @@ together). The reference page is generated from the declaration.
 
 import difflib
 import inspect
-import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
 
+from ._checks import (
+    ANYTHING,
+    BATCH_SIZE,
+    CLOCK,
+    COUNT,
+    COUNT_OR_ZERO,
+    FRACTION,
+    HANDLER,
+    HOOKS,
+    MERGE,
+    NAME,
+    PROCESSOR,
+    SECONDS,
+    SIZE_OF,
+    TIMEOUT,
+    Check,
+    one_of,
+    or_none,
+)
 from ._clock import SystemClock
-from .abc import Clock, Hook
+from ._retry import Retry
+from .abc import Clock, DeadLetterHandler, Hook
 from .errors import InvalidOption, UnknownOption
 
 BatchSize = int | Literal["table"]
+WhenFull = Literal["block", "raise", "drop_newest", "drop_oldest"]
 
 
 class Tunable(TypedDict, total=False):
     """Options that `update_options()` takes."""
 
     processing_interval: float
+    interval_jitter: float
     processing_batch_size: BatchSize
     processing_timeout: float
     flush_at: int | None
+    retry: Retry
+    exit_timeout: float | None
 
 
 class CommonOptions(TypedDict, total=False):
@@ -35,14 +58,23 @@ class CommonOptions(TypedDict, total=False):
 
     partitions: int | None
     processing_interval: float
+    interval_jitter: float
     processing_timeout: float
     flush_at: int | None
+    max_size: int | None
+    max_bytes: int | None
+    size_of: Callable[[Any], int] | None
+    when_full: WhenFull
+    block_timeout: float | None
+    retry: Retry
+    dead_letter: DeadLetterHandler | None
+    exit_timeout: float | None
     hooks: Collection[Hook]
     clock: Clock
 
 
 class MapOptions(CommonOptions, total=False):
-    """Options of a Map."""
+    """Options of a Map, apart from those whose types depend on what is buffered."""
 
     remember_versions: int
 
@@ -52,48 +84,6 @@ def usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What an option takes, in words and as a test."""
-
-    expected: str
-    passes: Callable[[Any], bool]
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_seconds(value: object) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and 0 < value < math.inf  # type: ignore[operator]  # a number by now
-
-
-def _is_hooks(value: object) -> bool:
-    return isinstance(value, Collection) and all(map(callable, value))
-
-
-_name = Check("a text of at least one character", lambda v: isinstance(v, str) and v != "")
-_processor = Check(
-    "a plain function of one batch (a coroutine function cannot run in a thread)",
-    lambda v: (
-        callable(v)
-        and not inspect.iscoroutinefunction(getattr(v, "__call__", v))
-        and not inspect.iscoroutinefunction(v)
-    ),
-)
-_count = Check("a whole number from 1", lambda v: _is_int(v) and v >= 1)
-_count_or_none = Check("a whole number from 1, or None", lambda v: v is None or _count.passes(v))
-_count_or_zero = Check("a whole number from 0", lambda v: _is_int(v) and v >= 0)
-_batch_size = Check('a whole number from 1, or "table"', lambda v: v == "table" or _count.passes(v))
-_seconds = Check("a finite number of seconds above 0", _is_seconds)
-_anything = Check("anything", lambda _: True)
-_hooks = Check("callables that take an event, in a list or tuple", _is_hooks)
-_clock = Check(
-    "a Clock, as in `abc`",
-    lambda v: all(callable(getattr(v, name, None)) for name in ("monotonic", "time", "signal")),
-)
 
 
 def _option(check: Check, doc: str, default: Any = ..., **also: Any) -> Any:
@@ -108,28 +98,35 @@ class Settings:
     """The options of one buffer, checked."""
 
     name: str = _option(
-        _name, "Names the buffer: unique among the running ones, found by `get(name)`."
+        NAME, "Names the buffer: unique among the running ones, found by `get(name)`."
     )
     processor: Callable[[Any], object] = _option(
-        _processor,
+        PROCESSOR,
         """Takes a batch to its destination. Each partition calls it from its own thread. What it
-        returns is ignored; when it raises, the batch stays and is tried again.""",
+        returns is ignored; when it raises, the batch stays and is tried again (see `retry`).""",
     )
     partitions: int | None = _option(
-        _count_or_none,
+        or_none(COUNT),
         """How many table pairs, workers and orders there are. One keeps all items in one order;
         more let as many calls of the processor run at once. None: as many as usable CPUs.""",
         None,
     )
     processing_interval: float = _option(
-        _seconds,
+        SECONDS,
         """Seconds from the beginning of one processing cycle of a partition to the next. A cycle
         that takes longer is followed by the next one at once.""",
         5.0,
         tunable=True,
     )
+    interval_jitter: float = _option(
+        FRACTION,
+        """The fraction of `processing_interval` that chance may take off each interval, so that
+        many buffers or machines do not write all at the same instant.""",
+        0.0,
+        tunable=True,
+    )
     processing_batch_size: BatchSize = _option(
-        _batch_size,
+        BATCH_SIZE,
         """How many items a processor gets at most per call; `"table"` gives it all that a cycle
         took in one container (`list`, or `dict` of key to `Entry`). The container is the
         processor's own, to keep or to change.""",
@@ -137,43 +134,111 @@ class Settings:
         tunable=True,
     )
     processing_timeout: float = _option(
-        _seconds,
-        """Seconds that `stop()` without a timeout of its own waits for one call of the
-        processor. A thread cannot be killed: when the time is over, `stop()` reports what is
-        left and leaves the call behind.""",
+        SECONDS,
+        """Seconds after which a call of the processor is announced as overdue (event, log, and
+        `stats().overdue`). A thread cannot be killed: its partition goes on waiting. A `stop()`
+        without a timeout of its own gives up when nothing was settled for so long.""",
         60.0,
         tunable=True,
     )
     flush_at: int | None = _option(
-        _count_or_none,
+        or_none(COUNT),
         """How many items waiting in a partition start a processing cycle before the interval is
         over. None: only the interval does.""",
         None,
         tunable=True,
     )
+    max_size: int | None = _option(
+        or_none(COUNT),
+        """How many items the whole buffer holds at most, waiting or in flight, over all
+        partitions. None: no bound.""",
+        None,
+    )
+    max_bytes: int | None = _option(
+        or_none(COUNT),
+        """How many bytes all items held (for a Map: their values) may have together, as `size_of`
+        says. None: no bound.""",
+        None,
+    )
+    size_of: Callable[[Any], int] | None = _option(
+        or_none(SIZE_OF),
+        """Returns an item's (for a Map: a value's) bytes, for `max_bytes`; called once per write,
+        by the writer, who gets what it raises. None: the length of bytes, bytearrays and
+        memoryviews, that of text in UTF-8, and `sys.getsizeof` for anything else, which does not
+        look inside.""",
+        None,
+    )
+    when_full: WhenFull = _option(
+        one_of("block", "raise", "drop_newest", "drop_oldest"),
+        """What a write to a full buffer does: wait for room, raise `BufferFull`, drop what is
+        written, or drop the oldest that the processor has not been given. Drops are counted and
+        announced.""",
+        "block",
+    )
+    block_timeout: float | None = _option(
+        or_none(TIMEOUT),
+        """Seconds that a write waits for room before it raises `BufferFull`. None: as long as it
+        takes.""",
+        None,
+    )
+    retry: Retry = _option(
+        Check("a Retry(...)", lambda v: isinstance(v, Retry)),
+        "How often, and when, a batch that failed is tried again: see `Retry`.",
+        Retry(),
+        tunable=True,
+    )
+    dead_letter: DeadLetterHandler | None = _option(
+        or_none(HANDLER),
+        """Receives what is given up: the items in a list, the error, and the attempts made.
+        `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced and logged,
+        and gone.""",
+        None,
+    )
+    exit_timeout: float | None = _option(
+        or_none(TIMEOUT),
+        """Seconds that the end of the interpreter waits for a buffer that was not stopped. None:
+        as `stop()` does without a timeout.""",
+        30.0,
+        tunable=True,
+    )
     partition_key: object = _option(
-        _anything,
+        ANYTHING,
         """What decides an item's partition: a callable of the item (for a Map: of the key), or
         any other value, which sends everything to one partition. None: a Queue spreads writes
         over the partitions in turn, a Map goes by the key. See "Partitions" in the guide.""",
         None,
     )
     hooks: Collection[Hook] = _option(
-        _hooks, "Callables that receive every event of this buffer.", ()
+        HOOKS, "Callables that receive every event of this buffer.", ()
     )
     clock: Clock = _option(
-        _clock,
+        CLOCK,
         "Tells the time; a `testing.FakeClock` lets tests run without sleeping.",
         SystemClock(),
     )
     remember_versions: int = _option(
-        _count_or_zero,
+        COUNT_OR_ZERO,
         """How many delivered keys per partition a Map remembers the version of (at least; at most
         twice as many), so that a late `put_newer` with an older one stays out. 0: only what is
         waiting or in flight is compared.""",
         100_000,
         only="Map",
     )
+
+    merge: Callable[[Any, Any], Any] | None = _option(
+        or_none(MERGE),
+        """Makes one value of the one that waits and the one written over it, instead of the last
+        write winning: `operator.add` makes counters. Called later, by whoever needs the result,
+        holding a lock: it should be quick, and free of side effects. When it raises, the new
+        value is dropped.""",
+        None,
+        only="Map",
+    )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return self.max_size is not None or self.max_bytes is not None
 
     @property
     def batch_size(self) -> int | None:
@@ -195,7 +260,21 @@ def settings(kind: str, **options: Any) -> Settings:
     known = {f.name for f in fields(Settings) if f.metadata.get("only", kind) == kind}
     check_options(options, known)
     made = Settings(**options)
+    _check_together(made)
     return replace(made, partitions=made.partitions or usable_cpus(), hooks=tuple(made.hooks))
+
+
+def _check_together(made: Settings) -> None:
+    """Refuse an option that would do nothing for want of another."""
+    if made.when_full != "block" and not made.bounded:
+        raise InvalidOption(f"when_full={made.when_full!r}: expected max_size or max_bytes with it")
+    if made.block_timeout is not None and not (made.bounded and made.when_full == "block"):
+        raise InvalidOption(
+            f"block_timeout={made.block_timeout!r}: expected max_size or max_bytes with it, and "
+            "when_full='block'"
+        )
+    if made.size_of is not None and made.max_bytes is None:
+        raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
 
 
 def check_options(options: Mapping[str, object], known: set[str]) -> None:

@@ -1,15 +1,19 @@
 """
-Tell hooks what happened, and survive them.
+Tell hooks and the log what happened, and survive them.
 
 A hook that raises, whatever it raises, harms nobody: its first error is logged,
 every one is counted (`stats().hook_errors`), and the other hooks are still told.
+The same goes for the dead letter handler; a logging handler that raises (it may
+write to a full buffer of ours) is nobody's business here.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
-from .abc import Hook
+from .abc import DeadLetterHandler, Hook
 from .events import Event
 
 log = logging.getLogger("partitioned_buffer")
@@ -17,6 +21,18 @@ log.addHandler(logging.NullHandler())
 
 _subscribers: tuple[Hook, ...] = ()
 _lock = threading.Lock()
+
+
+def report(message: str, *args: object, error: BaseException | None = None) -> None:
+    """Log an error, whatever becomes of it."""
+    with suppress(BaseException):  # a worker must not die of a logging handler
+        log.error(message, *args, exc_info=error)
+
+
+def renew_lock() -> None:
+    """Replace, in a child process, the lock that a thread of the parent may have held."""
+    global _lock
+    _lock = threading.Lock()
 
 
 def subscribe(hook: Hook) -> Callable[[], None]:
@@ -46,13 +62,13 @@ def subscribe(hook: Hook) -> Callable[[], None]:
 
 
 class Telemetry:
-    """The hooks of one buffer."""
+    """The hooks of one buffer, and its dead letter handler."""
 
     def __init__(self, hooks: Iterable[Hook]) -> None:
         self._hooks = tuple(hooks)
         self._blamed: set[int] = set()
         self._lock = threading.Lock()
-        self.errors = 0
+        self.hook_errors = self.dead_letter_errors = 0
 
     def emit(self, event: Event) -> None:
         """Call every hook with *event*."""
@@ -60,12 +76,25 @@ class Telemetry:
             try:
                 hook(event)
             except BaseException as error:  # a worker must not die of SystemExit either
-                self._blame(hook, error)
+                with self._lock:
+                    self.hook_errors += 1
+                self._blame("hook", hook, error)
 
-    def _blame(self, hook: Hook, error: BaseException) -> None:
+    def hand_over(
+        self, handler: DeadLetterHandler, items: list[Any], cause: BaseException, attempts: int
+    ) -> None:
+        """Call the dead letter *handler*."""
+        try:
+            handler(items, cause, attempts)
+        except BaseException as error:
+            with self._lock:
+                self.dead_letter_errors += 1
+            self._blame("dead letter handler", handler, error)
+
+    def _blame(self, what: str, culprit: object, error: BaseException) -> None:
         with self._lock:
-            self.errors += 1
-            first = id(hook) not in self._blamed
-            self._blamed.add(id(hook))
+            first = id(culprit) not in self._blamed
+            self._blamed.add(id(culprit))
         if first:
-            log.error("hook %r raised; further errors of it are only counted", hook, exc_info=error)
+            message = "%s %r raised; further errors of it are only counted"
+            report(message, what, culprit, error=error)

@@ -1,64 +1,27 @@
 """
 One worker: the thread that runs a partition's processing cycles.
 
-    wait (interval, flush_at, flush, stop) ─► swap ─► deliver, batch by batch ─► wait ...
+    wait (interval, flush_at, flush, stop) ─► cycle (see `_driver`) ─► wait ...
 
 Cycles of a partition never overlap, because one thread runs them. Whatever kills
 a cycle unexpectedly, the table is not the thread's: it stays as it was, and the
 worker starts over.
 """
 
+import random
 import threading
-from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from ._buffer import Buffer
-from ._delivery import Process, deliver
-from ._telemetry import log
-from .abc import Clock
-from .errors import BufferNotRunning
-from .events import (
-    BatchRetried,
-    ItemsDropped,
-    PartitionStarted,
-    PartitionStopped,
-    ProcessingException,
-    ProcessingFailed,
-    ProcessingStarted,
-    ProcessingStopped,
-)
+from ._countdown import Countdown
+from ._driver import Driver
+from ._telemetry import report
+from .events import PartitionStarted, PartitionStopped
 
 B = TypeVar("B")
 
-
-class Countdown:
-    """Lets a caller wait until a number of workers have reported."""
-
-    def __init__(self, clock: Clock, count: int) -> None:
-        self._signal = clock.signal()
-        self._lock = threading.Lock()
-        self._missing = count
-        self.failed = False
-
-    @property
-    def done(self) -> bool:
-        """Whether all have reported."""
-        return self._missing == 0
-
-    def report(self, *, failed: bool = False) -> None:
-        """Count one worker down."""
-        with self._lock:
-            self._missing -= 1
-            self.failed = self.failed or failed
-        self._signal.set()
-
-    def wait(self, timeout: float | None) -> None:
-        """Return when something was reported, or after *timeout* seconds."""
-        self._signal.wait(timeout)
-
-    def close(self) -> None:
-        """Say that the caller waits no more."""
-        self._signal.close()
+BACKOFF_INITIAL, BACKOFF_MAX = 0.1, 60.0
+"""Seconds before a worker that died starts over, and at most when it dies each time."""
 
 
 class Worker(Generic[B]):
@@ -67,19 +30,19 @@ class Worker(Generic[B]):
     def __init__(self, buffer: Buffer[B], index: int) -> None:
         self._buffer = buffer
         self._index = index
-        self._table = buffer._tables[index]
         self._clock = buffer._settings.clock
-        self._processor: Callable[[B], object] = buffer._settings.processor
         self._signal = self._clock.signal()
+        self.driver = Driver(buffer, index, self._rest)
         self._lock = threading.Lock()
         self._due_now = False
+        self._hurry = False  # a flush or stop has come: try again at once
         self._stopping = False
         self._flushes: list[Countdown] = []
         self._endings: list[Countdown] = []
         self.ended = False
-        self._failures = 0
-        self._began = self._active_at = self._clock.monotonic()
-        self.abandoned = False
+        self._deaths = 0  # since a cycle was completed last
+        self._began = self._clock.monotonic()
+        self._luck = random.random()  # how much of the jitter this interval gets
         self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
 
     # --- asked by others -------------------------------------------------------
@@ -94,34 +57,46 @@ class Worker(Generic[B]):
         self._signal.set()
 
     def flush(self, countdown: Countdown) -> None:
-        """Report to *countdown* when all that is held now has been delivered."""
+        """Report to *countdown* when all that is held now has been settled."""
         with self._lock:
             if self.ended:
                 countdown.report(failed=True)
             else:
                 self._flushes.append(countdown)
+        self._hurry = True
         self.wake()
 
+    def forget_flush(self, countdown: Countdown) -> None:
+        """Do not report to *countdown* any more: nobody waits."""
+        with self._lock:
+            self._flushes = [other for other in self._flushes if other is not countdown]
+
     def stop(self, countdown: Countdown) -> None:
-        """Deliver what is held, end, and report to *countdown*."""
+        """Settle what is held, end, and report to *countdown*."""
         with self._lock:
             if self.ended:
                 countdown.report()
             else:
                 self._endings.append(countdown)
-        self._stopping = True
+        self._stopping = self._hurry = True
         self.wake()
 
-    def active_at(self) -> float | None:
-        """Return when it last began a cycle or a call of the processor; None when it ended."""
-        return None if self.ended else self._active_at
+    def abandon(self) -> None:
+        """End as soon as the processor lets go: nobody waits for it any more."""
+        self.driver.abandoned = True
+        self._signal.set()
+
+    @property
+    def settled_at(self) -> float | None:
+        """When something was settled last; None when the worker has ended."""
+        return None if self.ended else self.driver.settled_at
 
     # --- the thread ------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             while not self._work():
-                pass
+                self._rest(min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._deaths - 1, 60)))
         finally:
             with self._lock:
                 self.ended = True
@@ -136,109 +111,63 @@ class Worker(Generic[B]):
         """Run cycles until stopped; return False when an unexpected error cut that short."""
         started, reason = self._clock.monotonic(), None
         try:
-            self._emit(PartitionStarted, time=self._clock.time())
+            self.driver.emit(PartitionStarted, time=self._clock.time())
             self._cycles()
         except BaseException as error:  # whatever it is, the partition must go on
             reason = error
+            self._deaths += 1
             self._buffer._restarts[self._index] += 1
-            log.error(
-                "buffer %r, partition %d: the worker died and is restarted; nothing is lost",
+            report(
+                "buffer %r, partition %d: the worker died (%d in a row) and is restarted; nothing "
+                "is lost",
                 self._buffer.name,
                 self._index,
-                exc_info=error,
+                self._deaths,
+                error=error,
             )
-        self._emit(PartitionStopped, duration=self._clock.monotonic() - started, reason=reason)
+        duration = self._clock.monotonic() - started
+        self.driver.emit(PartitionStopped, duration=duration, reason=reason)
         return reason is None or self._stopping
 
     def _cycles(self) -> None:
+        self.driver.settled_at = self._clock.monotonic()
         while True:
-            now = self._clock.monotonic()
-            due = self._began + self._buffer._settings.processing_interval
+            now, settings = self._clock.monotonic(), self._buffer._settings
+            jitter = settings.interval_jitter * self._luck
+            due = self._began + settings.processing_interval * (1 - jitter)
             if not self._due_now and now < due:
                 self._signal.wait(due - now)
                 continue
-            self._began = self._active_at = now
-            self._due_now = False  # first, so that a stop or flush that comes now is not missed
+            self._began, self._luck = now, random.random()
+            # First, so that a stop or flush that comes now is not missed.
+            self._due_now = self._hurry = False
             last = self._stopping
             self._cycle(last)
+            self._deaths = 0
             if last:
                 return
 
     def _cycle(self, last: bool) -> None:
         with self._lock:
             flushes, self._flushes = self._flushes, []
-        delivered = False
+        settled = False
         try:
-            size = self._table.swap(self._clock.monotonic(), seal=last)
-            for error in self._table.faults():
-                self._drop(error)
-            delivered = not size or self._process(size)
+            settled = self.driver.cycle(last=last)
         finally:
-            if delivered:
+            if settled:
                 for countdown in flushes:
                     countdown.report()
             else:
                 with self._lock:
                     self._flushes[:0] = flushes
 
-    def _process(self, size: int) -> bool:
-        settings, began = self._buffer._settings, self._clock.monotonic()
-        self._emit(ProcessingStarted, time=self._clock.time())
-        if self._failures:
-            self._emit(BatchRetried, attempt=self._failures + 1)
-        error = self._drive(deliver(self._table, settings.batch_size), began)
-        if error is None:
-            self._failures = 0
-            self._emit(ProcessingStopped, duration=self._clock.monotonic() - began, size=size)
-            return True
-        self._failures += 1
-        left = len(self._table)
-        self._emit(ProcessingFailed, time=self._clock.time(), error=error, left=left)
-        log.error(
-            "buffer %r, partition %d: processing failed, attempt %d; %d items stay %s",
-            self._buffer.name,
-            self._index,
-            self._failures,
-            left,
-            "undelivered" if self._stopping else "and are tried again in the next cycle",
-            exc_info=error,
-        )
+    def _rest(self, seconds: float) -> bool:
+        """Wait; return False when a flush or a stop cuts it short."""
+        end = self._clock.monotonic() + seconds
+        while not self._hurry and not self.driver.abandoned:
+            remaining = end - self._clock.monotonic()
+            if remaining <= 0:
+                return True
+            self._signal.wait(remaining)
+        self._hurry = False
         return False
-
-    def _drive(
-        self, steps: Generator[Process[B], BaseException | None, BaseException | None], began: float
-    ) -> BaseException | None:
-        """Do what the generator says; return its verdict."""
-        send, monotonic, processor = steps.send, self._clock.monotonic, self._processor
-        outcome: BaseException | None = None
-        try:
-            while True:
-                effect = send(outcome)
-                if self.abandoned:
-                    steps.close()
-                    name = self._buffer.name
-                    return BufferNotRunning(f"stop() of buffer {name!r} waits no more")
-                self._active_at = monotonic()
-                try:
-                    processor(effect.batch)
-                except BaseException as error:  # SystemExit, too, is the processor's own affair
-                    outcome = error
-                    self._emit(ProcessingException, duration=monotonic() - began, error=error)
-                else:
-                    outcome = None
-        except StopIteration as end:
-            verdict: BaseException | None = end.value
-            return verdict
-
-    def _drop(self, error: Exception) -> None:
-        self._emit(ItemsDropped, count=1, reason=f"its key cannot be compared: {error!r}")
-        log.error(
-            "buffer %r, partition %d: dropped an entry, comparing its key raised",
-            self._buffer.name,
-            self._index,
-            exc_info=error,
-        )
-
-    def _emit(self, event: Any, **what: Any) -> None:
-        name = self._buffer.name
-        self._buffer._telemetry.emit(event(buffer=name, partition=self._index, **what))

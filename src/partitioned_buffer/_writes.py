@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from ._entry import DELETED, NEWER, Op
+from ._gate import Gate, MapGate, QueueGate
 from ._hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer
+from ._hot_bounded import make_bounded_push, make_bounded_puts
 from ._map_table import MapTable
+from ._queue_table import QueueTable
 from ._routing import deal_slots, make_route
-from ._tables import QueueTable
-from .errors import BufferNotRunning
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -31,9 +32,12 @@ W = TypeVar("W", bound=_Writable)
 class _Writes(Generic[W]):
     """Routing, and writes to several tables at once."""
 
-    _refusal: Callable[..., BufferNotRunning]  # the Buffer's
+    _refused: Callable[..., Exception | None]  # the Buffer's
 
-    def __init__(self, tables: Sequence[W], partition_key: object) -> None:
+    def __init__(
+        self, tables: Sequence[W], partition_key: object, gate: Gate[Any] | None = None
+    ) -> None:
+        self._gate = gate
         self._slots = deal_slots(tables)
         self._route = make_route(self._slots, partition_key)
 
@@ -44,10 +48,15 @@ class _Writes(Generic[W]):
         return self._router(partition_key)(subject)
 
     def _write(self, groups: dict[W, list[Any]]) -> None:
+        if self._gate is not None:
+            self._gate.write(groups)
+            return
         accepted = 0
         for table, group in groups.items() or [(self._slots[0], [])]:
-            if not table.write(group):
-                raise self._refusal(accepted, sum(map(len, groups.values())))
+            while not table.write(group):
+                error = self._refused(accepted, sum(map(len, groups.values())))
+                if error is not None:
+                    raise error
             accepted += len(group)
 
 
@@ -57,12 +66,20 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
     __slots__ = {"push": Push.__call__.__doc__}
     push: Push[T]
 
-    def __init__(self, tables: Sequence[QueueTable[T]], partition_key: object) -> None:
-        super().__init__(tables, partition_key)
+    def __init__(
+        self,
+        tables: Sequence[QueueTable[T]],
+        partition_key: object,
+        gate: QueueGate | None = None,
+    ) -> None:
+        super().__init__(tables, partition_key, gate)
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
             table.next = following
         self._turn = tables[0] if partition_key is None else None
-        push = make_push(self._turn, self._table_for, self._refusal)
+        if gate is None:
+            push = make_push(self._turn, self._table_for, self._refused)
+        else:
+            push = make_bounded_push(self._turn, self._table_for, self._refused, gate)
         _fill_slot(QueueWrites, "push", self, push)
 
     def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
@@ -72,19 +89,23 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         Without a partition key they go to one partition, together. A callable is asked for
         each item; any other key is one for all.
 
+        In a bounded buffer that is full, they wait for room, or are refused, all together, if
+        together they can fit at all; if not, they go in by parts. Where items are dropped
+        instead, it is item by item.
+
         Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
         `push` raises; nothing was accepted then, unless the error says how much.
         """
         batch = items if type(items) is list else _listed(items)
+        store = batch if self._gate is None else list(map(self._gate.store, batch))
         if partition_key is None and (table := self._turn) is not None:
             self._turn = table.next
-            if not table.write(batch):
-                raise self._refusal()
+            self._write({table: store})
             return
         route = self._router(partition_key)
         groups: dict[QueueTable[T], list[T]] = {}
-        for item in batch:
-            groups.setdefault(route(item), []).append(item)
+        for item, stored in zip(batch, store, strict=True):
+            groups.setdefault(route(item), []).append(stored)
         self._write(groups)
 
 
@@ -95,12 +116,20 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
     put: Put[K, V]
     put_newer: PutNewer[K, V]
 
-    def __init__(self, tables: Sequence[MapTable[K, V]], partition_key: object) -> None:
-        super().__init__(tables, _itself if partition_key is None else partition_key)
+    def __init__(
+        self,
+        tables: Sequence[MapTable[K, V]],
+        partition_key: object,
+        gate: MapGate | None = None,
+    ) -> None:
+        super().__init__(tables, _itself if partition_key is None else partition_key, gate)
         self._by_key = by_key = self._slots if partition_key is None else None
-        put = make_put(by_key, self._table_for, self._refusal)
+        if gate is None:
+            put = make_put(by_key, self._table_for, self._refused)
+            put_newer = make_put_newer(by_key, self._table_for, self._refused)
+        else:
+            put, put_newer = make_bounded_puts(self._table_for, self._refused, gate)
         _fill_slot(MapWrites, "put", self, put)
-        put_newer = make_put_newer(by_key, self._table_for, self._refusal)
         _fill_slot(MapWrites, "put_newer", self, put_newer)
 
     def _table_for(self, subject: K, partition_key: object) -> MapTable[K, V]:
@@ -113,27 +142,29 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
     ) -> None:
         """
-        Accept every pair of *entries*, as `put` does, in order.
+        Accept every pair of *entries*, as `put` does, in order; if full, as `push_all` does.
 
         Raises what `put` raises, and `TypeError` for what is no pair; nothing was accepted
         then, unless the error says how much.
         """
         pairs = entries.items() if isinstance(entries, Mapping) else entries
         checked = (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
-        ops: list[Op] = [(key, value) for key, value in checked]
+        ops: list[Op] = [(key, self._stored(value)) for key, value in checked]
         self._write_ops(ops, partition_key)
 
     def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
     ) -> None:
         """
-        Accept every triple of *entries*, as `put_newer` does, in order.
+        Accept every triple of *entries*, as `put_newer` does, in order; if full, as `push_all`.
 
         Raises what `put_newer` raises, and `TypeError` for what is no triple; nothing was
         accepted then, unless the error says how much.
         """
         triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
-        ops: list[Op] = [(key, value, check_version(v), NEWER) for key, value, v in triples]
+        ops: list[Op] = [
+            (key, self._stored(value), check_version(v), NEWER) for key, value, v in triples
+        ]
         self._write_ops(ops, partition_key, mixed=True)
 
     def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
@@ -146,7 +177,15 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
 
         Raises what `put` raises.
         """
-        self._write_ops([(key, None, 0, DELETED)], partition_key, mixed=True)
+        table, op = self._table_for(key, partition_key), (key, None, 0, DELETED)
+        table.mixed = True
+        if isinstance(self._gate, MapGate):
+            self._gate.delete(table, op)
+        else:
+            self._write({table: [op]})
+
+    def _stored(self, value: V) -> Any:
+        return value if self._gate is None else self._gate.store(value)
 
     @overload
     def get(self, key: K, default: None = None, *, partition_key: Key[K] = None) -> V | None: ...

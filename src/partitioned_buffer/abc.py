@@ -1,13 +1,14 @@
 """
 Every contract in one place: what the library calls, and what it may be given.
 
-    Processor   receives batches         Queue(name, processor), Map(name, processor)
-    Hook        receives events          hooks=[...], subscribe(hook)
-    Clock       tells time, makes        clock=..., `testing.FakeClock`
-    Signal      ... what a thread waits on
+    Processor           receives batches         Queue(name, processor), Map(name, processor)
+    DeadLetterHandler   what is given up         dead_letter=..., `dead_letters.DeadLetterFile`
+    Hook                receives events          hooks=[...], subscribe(hook)
+    Clock               tells time, makes        clock=..., `testing.FakeClock`
+    Signal              ... what a thread waits on
 """
 
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from .events import Event
 
@@ -18,13 +19,26 @@ class Processor(Protocol[B_contra]):
     """
     Takes one batch to its destination.
 
-    Returning means delivered. Raising anything means not delivered: the whole
-    batch is given again in the next cycle, and what is behind it waits. It is
-    called by one thread per partition, so by several threads at once.
+    Returning means delivered. Raising means not delivered: the batch is given
+    again, as its buffer's `Retry` says, and what is behind it waits. To say more,
+    raise `PartialFailure`, `Reject` or `RetryAfter`. It is called by one thread
+    per partition, so by several threads at once.
     """
 
     def __call__(self, batch: B_contra, /) -> object:
         """Deliver *batch*, a container that belongs to the processor from now on."""
+
+
+class DeadLetterHandler(Protocol):
+    """
+    Receives what is given up: the last chance to save it.
+
+    It is called by the worker, whose partition waits. The items count as
+    dead-lettered whatever it does; errors are logged once and counted.
+    """
+
+    def __call__(self, items: list[Any], error: BaseException, attempts: int, /) -> object:
+        """Keep *items* (a Map's are entries), which raised *error* at the last of *attempts*."""
 
 
 class Hook(Protocol):

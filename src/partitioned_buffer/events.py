@@ -1,13 +1,16 @@
 """
 What hooks receive: one frozen object per thing that happened.
 
-    PartitionStarted                          a worker is up
-      ProcessingStarted                       a cycle took what was waiting
-        BatchRetried                          ... and begins with a batch that failed before
-        ProcessingException                   ... the processor raised
-      ProcessingStopped | ProcessingFailed    the cycle delivered all | left some for the next
-      ItemsDropped                            something accepted will not be delivered
-    PartitionStopped                          the worker is gone, or died and comes back
+    PartitionStarted              a worker is up
+      ProcessingStarted           a cycle took what was waiting
+        ProcessingException       ... the processor raised
+        ProcessingFailed          ... so the batch waits for another attempt
+        BatchRetried              ... which begins
+        BatchDeadLettered         ... or there are to be no more
+        ProcessingOverdue         ... a call of the processor takes too long
+      ProcessingStopped           the cycle has settled all that it took
+      ItemsDropped                something accepted will not be delivered
+    PartitionStopped              the worker is gone, or died and comes back
 
 The first six carry the measurements and metadata of the telemetry events of
 Elixir's `partitioned_buffer`; times are seconds, `time` is the wall clock's
@@ -49,7 +52,7 @@ class ProcessingStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingStopped(Event):
-    """A cycle delivered all it had taken: `size` items in `duration`."""
+    """A cycle settled all it had taken, in `duration`; `size` items of it were delivered."""
 
     duration: float
     size: int
@@ -65,23 +68,45 @@ class ProcessingException(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessingFailed(Event):
-    """A cycle was ended by `error`, at wall-clock `time`; `left` items stay for the next."""
+    """
+    A batch failed with `error`, at wall-clock `time`, and stays, with all behind it: `left` items.
+
+    The next attempt is made in `retry_in` seconds; None: not before the buffer is started again.
+    """
 
     time: float
     error: BaseException
     left: int
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessingOverdue(Event):
+    """A call of the processor has taken `duration`, more than `processing_timeout`, so far."""
+
+    duration: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRetried(Event):
-    """A cycle begins with what failed before: this is attempt `attempt` (2 is the first retry)."""
+    """A batch that failed, or a part of it, is processed again: this is `attempt` 2, 3, ..."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDeadLettered(Event):
+    """`size` items were given up after so many `attempts`, the last of which raised `error`."""
+
+    size: int
+    error: BaseException
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsDropped(Event):
-    """`count` accepted items will not be delivered, because of `reason`."""
+    """`count` accepted items will not be delivered, for `reason`; `error` if one was raised."""
 
     count: int
     reason: str
+    error: Exception | None

@@ -30,6 +30,10 @@ class FakeClock:
 
     Give it to a buffer as `clock=`. Threads that wait are real, only their time is not.
 
+    When the thread that made the clock waits itself (in `stop()`, in `flush()`, for room in a
+    full buffer) and everybody else waits too, nobody is left to advance it: it then jumps to
+    what is due next, as often as it takes.
+
     *patience*: real seconds after which a wait that cannot end is given up.
     """
 
@@ -39,6 +43,7 @@ class FakeClock:
         self._now = 0.0
         self._patience = patience
         self._began = time.time()
+        self._owner = threading.get_ident()
 
     def monotonic(self) -> float:
         """Return the seconds advanced so far."""
@@ -97,6 +102,16 @@ class FakeClock:
             deadlines = [s.deadline for s in self._signals if s.deadline is not None]
             return min(deadlines, default=None)
 
+    def _jump_to_next(self) -> bool:
+        """Be at the next deadline, if the clock's own thread asks and all wait; say whether."""
+        if threading.get_ident() != self._owner or not all(s.idle for s in self._signals):
+            return False
+        due = self._next_deadline()
+        if due is None:
+            return False
+        self._set(due)
+        return True
+
     def _set(self, now: float) -> None:
         with self._changed:
             self._now = max(self._now, now)  # a processor may have jumped further
@@ -131,7 +146,9 @@ class _FakeSignal:
             self.deadline = None if timeout is None else self._clock._now + timeout
             self._waiting = True
             changed.notify_all()
-            changed.wait_for(self._ready)
+            while not self._ready():
+                if not self._clock._jump_to_next():
+                    changed.wait()
             self._waiting = self._up = False
             self.deadline = None
 
@@ -152,6 +169,7 @@ class RecordingProcessor:
         self.batches: list[Any] = []
         self.attempts: list[Any] = []
         self._errors: list[BaseException] = []
+        self._down: BaseException | None = None
         self._open = threading.Event()
         self._open.set()
         self._entered = threading.Semaphore(0)
@@ -161,11 +179,11 @@ class RecordingProcessor:
         """Record *batch*, or raise what `fail` ordered."""
         with self._lock:
             self.attempts.append(batch)
-            error = self._errors.pop(0) if self._errors else None
+            error = self._errors.pop(0) if self._errors else self._down
         self._entered.release()
         self._open.wait()
         if error is not None:
-            raise error
+            raise error.with_traceback(None)  # it may have been raised before
         with self._lock:
             self.batches.append(batch)
 
@@ -178,6 +196,16 @@ class RecordingProcessor:
         """Raise each of *errors* in turn, from the next call on."""
         with self._lock:
             self._errors.extend(errors)
+
+    def fail_always(self, error: BaseException) -> None:
+        """Raise *error* from every call, until `recover`."""
+        self._down = error
+
+    def recover(self) -> None:
+        """Raise nothing more."""
+        with self._lock:
+            self._errors.clear()
+            self._down = None
 
     def block(self) -> None:
         """Hold every call until `unblock`."""

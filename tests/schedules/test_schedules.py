@@ -14,7 +14,7 @@ import frontrun
 import pytest
 
 from partitioned_buffer._map_table import MapTable
-from partitioned_buffer._tables import QueueTable
+from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer._writes import MapWrites, QueueWrites
 from partitioned_buffer.errors import BufferNotRunning
 
@@ -198,7 +198,7 @@ class OfMap(Driven, MapWrites[str, Any]):
 
     @property
     def balanced(self) -> bool:
-        stats = self.table.stats(0, 0, 0.0)
+        stats = self.table.counts(0.0)
         return bool(stats.balanced and stats.delivered == len(self.delivered))
 
 
@@ -261,7 +261,7 @@ def test_the_newest_version_wins_in_every_schedule() -> None:
 def test_a_deleted_key_is_delivered_once_or_counted_as_deleted() -> None:
     def finish(mapped: OfMap) -> bool:
         mapped.cycle()
-        stats = mapped.table.stats(0, 0, 0.0)
+        stats = mapped.table.counts(0.0)
         return bool(stats.balanced) and len(mapped.delivered) + stats.deleted == 1
 
     result = explore(

@@ -1,0 +1,135 @@
+"""
+A Queue's table that is part of a bound: it gives back room, and lets go of its oldest items.
+
+Where the bound is one of bytes, an item is stored with its weight, as a pair. Unlike
+in an unbounded table, taking and acknowledging hold the lock, because writers may be
+dropping what is next in line.
+"""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from ._queue_table import QueueTable
+from ._room import Room, owned
+from ._tables import Drop
+
+T = TypeVar("T")
+
+
+class BoundedQueueTable(QueueTable[T]):
+    """Items in the order they were pushed, and room for them."""
+
+    __slots__ = ("_aside", "_ownership", "_room")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        super().__init__()
+
+    def reset(self) -> None:
+        super().reset()
+        self._ownership = threading.Condition(self._lock)
+        # Taken from `waiting` to drop from, last one first; still behind what is in flight.
+        self._aside: list[Any] = []
+
+    @property
+    def mine(self) -> bool:
+        """Whether this thread is in the middle of something here, and so must not wait."""
+        return owned(self._ownership)
+
+    def _items(self, stored: list[Any]) -> list[T]:
+        return [item for item, _ in stored] if self._room.weighed else stored
+
+    def _weigh(self, stored: list[Any]) -> int:
+        return sum(weight for _, weight in stored) if self._room.weighed else 0
+
+    def swap(self, now: float, *, seal: bool = False) -> int:
+        with self._lock:
+            if self._aside:
+                if not self._in_flight:
+                    self._in_flight_since = self._since
+                self._in_flight = self._aside + self._in_flight
+                self._aside = []
+            return super().swap(now, seal=seal)
+
+    def take(self, size: int | None) -> list[T] | None:
+        with self._lock:
+            batch = super().take(size)
+            return None if batch is None else self._items(batch)
+
+    def acknowledge(self) -> None:
+        with self._lock:
+            weight = self._weigh(self._in_flight[-self._batch :])
+            super().acknowledge()
+            size, self._batch = self._batch, 0
+        self._room.give(size, weight)
+
+    def bury(self) -> None:
+        with self._lock:
+            weight = self._weigh(self._in_flight[-self._batch :])
+            super().bury()
+            size, self._batch = self._batch, 0
+        self._room.give(size, weight)
+
+    def keep(self, failed: Iterable[T] | None) -> int:
+        with self._lock:
+            size = self._batch
+            weight = self._weigh(self._in_flight[-size:])
+            left = super().keep(failed)
+            weight -= self._weigh(self._in_flight[-left:]) if left else 0
+        self._room.give(size - left, weight)
+        return left
+
+    def release(self) -> None:
+        with self._lock:
+            super().release()
+            self._batch = 0
+
+    def drop_newest(self, count: int) -> None:
+        """Count *count* items that are being written as accepted and dropped."""
+        with self._lock:
+            self._taken += count
+            self._drop(Drop(count, "full"))
+
+    def drop_oldest(self) -> bool:
+        """Drop the oldest item that is not the processor's; return whether there was one."""
+        with self._lock:
+            in_hand = self._batch if self._in_line is None else len(self._in_flight) - self._in_line
+            line = len(self._in_flight) - in_hand
+            if line:
+                dropped = self._in_flight.pop(line - 1)
+                left, delivered, buried = self._progress
+                self._progress = left - 1, delivered, buried
+                if self._in_line is not None:
+                    self._in_line -= 1
+            elif self._aside or self._put_aside():
+                dropped = self._aside.pop()
+            else:
+                return False
+            self._drop(Drop(1, "full"))
+        self._room.give(1, self._weigh([dropped]))
+        return True
+
+    def _put_aside(self) -> bool:
+        # As in a swap: dropping from the front of `waiting` would move all the others each time.
+        if self._sealed:
+            return False
+        items = self.waiting[:]
+        taken = len(items)
+        items.reverse()
+        del self.waiting[:taken]
+        self._taken += taken
+        self._aside = items
+        return bool(items)
+
+    def held(self) -> list[T]:
+        with self._lock:
+            stored = [*self._in_flight[::-1], *self._aside[::-1]]
+            return self._items(stored + ([] if self._sealed else self.waiting[:]))
+
+    def counts(self, now: float) -> dict[str, Any]:
+        with self._lock:
+            counts = super().counts(now)
+            aside = len(self._aside)
+            ages = self._ages(now, counts["waiting"] + aside, counts["in_flight"])
+            return counts | ages

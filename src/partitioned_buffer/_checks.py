@@ -1,0 +1,74 @@
+"""What options take: tests of values, with the words for when they fail."""
+
+import inspect
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What an option takes, in words and as a test."""
+
+    expected: str
+    passes: Callable[[Any], bool]
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_int(value) or isinstance(value, float)
+
+
+def _is_errors(value: Any) -> bool:
+    types = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(t, type) and issubclass(t, BaseException) for t in types)
+
+
+def _is_plain_function(value: Any) -> bool:
+    return (
+        callable(value)
+        and not inspect.iscoroutinefunction(getattr(value, "__call__", value))
+        and not inspect.iscoroutinefunction(value)
+    )
+
+
+def or_none(check: Check) -> Check:
+    """Also take None."""
+    return Check(f"{check.expected}, or None", lambda v: v is None or check.passes(v))
+
+
+def one_of(*values: str) -> Check:
+    """Take one of a few texts."""
+    return Check(f"one of {', '.join(map(repr, values))}", lambda v: v in values)
+
+
+_PLAIN = "(a coroutine function cannot run in a thread)"
+
+ANYTHING = Check("anything", lambda _: True)
+NAME = Check("a text of at least one character", lambda v: isinstance(v, str) and v != "")
+PROCESSOR = Check(f"a plain function of one batch {_PLAIN}", _is_plain_function)
+HANDLER = Check(f"a plain function of items, error and attempts {_PLAIN}", _is_plain_function)
+MERGE = Check(f"a plain function of the old and the new value {_PLAIN}", _is_plain_function)
+SIZE_OF = Check(f"a plain function that returns a number of bytes {_PLAIN}", _is_plain_function)
+COUNT = Check("a whole number from 1", lambda v: _is_int(v) and v >= 1)
+COUNT_OR_ZERO = Check("a whole number from 0", lambda v: _is_int(v) and v >= 0)
+BATCH_SIZE = Check('a whole number from 1, or "table"', lambda v: v == "table" or COUNT.passes(v))
+SECONDS = Check("a finite number of seconds above 0", lambda v: _is_number(v) and 0 < v < math.inf)
+TIMEOUT = Check("a number of seconds from 0", lambda v: _is_number(v) and v >= 0)
+FRACTION = Check("a fraction from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1)
+FACTOR = Check("a finite number from 1", lambda v: _is_number(v) and 1 <= v < math.inf)
+WAIT = Check("a finite number of seconds from 0", lambda v: _is_number(v) and 0 <= v < math.inf)
+FLAG = Check("True or False", lambda v: isinstance(v, bool))
+ERRORS = Check("an exception type, or a tuple of them", _is_errors)
+HOOKS = Check(
+    "callables that take an event, in a list or tuple",
+    lambda v: isinstance(v, Collection) and all(map(callable, v)),
+)
+CLOCK = Check(
+    "a Clock, as in `abc`",
+    lambda v: all(callable(getattr(v, name, None)) for name in ("monotonic", "time", "signal")),
+)

@@ -1,0 +1,155 @@
+"""
+What a worker does in one processing cycle: all that `_delivery` decides.
+
+    swap ─► deliver() ─► Process: call the processor ─┐
+                │   ◄──  Wait: rest                   ├─► outcome
+                └──────  DeadLetter: hand over       ─┘
+"""
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from ._buffer import Buffer
+from ._delivery import DeadLetter, Process, Steps, Wait, deliver
+from ._telemetry import report
+from .errors import BufferNotRunning
+from .events import (
+    BatchDeadLettered,
+    BatchRetried,
+    ItemsDropped,
+    ProcessingException,
+    ProcessingFailed,
+    ProcessingStarted,
+    ProcessingStopped,
+)
+
+B = TypeVar("B")
+
+
+class Driver(Generic[B]):
+    """Runs the cycles of one partition."""
+
+    def __init__(self, buffer: Buffer[B], index: int, rest: Callable[[float], bool]) -> None:
+        self._buffer = buffer
+        self._index = index
+        self._table = buffer._tables[index]
+        self._clock = buffer._settings.clock
+        self._processor: Callable[[B], object] = buffer._settings.processor
+        self._rest = rest  # waits so many seconds; returns whether it did, in full
+        self._buried = 0
+        self.abandoned = False
+        # When the call of the processor, or the dead letter handler, began that is going on.
+        self.called_at: float | None = None
+        self.settled_at = self._clock.monotonic()  # when something was settled last
+
+    def cycle(self, *, last: bool) -> bool:
+        """Take what waits, and settle it; return whether all of it is."""
+        size = self._table.swap(self._clock.monotonic(), seal=last)
+        for drop in self._table.drops():
+            self._announce_drop(*drop)
+        return not size or self._process()
+
+    def _process(self) -> bool:
+        settings, began = self._buffer._settings, self._clock.monotonic()
+        self.settled_at, self._buried = began, 0
+        delivered = self._table.delivered
+        self.emit(ProcessingStarted, time=self._clock.time())
+        steps = deliver(self._table, settings.batch_size, settings.retry, self._clock.monotonic)
+        try:
+            settled = self._drive(steps, began)
+        finally:
+            self.called_at = None
+        if settled:
+            size = self._table.delivered - delivered
+            self.emit(ProcessingStopped, duration=self._clock.monotonic() - began, size=size)
+        return settled
+
+    def _drive(self, steps: Steps[B], began: float) -> bool:
+        """Do what the generator says; return False when nobody waits for it any more."""
+        send, monotonic, processor = steps.send, self._clock.monotonic, self._processor
+        outcome: Any = None
+        try:
+            while True:
+                effect = send(outcome)
+                now = monotonic()
+                if outcome is None:
+                    self.settled_at = now
+                if self.abandoned:
+                    self._give_up(steps)
+                    return False
+                if type(effect) is not Process:
+                    outcome = self._do(effect)
+                    continue
+                if effect.attempt > 1:
+                    self.emit(BatchRetried, attempt=effect.attempt)
+                self.called_at = now
+                try:
+                    outcome = None
+                    processor(effect.batch)
+                except BaseException as error:  # SystemExit, too, is the processor's own affair
+                    outcome = error
+                    self.emit(ProcessingException, duration=monotonic() - began, error=error)
+        except StopIteration:
+            self.settled_at = monotonic()
+            return True
+
+    def _do(self, effect: Any) -> bool | None:
+        if isinstance(effect, Wait):
+            self.called_at = None
+            return self._wait(effect)
+        self.called_at = self._clock.monotonic()
+        self._dead_letter(effect)
+        return None
+
+    def _wait(self, effect: Wait) -> bool:
+        self._announce_failure(effect.error, effect.seconds)
+        report(
+            "buffer %r, partition %d: processing failed, attempt %d; the next is in %.3g s, and "
+            "%d wait",
+            self._buffer.name,
+            self._index,
+            effect.attempt,
+            effect.seconds,
+            len(self._table),
+            error=effect.error,
+        )
+        return self._rest(effect.seconds)
+
+    def _dead_letter(self, effect: DeadLetter) -> None:
+        telemetry, size = self._buffer._telemetry, len(effect.items)
+        handler = self._buffer._settings.dead_letter
+        first, self._buried = not self._buried, self._buried + size
+        if handler is not None:
+            telemetry.hand_over(handler, effect.items, effect.error, effect.attempts)
+        self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
+        if first:  # of this cycle: a burst is one line in the log
+            report(
+                "buffer %r, partition %d: dead-lettered %s after %d attempts; more of this cycle "
+                "are only counted",
+                self._buffer.name,
+                self._index,
+                "1 item" if size == 1 else f"{size} items",
+                effect.attempts,
+                error=effect.error,
+            )
+
+    def _give_up(self, steps: Steps[B]) -> None:
+        steps.close()
+        self._table.release()
+        name = self._buffer.name
+        error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
+        self._announce_failure(error, None)
+
+    def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
+        left, time = len(self._table), self._clock.time()
+        self.emit(ProcessingFailed, time=time, error=error, left=left, retry_in=retry_in)
+
+    def _announce_drop(self, count: int, reason: str, error: Exception | None) -> None:
+        self.emit(ItemsDropped, count=count, reason=reason, error=error)
+        message = "buffer %r, partition %d: dropped %d: %s"
+        report(message, self._buffer.name, self._index, count, reason, error=error)
+
+    def emit(self, event: Any, **what: Any) -> None:
+        """Tell the hooks."""
+        name = self._buffer.name
+        self._buffer._telemetry.emit(event(buffer=name, partition=self._index, **what))

@@ -1,0 +1,288 @@
+"""
+What a write to a full buffer does: wait, raise, or drop something.
+
+A writer that could only wait for itself is not let wait: the worker (in the processor, a
+hook, or a logging handler), and a finalizer or signal handler in the middle of work that
+holds a lock.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from ._bounded_map import BoundedMapTable, Weighed, weight_of
+from ._bounded_queue import BoundedQueueTable
+from ._entry import Op
+from ._options import Settings
+from ._room import Room
+from .errors import BufferFull, PartitionedBufferError
+
+Demand = Callable[[], tuple[int, int]]
+"""Returns how many items and bytes there has to be room for."""
+
+
+class Bounded(Protocol):
+    """What a table has to offer where there is a bound."""
+
+    closed: bool
+
+    def write(self, batch: list[Any], /) -> bool: ...
+    def drop_newest(self, count: int) -> None: ...
+    def drop_oldest(self) -> bool: ...
+
+    @property
+    def mine(self) -> bool:
+        """Whether this thread holds the table's lock."""
+        ...
+
+
+W = TypeVar("W", bound=Bounded)
+Refused = Callable[..., Exception | None]
+
+
+def default_size_of(item: Any) -> int:
+    """Return the bytes of *item*: the default of `size_of`."""
+    if isinstance(item, bytes | bytearray):
+        return len(item)
+    if isinstance(item, memoryview):
+        return item.nbytes
+    if isinstance(item, str):
+        return len(item) if item.isascii() else len(item.encode(errors="surrogatepass"))
+    return sys.getsizeof(item)
+
+
+def weigher(settings: Settings) -> Callable[[Any], int] | None:
+    """Return what weighs an item, checked; None where there is no bound of bytes."""
+    if settings.max_bytes is None:
+        return None
+    size_of = settings.size_of or default_size_of
+
+    def weigh(item: Any) -> int:
+        weight = size_of(item)
+        if type(weight) is not int or weight < 0:
+            raise TypeError(f"size_of() returned {weight!r}: expected a number of bytes from 0")
+        return weight
+
+    return weigh
+
+
+class Gate(Generic[W]):
+    """Lets writers in, as `when_full` says."""
+
+    _weighed: Callable[[Any, int], Any]
+
+    def __init__(
+        self,
+        settings: Settings,
+        room: Room,
+        tables: Sequence[W],
+        is_own_thread: Callable[[], bool],
+        refused: Refused,
+    ) -> None:
+        self._settings = settings
+        self.room = self._room = room
+        self.weigh = weigher(settings)
+        self._tables = tables
+        self._is_own_thread = is_own_thread
+        self._refused = refused
+
+    def _find_room(self, table: W, writes: int, demand: Demand) -> bool:
+        """
+        Take the room that is in *demand* when there was none; return False for writes dropped.
+
+        Raises `BufferFull`, and `BufferNotRunning` when the buffer stops meanwhile.
+        """
+        if table.closed and (error := self._refused()) is not None:
+            raise error from None
+        policy, hopeless = self._settings.when_full, not self._room.could_admit(*demand())
+        if policy == "drop_newest" or (policy == "drop_oldest" and hopeless):
+            table.drop_newest(writes)
+            return False
+        if policy == "drop_oldest":
+            return self._evict(table, writes, demand)
+        if policy == "raise" or hopeless:
+            raise self._full(hopeless) from None
+        self._wait(*demand())
+        return True
+
+    def _evict(self, table: W, writes: int, demand: Demand) -> bool:
+        tables = [table, *(other for other in self._tables if other is not table)]
+        while not self._room.admit(*demand()):
+            if not any(other.drop_oldest() for other in tables):
+                table.drop_newest(writes)  # all that is held is the processor's
+                return False
+        return True
+
+    def _wait(self, count: int, weight: int) -> None:
+        if self._is_own_thread() or self._room.mine or any(table.mine for table in self._tables):
+            raise BufferFull(
+                f"buffer {self._settings.name!r} is full, and this call (in its processor, a hook, "
+                "a logging handler or a finalizer) would wait for itself"
+            ) from None
+        timeout, clock = self._settings.block_timeout, self._settings.clock
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        if not self._room.wait(count, weight, deadline):
+            if self._room.closed and (error := self._refused()) is not None:
+                raise error from None
+            raise self._full() from None
+
+    def _full(self, hopeless: bool = False) -> BufferFull:
+        settings = self._settings
+        bounds = {"max_size": settings.max_size, "max_bytes": settings.max_bytes}
+        bound = ", ".join(f"{name}={value}" for name, value in bounds.items() if value is not None)
+        if hopeless:
+            return BufferFull(f"one write of more than buffer {settings.name!r} holds ({bound})")
+        waited = "" if settings.block_timeout is None else f" for {settings.block_timeout} s"
+        return BufferFull(
+            f"buffer {settings.name!r} was full{waited} ({bound}): nothing was accepted. Its "
+            "processor is slower than its writers, or failing; see stats()"
+        )
+
+    def store(self, written: Any) -> Any:
+        """Return what is stored for an item or a value: itself, weighed if need be."""
+        return written if self.weigh is None else self._weighed(written, self.weigh(written))
+
+    # --- writes of many --------------------------------------------------------
+
+    def write(self, groups: dict[W, list[Any]]) -> None:
+        """Write each group to its table: all at once if that can fit, else in parts."""
+        pieces = [piece for piece in groups.items() if piece[1]] or [(self._tables[0], [])]
+        if self._enter_together(pieces):
+            self._write(pieces)
+            return
+        done, total = 0, sum(len(group) for _, group in pieces)
+        try:
+            for table, group in pieces:
+                for part in self._parts(group):
+                    if self._enter(table, part):
+                        self._write([(table, part)])
+                    done += len(part)
+        except PartitionedBufferError as error:
+            if not done:
+                raise
+            message = f"{error} ({done} of {total} items of this call had been accepted before)"
+            raise type(error)(message) from error
+
+    def _enter_together(self, pieces: list[tuple[W, list[Any]]]) -> bool:
+        """Take room for all *pieces*, if that is possible in one piece."""
+        count = sum(len(group) for _, group in pieces)
+        weight = sum(self._weigh(group) for _, group in pieces)
+        if not count or self._room.admit(count, weight):
+            return True
+        kept, kept_weight = self._kept(pieces)
+        if self._room.admit(kept, kept_weight):
+            self._room.force(count - kept, weight - kept_weight)
+            return True
+        policy, possible = self._settings.when_full, self._room.could_admit(kept, kept_weight)
+        if policy.startswith("drop") or (policy == "block" and not possible):
+            return False
+        self._find_room(pieces[0][0], count, lambda: (kept, kept_weight))
+        self._room.force(count - kept, weight - kept_weight)
+        return True
+
+    def _write(self, pieces: list[tuple[W, list[Any]]]) -> None:
+        """Write *pieces*, for which there is room."""
+        done, total = 0, sum(len(group) for _, group in pieces)
+        for place, (table, group) in enumerate(pieces):
+            while not table.write(group):
+                if (error := self._refused(done, total)) is not None:
+                    for _, lost in pieces[place:]:
+                        self._room.give(len(lost), self._weigh(lost))
+                    raise error
+            done += len(group)
+
+    def _parts(self, group: list[Any]) -> Iterator[list[Any]]:
+        """Cut *group* into parts that can fit: single ones, where some may have to be dropped."""
+        most = 1 if self._settings.when_full.startswith("drop") else self._room.size
+        part: list[Any] = []
+        weight = 0
+        for stored in group:
+            weight += self._weigh([stored])
+            if part and (len(part) >= most or weight > self._room.weight):
+                yield part
+                part, weight = [], self._weigh([stored])
+            part.append(stored)
+        if part:
+            yield part
+
+    def _enter(self, table: W, part: list[Any]) -> bool:
+        """Take room for *part*; return False when it needs none any more."""
+        raise NotImplementedError
+
+    def _weigh(self, stored: list[Any]) -> int:
+        """Return the bytes of what is to be *stored*."""
+        raise NotImplementedError
+
+    def _kept(self, pieces: list[tuple[W, list[Any]]]) -> tuple[int, int]:
+        """Return how much of its room a write of *pieces* will keep."""
+        raise NotImplementedError
+
+
+class QueueGate(Gate[BoundedQueueTable[Any]]):
+    """The gate of a Queue. Items are pairs of item and weight, where the bound is of bytes."""
+
+    @staticmethod
+    def _weighed(written: Any, weight: int) -> tuple[Any, int]:
+        return written, weight
+
+    def enter(self, table: BoundedQueueTable[Any], weight: int = 0) -> bool:
+        """Take room for one item; return False when it was dropped."""
+        return self._room.admit(1, weight) or self._find_room(table, 1, lambda: (1, weight))
+
+    def _enter(self, table: BoundedQueueTable[Any], part: list[Any]) -> bool:
+        count, weight = len(part), self._weigh(part)
+        if self._room.admit(count, weight):
+            return True
+        return self._find_room(table, count, lambda: (count, weight))
+
+    def _weigh(self, stored: list[Any]) -> int:
+        return sum(weight for _, weight in stored) if self._room.weighed else 0
+
+    def _kept(self, pieces: list[tuple[BoundedQueueTable[Any], list[Any]]]) -> tuple[int, int]:
+        groups = [group for _, group in pieces]
+        return sum(map(len, groups)), sum(map(self._weigh, groups))
+
+
+class MapGate(Gate[BoundedMapTable[Any, Any]]):
+    """The gate of a Map, where overwriting what waits takes no room."""
+
+    _weighed = Weighed
+
+    def enter(self, table: BoundedMapTable[Any, Any], op: Op) -> bool:
+        """Take room for one write; return False when it was made already, or dropped."""
+        return self._room.admit(1, weight_of(op)) or self._enter(table, [op])
+
+    def _enter(self, table: BoundedMapTable[Any, Any], part: list[Op]) -> bool:
+        count, weight = len(part), self._weigh(part)
+        self._reclaim()
+        if table.write_over(part, weight):
+            return False
+        kept = table.needs(part, weight)
+
+        def demand() -> tuple[int, int]:
+            nonlocal kept
+            kept = table.needs(part, weight)
+            return kept
+
+        if not self._room.admit(*kept) and not self._find_room(table, count, demand):
+            return False
+        self._room.force(count - kept[0], weight - kept[1])
+        return True
+
+    def _reclaim(self) -> None:
+        """Get back what writes took that have become nothing of their own."""
+        for table in self._tables:
+            table.needs((), 0)
+
+    def _weigh(self, stored: list[Op]) -> int:
+        return sum(map(weight_of, stored))
+
+    def _kept(self, pieces: list[tuple[BoundedMapTable[Any, Any], list[Op]]]) -> tuple[int, int]:
+        self._reclaim()
+        needs = [table.needs(group, self._weigh(group)) for table, group in pieces]
+        return sum(count for count, _ in needs), sum(weight for _, weight in needs)
+
+    def delete(self, table: Any, op: Op) -> None:
+        """Write a delete, which gives room rather than takes it."""
+        self._room.force(1)
+        self._write([(table, [op])])

@@ -5,18 +5,30 @@ Every schedule of a write against a swap (and get, delete), not the lucky ones.
 interleave (dynamic partial order reduction: all schedules that differ in
 effect, up to a number of preemptions). The first test plants the race that the
 design avoids, and sees it found: an explorer that finds nothing proves nothing.
+
+The environment variable `SCHEDULES` is how many each test explores at most (100 unless set).
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import frontrun
 import pytest
 
+from partitioned_buffer._bounded_map import BoundedMapTable
+from partitioned_buffer._bounded_queue import BoundedQueueTable
+from partitioned_buffer._clock import SystemClock
+from partitioned_buffer._gate import MapGate, QueueGate
+from partitioned_buffer._ledger import PartitionStats
 from partitioned_buffer._map_table import MapTable
+from partitioned_buffer._options import WhenFull, settings
 from partitioned_buffer._queue_table import QueueTable
+from partitioned_buffer._room import Room
 from partitioned_buffer._writes import MapWrites, QueueWrites
-from partitioned_buffer.errors import BufferNotRunning
+from partitioned_buffer.errors import BufferFull, BufferNotRunning
+
+SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 
 
 def explore(setup: Any, workers: list[Callable[[Any], object]], invariant: Any) -> Any:
@@ -25,7 +37,7 @@ def explore(setup: Any, workers: list[Callable[[Any], object]], invariant: Any) 
         workers,
         invariant,
         preemption_bound=2,
-        max_executions=300,
+        max_executions=SCHEDULES,
         trace_packages=["partitioned_buffer.*"],
         detect_io=False,
         reproduce_on_failure=0,
@@ -40,8 +52,8 @@ def nobody() -> None:
 class Visible(list[Any]):
     """A list whose operations the explorer sees: methods written in C hide from it otherwise."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        super().__init__(items)
         self.touched = 0
 
     def append(self, item: Any) -> None:
@@ -54,7 +66,8 @@ class Visible(list[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         self.touched = 3
-        return super().__getitem__(index)
+        got = super().__getitem__(index)
+        return Visible(got) if isinstance(index, slice) else got
 
     def __delitem__(self, index: Any) -> None:
         self.touched = 4
@@ -71,6 +84,14 @@ class Visible(list[Any]):
     def clear(self) -> None:
         self.touched = 7
         super().clear()
+
+    def pop(self, *args: Any) -> Any:
+        self.touched = 8
+        return super().pop(*args)
+
+    def __iadd__(self, items: Iterable[Any]) -> Any:
+        self.touched = 9
+        return super().__iadd__(items)
 
 
 class Naive:
@@ -108,13 +129,21 @@ class Driven:
         self.delivered: list[Any] = []
         self.refused: list[Any] = []
 
-    def _refusal(self, *_: int) -> BufferNotRunning:
+    @property
+    def stats(self) -> PartitionStats:
+        return PartitionStats(partition=0, restarts=0, overdue=0, **self.table.counts(0.0))
+
+    @property
+    def balanced(self) -> bool:
+        return self.stats.balanced and self.stats.delivered == len(self.delivered)
+
+    def _refused(self, *_: int) -> BufferNotRunning:
         return BufferNotRunning()
 
     def write(self, write: Callable[[], None], item: Any) -> None:
         try:
             write()
-        except BufferNotRunning:
+        except (BufferNotRunning, BufferFull):
             self.refused.append(item)
 
     def cycle(self, *, seal: bool = False) -> None:
@@ -196,11 +225,6 @@ class OfMap(Driven, MapWrites[str, Any]):
         MapWrites.__init__(self, [table], None)
         self.seen: Any = None
 
-    @property
-    def balanced(self) -> bool:
-        stats = self.table.counts(0.0)
-        return bool(stats.balanced and stats.delivered == len(self.delivered))
-
 
 def test_no_put_is_lost_by_a_swap() -> None:
     def finish(mapped: OfMap) -> bool:
@@ -261,8 +285,7 @@ def test_the_newest_version_wins_in_every_schedule() -> None:
 def test_a_deleted_key_is_delivered_once_or_counted_as_deleted() -> None:
     def finish(mapped: OfMap) -> bool:
         mapped.cycle()
-        stats = mapped.table.counts(0.0)
-        return bool(stats.balanced) and len(mapped.delivered) + stats.deleted == 1
+        return mapped.balanced and len(mapped.delivered) + mapped.stats.deleted == 1
 
     result = explore(
         OfMap,
@@ -298,3 +321,127 @@ def test_a_put_during_stop_is_either_delivered_or_refused(
 
     assert result.property_holds, result.explanation
     assert result.num_explored > 20
+
+
+class Bounded(Driven):
+    """A bounded table with its gate; `finish` checks that no room is lost or made."""
+
+    room: Room
+
+    def bound(self, size: int, when_full: WhenFull) -> Any:
+        self.room = Room(SystemClock(), size, None)
+        self.room.permits = Visible()
+        return settings("Map", name="b", processor=len, max_size=size, when_full=when_full)
+
+    def cycle(self, *, seal: bool = False) -> None:
+        super().cycle(seal=seal)
+        assert self.room._left + len(self.room.permits) >= 0
+
+    def finish(self) -> bool:
+        self.cycle()
+        stats = self.stats
+        everything = len(self.delivered) + len(self.refused) + stats.dropped + stats.coalesced
+        free = self.room._left + len(self.room.permits)
+        return self.balanced and everything == 3 and free == self.room.size
+
+
+class OfBoundedQueue(Bounded, QueueWrites[Any]):
+    def __init__(self, when_full: WhenFull) -> None:
+        made = self.bound(1, when_full)
+        table: BoundedQueueTable[Any] = BoundedQueueTable(self.room)
+        table.waiting = Visible()
+        Driven.__init__(self, table)
+        gate = QueueGate(made, self.room, [table], lambda: False, self._refused)
+        QueueWrites.__init__(self, [table], None, gate)
+
+
+class OfBoundedMap(Bounded, MapWrites[str, Any]):
+    def __init__(self, when_full: WhenFull) -> None:
+        made = self.bound(2, when_full)
+        table: BoundedMapTable[str, Any] = BoundedMapTable(self.room, 10, None, None)
+        table.log = Visible()
+        Driven.__init__(self, table)
+        gate = MapGate(made, self.room, [table], lambda: False, self._refused)
+        MapWrites.__init__(self, [table], None, gate)
+
+
+POLICIES: list[WhenFull] = ["raise", "drop_newest", "drop_oldest"]
+
+
+@pytest.mark.parametrize("when_full", POLICIES)
+def test_a_bounded_queue_loses_neither_items_nor_room(when_full: WhenFull) -> None:
+    result = explore(
+        lambda: OfBoundedQueue(when_full),
+        [
+            lambda queue: queue.write(lambda: queue.push("a"), "a"),
+            lambda queue: (
+                queue.write(lambda: queue.push("b"), "b"),
+                queue.write(lambda: queue.push_all(["c"]), "c"),
+            ),
+            lambda queue: queue.cycle(),
+        ],
+        lambda queue: queue.finish(),
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+@pytest.mark.parametrize("when_full", POLICIES)
+def test_a_bounded_map_loses_neither_entries_nor_room(when_full: WhenFull) -> None:
+    result = explore(
+        lambda: OfBoundedMap(when_full),
+        [
+            lambda mapped: mapped.write(lambda: mapped.put("a", 1), "a"),
+            lambda mapped: (
+                mapped.write(lambda: mapped.put("b", 1), "b"),
+                mapped.write(lambda: mapped.put("c", 1), "c"),
+            ),
+            lambda mapped: mapped.cycle(),
+        ],
+        lambda mapped: mapped.finish(),
+    )
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+def dropping_what_is_next_in_line() -> Any:
+    def full() -> OfBoundedQueue:
+        queue = OfBoundedQueue("drop_oldest")
+        queue.push("a")
+        return queue
+
+    return explore(
+        full,
+        [
+            lambda queue: queue.write(lambda: queue.push("b"), "b"),
+            lambda queue: queue.cycle(),
+            lambda queue: queue.write(lambda: queue.push("c"), "c"),
+        ],
+        lambda queue: queue.finish(),
+    )
+
+
+def test_what_the_processor_has_is_never_dropped() -> None:
+    result = dropping_what_is_next_in_line()
+
+    assert result.property_holds, result.explanation
+    assert result.num_explored > 20
+
+
+def test_the_explorer_finds_a_queue_that_drops_what_the_processor_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BoundedQueueTable, "take", QueueTable.take)
+    monkeypatch.setattr(BoundedQueueTable, "acknowledge", unlocked_acknowledge)
+
+    with pytest.raises((AssertionError, IndexError)):
+        test_what_the_processor_has_is_never_dropped()
+
+
+def unlocked_acknowledge(table: BoundedQueueTable[Any]) -> None:
+    size = table._batch
+    QueueTable.acknowledge(table)
+    table._batch = 0
+    table._room.give(size)

@@ -1,0 +1,263 @@
+"""
+The misfortunes: each runs in a process of its own, and prints what it saw.
+
+    python benchmarks/behaviour_scenarios.py SUBJECT SCENARIO FILE LIMIT FORKS POLICY
+
+FILE is where items arrive. Nothing here knows what the outcome should be.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from behaviour_http import Influx, PostHog, Segment, Sentry
+from behaviour_subjects import (
+    Culsans,
+    FlushQueue,
+    Janus,
+    Listener,
+    OpenTelemetry,
+    Ours,
+    Sink,
+    Standard,
+    Subject,
+    TimedBatch,
+)
+from behaviour_trial import A_WHILE, PATIENCE, Call, Trial, Writes, logged, name, wait_until
+
+SUBJECTS: dict[str, type[Subject]] = {
+    "Queue": Ours,
+    "OpenTelemetry logs": OpenTelemetry,
+    "Sentry logs": Sentry,
+    "influxdb-client": Influx,
+    "Segment": Segment,
+    "PostHog": PostHog,
+    "logging.QueueListener": Listener,
+    "queue.Queue and a thread": Standard,
+    "janus and a thread": Janus,
+    "culsans and a thread": Culsans,
+    "flushq": FlushQueue,
+    "timed-batch-worker": TimedBatch,
+}
+CHILDS, EARLIER = 1_000_000, 1_000_001  # items that are not counted with the others
+SETTLE = 0.3  # seconds in which a worker takes what it can
+A_BIT = 5.0  # seconds given to a child's stop
+
+
+def full(trial: Trial) -> str:
+    """Write three times what there is room for, while the sink is blocked."""
+    trial.sink.opened = False
+    subject = trial.make(bounded=True)
+    writes = Writes(subject, range(3 * trial.kind.bound))
+    call = Call(writes.run)
+    before = -1
+    while call.seconds is None and writes.tried > before:
+        before = writes.tried
+        call.within(2.0)
+    blocked, printed = call.seconds is None, logged()
+    trial.sink.opened = True
+    call.within(trial.limit)
+    time.sleep(SETTLE)
+    Call(lambda: subject.stop(PATIENCE)).within(trial.limit)
+    time.sleep(SETTLE)
+    return _fate(trial, writes, printed, blocked)
+
+
+def _fate(trial: Trial, writes: Writes, printed: str, blocked: bool) -> str:
+    """Say which items are missing in the end, and what told of it."""
+    there = trial.sink.arrived()
+    lost = [item for item in writes.accepted if item not in there]
+    if blocked or writes.errors:
+        what = "blocks" if blocked else f"raises {name(writes.errors[-1])}"
+        return f"{what}, loses {len(lost)}" if lost else what
+    missing = len(lost) + writes.refused
+    if not missing:
+        return f"keeps all {len(writes.items)}"
+    which = "oldest" if writes.items[-1] in there else "newest"
+    counted = writes.subject.lost()
+    told = [f"counts {counted} of {missing}"] if counted else []
+    told += ["put says so"] if not lost else []
+    return f"drops {which}, " + (", ".join(told) or printed)
+
+
+def failure(trial: Trial) -> str:
+    """The first call of the sink fails; as many items again are written afterwards."""
+    trial.sink.failures = 1
+    subject = trial.make()
+    Writes(subject, range(50)).run()
+    wait_until(lambda: trial.sink.failed > 0)
+    time.sleep(SETTLE)
+    second = Writes(subject, range(50, 100))
+    Call(second.run).within(trial.limit)
+    count = trial.wait(100)
+    if count < 100:
+        Call(lambda: subject.stop(PATIENCE)).within(trial.limit)
+        count = trial.count(100)
+    raised = f", then put raises {name(second.errors[0])}" if second.errors else ""
+    return f"{count} of 100{raised}"
+
+
+def flush(trial: Trial) -> str:
+    """Flush with a timeout of a second while the sink is blocked; look later what got lost."""
+    trial.sink.opened = False
+    subject = trial.make()
+    Writes(subject, range(50)).run()
+    time.sleep(SETTLE)
+    call = Call(lambda: subject.flush(1.0))
+    what = call.within(trial.limit)
+    if isinstance(call.error, NotImplementedError):
+        return "has none"
+    trial.sink.opened = True
+    count = trial.wait(50)
+    return f"{what}, " + ("nothing lost" if count == 50 else f"{50 - count} lost")
+
+
+def stop(trial: Trial) -> str:
+    """Stop with a timeout of a second while the sink is blocked."""
+    trial.sink.opened = False
+    subject = trial.make(1.0)
+    Writes(subject, range(50)).run()
+    time.sleep(SETTLE)
+    return Call(lambda: subject.stop(1.0)).within(trial.limit)
+
+
+def graceful(trial: Trial) -> str:
+    """Write some and stop, with time enough."""
+    subject = trial.make()
+    Writes(subject, range(50)).run()
+    call = Call(lambda: subject.stop(PATIENCE))
+    what = call.within(A_WHILE)
+    count = f"{trial.count(50)} of 50"
+    return count if call.seconds is not None and not call.error else f"{count}, {what}"
+
+
+def late(trial: Trial) -> str:
+    """Write after a graceful stop."""
+    subject = trial.make()
+    Writes(subject, range(1)).run()
+    Call(lambda: subject.stop(PATIENCE)).within(A_WHILE)
+    call = Call(lambda: subject.put(CHILDS))
+    what = call.within(trial.limit)
+    if call.seconds is None or call.error:
+        return what.partition(" after")[0]
+    if call.value is False:
+        return "refused: put says so"
+    printed = logged()
+    time.sleep(2.0)
+    return "delivered" if CHILDS in trial.sink.arrived() else f"lost, {printed}"
+
+
+def leave(trial: Trial) -> None:
+    """Write and come to the end of the program; not so many that they make full batches."""
+    global kept  # as in a program, where somebody holds it
+    kept = trial.make()
+    Writes(kept, range(999)).run()
+
+
+kept: Subject | None = None
+
+
+def fork(trial: Trial) -> str:
+    """Fork while items wait; the child writes one, stops gracefully and exits."""
+    subject = trial.make(A_BIT)
+    subject.put(EARLIER)  # a program that has been at work
+    wait_until(lambda: EARLIER in trial.sink.arrived())
+    trial.sink.opened = False
+    Writes(subject, range(50)).run()
+    time.sleep(SETTLE)
+    child = os.fork()
+    if not child:
+        trial.sink.opened = True
+        subject.put(CHILDS)
+        subject.stop(A_BIT)
+        sys.exit()
+    trial.sink.opened = True
+    hung, failed = _wait({child}, A_WHILE)
+    trial.wait(50)
+    Call(lambda: subject.stop(A_BIT)).within(A_WHILE)
+    there = trial.sink.arrived()
+    what = "delivered" if there[CHILDS] else "lost"
+    what += ", child hangs" if hung else ", child fails" if failed else ""
+    if lost := 50 - trial.count(50):
+        what += f"; {lost} of the parent's lost"
+    if twice := sum(there[item] > 1 for item in range(50)):
+        what += f"; {twice} of the parent's twice"
+    return what
+
+
+def fork_under_load(trial: Trial) -> str:
+    """Fork while threads write; each child writes one item."""
+    trial.sink.discards = True
+    subject = trial.make()
+    ended = threading.Event()
+
+    def hammer() -> None:
+        while not ended.is_set():
+            subject.put(0)
+
+    threads = [threading.Thread(target=hammer, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    children = set()
+    for _ in range(trial.forks):
+        time.sleep(0.01)
+        child = os.fork()
+        if not child:
+            _put_and_end(subject)
+        children.add(child)
+    if not all(thread.is_alive() for thread in threads):
+        raise RuntimeError("a writer died")
+    ended.set()
+    hung, failed = _wait(children, 5.0)
+    return f"{hung} of {trial.forks}" + (f", {failed} fail" if failed else "")
+
+
+def _put_and_end(subject: Subject) -> None:
+    try:
+        subject.put(CHILDS)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def _wait(children: set[int], limit: float) -> tuple[int, int]:
+    """Return how many of the children did not end in time, and were killed; and how many failed."""
+    ends, failed = time.monotonic() + limit, 0
+    while children and time.monotonic() < ends:
+        time.sleep(0.05)
+        for child in list(children):
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                children.discard(child)
+                failed += status != 0
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return len(children), failed
+
+
+SCENARIOS: dict[str, Callable[[Trial], Any]] = {
+    f.__name__: f
+    for f in (full, failure, flush, stop, graceful, late, leave, fork, fork_under_load)
+}
+
+
+def main(*arguments: str) -> None:
+    """Run one."""
+    subject, scenario, path, limit, forks, policy = arguments
+    warnings.simplefilter("ignore", DeprecationWarning)  # that forking with threads is risky
+    trial = Trial(SUBJECTS[subject], Sink(Path(path)), float(limit), int(forks), policy or None)
+    told = SCENARIOS[scenario](trial)
+    if told is not None:
+        print(told, flush=True)
+        os._exit(0)  # whatever still hangs
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -89,7 +89,7 @@ class Visible(list[Any]):
         self.touched = 8
         return super().pop(*args)
 
-    def __iadd__(self, items: Iterable[Any]) -> Any:
+    def __iadd__(self, items: Any) -> Any:  # type: ignore[misc]  # as the list's own
         self.touched = 9
         return super().__iadd__(items)
 

@@ -156,6 +156,15 @@ def test_one_poison_item_costs_two_calls_for_each_halving(size: int) -> None:
         assert run.dead == [place]
 
 
+def test_the_attempts_of_a_dead_letter_are_those_that_had_it_in() -> None:
+    run = Run(list(range(8)), poisoned(0, 5), retry=Retry(attempts=1))
+
+    assert [e for e in run.effects if isinstance(e, DeadLetter)] == [
+        DeadLetter([0], bad, 4),
+        DeadLetter([5], bad, 4),
+    ]
+
+
 def test_splitting_can_be_switched_off() -> None:
     run = Run([1, 2, 3], poisoned(2), retry=Retry(attempts=2, jitter=0.0, split=False))
 

@@ -29,7 +29,11 @@ B_co = TypeVar("B_co", covariant=True)
 
 @dataclass(slots=True)
 class Process(Generic[B]):
-    """Give *batch* to the processor; send back what it raised, or None."""
+    """
+    Give *batch* to the processor; send back what it raised, or None.
+
+    First attempts of one cycle share one object, for making it takes as long as cutting a batch.
+    """
 
     batch: B
     attempt: int = 1
@@ -93,8 +97,10 @@ def deliver(
     the next one is taken.
     """
     take, acknowledge = in_flight.take, in_flight.acknowledge
+    first: Process[Any] = Process(None)
     while (batch := take(batch_size)) is not None:
-        error = yield Process(batch)
+        first.batch = batch
+        error = yield first
         if error is None:
             acknowledge()
         else:
@@ -171,7 +177,9 @@ class _Trouble(Generic[B]):
         if size == 1 or self._rejected or not self._retry.split:
             yield from self._bury(size)
             return
+        tried = self._attempts
         for part in (size // 2, size - size // 2):
+            self._attempts = tried  # those of the other half are not this one's
             failed = yield from self._attempt(part)
             while failed and isinstance(self._error, RetryAfter):
                 if (seconds := self._patience()) is None:

@@ -45,9 +45,10 @@ class Driver(Generic[B]):
     def cycle(self, *, last: bool) -> bool:
         """Take what waits, and settle it; return whether all of it is."""
         size = self._table.swap(self._clock.monotonic(), seal=last)
-        for drop in self._table.drops():
-            self._announce_drop(*drop)
-        return not size or self._process()
+        self._announce_drops()
+        settled = not size or self._process()
+        self._announce_drops()  # a retry that merges may have dropped something
+        return settled
 
     def _process(self) -> bool:
         settings, began = self._buffer._settings, self._clock.monotonic()
@@ -144,10 +145,11 @@ class Driver(Generic[B]):
         left, time = len(self._table), self._clock.time()
         self.emit(ProcessingFailed, time=time, error=error, left=left, retry_in=retry_in)
 
-    def _announce_drop(self, count: int, reason: str, error: Exception | None) -> None:
-        self.emit(ItemsDropped, count=count, reason=reason, error=error)
-        message = "buffer %r, partition %d: dropped %d: %s"
-        report(message, self._buffer.name, self._index, count, reason, error=error)
+    def _announce_drops(self) -> None:
+        for count, reason, error in self._table.drops():
+            self.emit(ItemsDropped, count=count, reason=reason, error=error)
+            message = "buffer %r, partition %d: dropped %d: %s"
+            report(message, self._buffer.name, self._index, count, reason, error=error)
 
     def emit(self, event: Any, **what: Any) -> None:
         """Tell the hooks."""

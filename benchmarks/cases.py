@@ -11,6 +11,7 @@ from typing import Any
 import janus
 from measure import Timed, call_each, timed, together
 from subjects import (
+    PLENTY,
     Drained,
     Janus,
     ListAppend,
@@ -59,8 +60,10 @@ def _ours(method: str, arguments: list[Any], threads: int, each: int = 1, **opti
 ARITY = {"put": 2, "put_newer": 3, "get": 1}
 
 
-def _our_map(method: str, arguments: list[Any], threads: int, known: int = 0) -> float:
-    ours = OurMap()
+def _our_map(
+    method: str, arguments: list[Any], threads: int, known: int = 0, **options: Any
+) -> float:
+    ours = OurMap(**options)
     try:
         ours.map.put_all_newer([(key, key, 0) for key in range(known)])
         ours.map.size()
@@ -88,11 +91,13 @@ def writes(count: int, threads: int) -> dict[str, Timed]:
         "Queue.push, partition_key": partial(
             _ours, "push", items, threads, partition_key=operator.neg
         ),
+        "Queue.push, max_size": partial(_ours, "push", items, threads, max_size=PLENTY),
         "Queue.push_all of 100, per item": partial(_ours, "push_all", hundreds, threads, 100),
         "dict.__setitem__, new keys": partial(_setitem, items, threads),
         "dict.__setitem__, 1000 keys": partial(_setitem, hot, threads),
         "Map.put, new keys": partial(_our_map, "put", items, threads),
         "Map.put, 1000 keys": partial(_our_map, "put", hot, threads),
+        "Map.put, 1000 keys, max_size": partial(_our_map, "put", hot, threads, max_size=PLENTY),
         "Map.put_newer, new keys": partial(_our_map, "put_newer", versioned, threads),
         "Map.put_newer, winning": partial(_our_map, "put_newer", winning, threads, 1000),
         "Map.put_newer, stale": partial(_our_map, "put_newer", stale, threads, 1000),

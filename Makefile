@@ -4,6 +4,7 @@
 #   make test          all tests
 #   make check         formatter, linter, type checkers, generated documentation
 #   make bench         measure, and renew the tables and the plot in docs/benchmarks.md
+#   make behaviour     what ours and its peers do when things go wrong (Python 3.13)
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make docs          renew what is generated in docs/
@@ -14,7 +15,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench stress docs clean
+.PHONY: demo test test-core check bench behaviour stress docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -47,6 +48,9 @@ check: $(VENV)/.dev $(VENV)/.bench
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks $(BENCH)
+
+behaviour: $(VENV)/.behaviour
+	$(BIN)/python benchmarks/behaviour.py $(BEHAVIOUR)
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core

@@ -24,12 +24,22 @@ from behaviour_subjects import (
     Listener,
     OpenTelemetry,
     Ours,
-    Sink,
     Standard,
-    Subject,
     TimedBatch,
 )
-from behaviour_trial import A_WHILE, PATIENCE, Call, Trial, Writes, logged, name, wait_until
+from behaviour_trial import (
+    A_WHILE,
+    PATIENCE,
+    Call,
+    Sink,
+    Subject,
+    Trial,
+    Writes,
+    name,
+    printed,
+    twice,
+    wait_until,
+)
 
 SUBJECTS: dict[str, type[Subject]] = {
     "Queue": Ours,
@@ -45,7 +55,7 @@ SUBJECTS: dict[str, type[Subject]] = {
     "flushq": FlushQueue,
     "timed-batch-worker": TimedBatch,
 }
-CHILDS, EARLIER = 1_000_000, 1_000_001  # items that are not counted with the others
+CHILDS, EARLIER, LATE = 1_000_000, 1_000_001, 1_000_002  # not counted with the others
 SETTLE = 0.3  # seconds in which a worker takes what it can
 A_BIT = 5.0  # seconds given to a child's stop
 
@@ -53,23 +63,23 @@ A_BIT = 5.0  # seconds given to a child's stop
 def full(trial: Trial) -> str:
     """Write three times what there is room for, while the sink is blocked."""
     trial.sink.opened = False
-    subject = trial.make(bounded=True)
+    subject, quiet = trial.make(bounded=True), printed()
     writes = Writes(subject, range(3 * trial.kind.bound))
     call = Call(writes.run)
     before = -1
     while call.seconds is None and writes.tried > before:
         before = writes.tried
         call.within(2.0)
-    blocked, printed = call.seconds is None, logged()
+    blocked, told = call.seconds is None, "logged" if printed() > quiet else "silently"
     trial.sink.opened = True
     call.within(trial.limit)
     time.sleep(SETTLE)
     Call(lambda: subject.stop(PATIENCE)).within(trial.limit)
     time.sleep(SETTLE)
-    return _fate(trial, writes, printed, blocked)
+    return _fate(trial, writes, told, blocked) + twice(trial.sink.arrived(), writes.items)
 
 
-def _fate(trial: Trial, writes: Writes, printed: str, blocked: bool) -> str:
+def _fate(trial: Trial, writes: Writes, told: str, blocked: bool) -> str:
     """Say which items are missing in the end, and what told of it."""
     there = trial.sink.arrived()
     lost = [item for item in writes.accepted if item not in there]
@@ -81,9 +91,11 @@ def _fate(trial: Trial, writes: Writes, printed: str, blocked: bool) -> str:
         return f"keeps all {len(writes.items)}"
     which = "oldest" if writes.items[-1] in there else "newest"
     counted = writes.subject.lost()
-    told = [f"counts {counted} of {missing}"] if counted else []
-    told += ["put says so"] if not lost else []
-    return f"drops {which}, " + (", ".join(told) or printed)
+    if counted is not None:
+        told = f"counts {counted} of {missing}"
+    elif not lost:
+        told = "put says so"
+    return f"drops {which}, {told}"
 
 
 def failure(trial: Trial) -> str:
@@ -95,12 +107,10 @@ def failure(trial: Trial) -> str:
     time.sleep(SETTLE)
     second = Writes(subject, range(50, 100))
     Call(second.run).within(trial.limit)
-    count = trial.wait(100)
-    if count < 100:
+    if trial.wait(100) < 100:
         Call(lambda: subject.stop(PATIENCE)).within(trial.limit)
-        count = trial.count(100)
     raised = f", then put raises {name(second.errors[0])}" if second.errors else ""
-    return f"{count} of 100{raised}"
+    return trial.tally(100) + raised
 
 
 def flush(trial: Trial) -> str:
@@ -115,7 +125,8 @@ def flush(trial: Trial) -> str:
         return "has none"
     trial.sink.opened = True
     count = trial.wait(50)
-    return f"{what}, " + ("nothing lost" if count == 50 else f"{50 - count} lost")
+    lost = "nothing lost" if count == 50 else f"{50 - count} lost"
+    return f"{what}, {lost}{twice(trial.sink.arrived(), range(50))}"
 
 
 def stop(trial: Trial) -> str:
@@ -133,7 +144,7 @@ def graceful(trial: Trial) -> str:
     Writes(subject, range(50)).run()
     call = Call(lambda: subject.stop(PATIENCE))
     what = call.within(A_WHILE)
-    count = f"{trial.count(50)} of 50"
+    count = trial.tally(50)
     return count if call.seconds is not None and not call.error else f"{count}, {what}"
 
 
@@ -142,19 +153,23 @@ def late(trial: Trial) -> str:
     subject = trial.make()
     Writes(subject, range(1)).run()
     Call(lambda: subject.stop(PATIENCE)).within(A_WHILE)
-    call = Call(lambda: subject.put(CHILDS))
+    counted, quiet = subject.lost(), printed()
+    call = Call(lambda: subject.put(LATE))
     what = call.within(trial.limit)
     if call.seconds is None or call.error:
         return what.partition(" after")[0]
     if call.value is False:
         return "refused: put says so"
-    printed = logged()
     time.sleep(2.0)
-    return "delivered" if CHILDS in trial.sink.arrived() else f"lost, {printed}"
+    if LATE in trial.sink.arrived():
+        return "delivered"
+    if subject.lost() != counted:
+        return "lost, counted"
+    return "lost, logged" if printed() > quiet else "lost, silently"
 
 
 def leave(trial: Trial) -> None:
-    """Write and come to the end of the program; not so many that they make full batches."""
+    """Write and come to the end of the program, just short of the largest default batch."""
     global kept  # as in a program, where somebody holds it
     kept = trial.make()
     Writes(kept, range(999)).run()
@@ -182,19 +197,22 @@ def fork(trial: Trial) -> str:
     trial.wait(50)
     Call(lambda: subject.stop(A_BIT)).within(A_WHILE)
     there = trial.sink.arrived()
-    what = "delivered" if there[CHILDS] else "lost"
+    what = ("lost", "delivered")[there[CHILDS]] if there[CHILDS] < 2 else "delivered twice"
     what += ", child hangs" if hung else ", child fails" if failed else ""
     if lost := 50 - trial.count(50):
         what += f"; {lost} of the parent's lost"
-    if twice := sum(there[item] > 1 for item in range(50)):
-        what += f"; {twice} of the parent's twice"
-    return what
+    return what + twice(there, range(50)).replace("them", "the parent's")
 
 
 def fork_under_load(trial: Trial) -> str:
-    """Fork while threads write; each child writes one item."""
+    """
+    Fork while one thread writes, and while four do; each child writes one item.
+
+    Where a fork finds a writer is chance, and the chance is another one when writers contend.
+    """
     trial.sink.discards = True
     subject = trial.make()
+    subject.put(EARLIER)  # a program that has been at work: no module is half imported
     ended = threading.Event()
 
     def hammer() -> None:
@@ -202,10 +220,11 @@ def fork_under_load(trial: Trial) -> str:
             subject.put(0)
 
     threads = [threading.Thread(target=hammer, daemon=True) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    children = set()
-    for _ in range(trial.forks):
+    children: set[int] = set()
+    for count in range(trial.forks):
+        for thread in threads[: 4 if count >= trial.forks // 2 else 1]:
+            if thread.ident is None:
+                thread.start()
         time.sleep(0.01)
         child = os.fork()
         if not child:
@@ -214,7 +233,7 @@ def fork_under_load(trial: Trial) -> str:
     if not all(thread.is_alive() for thread in threads):
         raise RuntimeError("a writer died")
     ended.set()
-    hung, failed = _wait(children, 5.0)
+    hung, failed = _wait(children, A_WHILE)
     return f"{hung} of {trial.forks}" + (f", {failed} fail" if failed else "")
 
 

@@ -1,5 +1,5 @@
 """
-What is compared: one adapter per library, and the sink they deliver to.
+What is compared: one adapter per library.
 
 Each is set up as its own documentation does it, with its default options; a timeout
 is handed on wherever there is a parameter or an option that takes one. Those
@@ -13,71 +13,11 @@ import logging
 import logging.handlers
 import os
 import queue
+import sys
 import threading
-import time
-from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-
-class Sink:
-    """Where items arrive, also a child's: a line per call in a file. It can block, and fail."""
-
-    def __init__(self, path: Path, delay: float = 0.001) -> None:
-        self._path, self._delay = path, delay
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self.opened = True  # a flag, not an Event: a child opens its own, and no lock is forked
-        self.discards = False
-        self.failures = 0  # how many of the next calls fail
-        self.failed = 0
-
-    def __call__(self, items: list[int]) -> None:
-        while not self.opened:
-            time.sleep(0.01)
-        if self.discards or not items:
-            return
-        if self.failures:
-            self.failures -= 1
-            self.failed += 1
-            raise OSError("the sink is down")
-        time.sleep(self._delay)
-        os.write(self._file, f"{json.dumps(items)}\n".encode())
-
-    def arrived(self) -> Counter[int]:
-        return arrived(self._path)
-
-
-def arrived(path: Path) -> Counter[int]:
-    """Return how often each item arrived."""
-    return Counter(item for line in path.read_text().splitlines() for item in json.loads(line))
-
-
-@dataclass
-class Setup:
-    sink: Sink
-    bound: int | None = None
-    policy: str | None = None
-    patience: float = 30.0  # for those who are told when they are made how long a stop may take
-
-
-class Subject(Protocol):
-    package: ClassVar[str | None] = None
-    bound: ClassVar[int] = 100  # what "full" is tried with
-    policies: ClassVar[tuple[str | None, ...]] = (None,)
-
-    def put(self, item: int) -> object:
-        """Write *item*; False means that it was refused."""
-        ...
-
-    def flush(self, timeout: float) -> object:
-        raise NotImplementedError
-
-    def stop(self, timeout: float) -> object: ...
-
-    def lost(self) -> int | None:
-        """Return how many were dropped, where there is a number that tells."""
-        return None
+from behaviour_trial import Setup, Sink, Subject
 
 
 class Ours(Subject):
@@ -87,14 +27,18 @@ class Ours(Subject):
     def __init__(self, setup: Setup) -> None:
         from partitioned_buffer import Queue
 
-        bounds = {"max_size": setup.bound, "when_full": setup.policy} if setup.bound else {}
+        bounds: dict[str, Any] = {}
+        if setup.bound:
+            bounds = {"max_size": setup.bound, "when_full": setup.policy}
         self._queue = Queue[int]("subject", setup.sink, **bounds).start()
-        self.put = self._queue.push
 
-    def flush(self, timeout: float) -> object:
-        return self._queue.flush(timeout)
+    def put(self, item: int) -> None:
+        self._queue.push(item)
 
-    def stop(self, timeout: float) -> object:
+    def flush(self, timeout: float) -> None:
+        self._queue.flush(timeout)
+
+    def stop(self, timeout: float) -> str:
         return f"{len(self._queue.stop(timeout).left)} left"
 
     def lost(self) -> int:
@@ -122,7 +66,8 @@ class OpenTelemetry(Subject):
                 setup.sink([record.log_record.body for record in batch])
                 return LogRecordExportResult.SUCCESS
 
-            def force_flush(self, timeout_millis: int = 30000) -> bool: ...
+            def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002
+                return True
 
             def shutdown(self) -> None: ...
 
@@ -139,21 +84,24 @@ class OpenTelemetry(Subject):
     def put(self, item: int) -> None:
         self._logger.emit(body=item)
 
-    def flush(self, timeout: float) -> object:
+    def flush(self, timeout: float) -> bool:
         return self._provider.force_flush(int(timeout * 1000))
 
-    def stop(self, _: float) -> object:
-        return self._provider.shutdown()
+    def stop(self, _: float) -> None:
+        self._provider.shutdown()
 
     def lost(self) -> int:
-        data = json.loads(self._reader.get_metrics_data().to_json())
+        metrics = self._reader.get_metrics_data()
+        if metrics is None:
+            return 0
+        data = json.loads(metrics.to_json())
         return sum(
             point["value"]
             for resource in data["resource_metrics"]
             for scope in resource["scope_metrics"]
             for metric in scope["metrics"]
             for point in metric["data"]["data_points"]
-            if point["attributes"].get("error.type") == "queue_full"
+            if point["attributes"].get("error.type") in ("queue_full", "already_shutdown")
         )
 
 
@@ -169,15 +117,17 @@ class Listener(Subject):
                     self.handleError(record)
 
         waiting = queue.Queue[Any](setup.bound or -1)
-        logger = logging.getLogger("subject")
-        logger.setLevel(logging.INFO)
-        logger.addHandler(logging.handlers.QueueHandler(waiting))
+        self._logger = logging.getLogger("subject")
+        self._logger.setLevel(logging.INFO)
+        self._logger.addHandler(logging.handlers.QueueHandler(waiting))
         self._listener = logging.handlers.QueueListener(waiting, Handler())
         self._listener.start()
-        self.put = logger.info
 
-    def stop(self, _: float) -> object:
-        return self._listener.stop()
+    def put(self, item: int) -> None:
+        self._logger.info(item)
+
+    def stop(self, _: float) -> None:
+        self._listener.stop()
 
 
 class Recipe(Subject):
@@ -193,21 +143,27 @@ class Recipe(Subject):
                 process([item])
                 waiting.task_done()
 
-        self.queue, self.put = waiting, waiting.put
+        self._queue = waiting
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
 
-    def flush(self, _: float) -> object:
-        return self.queue.join()
+    def put(self, item: int) -> None:
+        self._queue.put(item)
 
-    def stop(self, timeout: float) -> object:
-        self.queue.shutdown()
-        return self._thread.join(timeout)
+    def flush(self, _: float) -> None:
+        self._queue.join()
+
+    def stop(self, timeout: float) -> None:
+        self._queue.shutdown()
+        self._thread.join(timeout)
 
 
 class Standard(Recipe):
     def __init__(self, setup: Setup) -> None:
-        self._begin(queue.Queue(setup.bound or 0), queue.ShutDown, setup.sink)
+        closed: type[Exception] = Exception
+        if sys.version_info >= (3, 13):  # always; a type checker may look with an older one
+            closed = queue.ShutDown
+        self._begin(queue.Queue(setup.bound or 0), closed, setup.sink)
 
 
 class Janus(Recipe):
@@ -231,25 +187,27 @@ class Culsans(Recipe):
 
 
 class TimedBatch(Subject):
-    """In batches of 100, as most of the others; 20 by default."""
-
     package = "timed-batch-worker"
 
     def __init__(self, setup: Setup) -> None:
         from timed_batch_worker import TimedBatchWorker
 
-        self._worker = TimedBatchWorker(setup.sink, flush_batch_size=100)
+        self._worker = TimedBatchWorker(setup.sink)
         self._worker.start()
-        self.put = self._worker.enqueue
+
+    def put(self, item: int) -> object:
+        return self._worker.enqueue(item)
 
     def stop(self, _: float) -> object:
         return self._worker.stop()
 
 
 class FlushQueue(Subject):
-    """It is of asyncio; its loop has a thread of its own here."""
+    """It is of asyncio: its loop has a thread of its own here, and no loop survives a fork."""
 
     package = "flushq"
+    bound = 1000  # it holds a batch of 500 beside what is bounded
+    forks = False
 
     def __init__(self, setup: Setup) -> None:
         import flushq
@@ -263,7 +221,7 @@ class FlushQueue(Subject):
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._queue = flushq.FlushQueue(
             deliver,
-            flushq.IntervalPolicy(1.0, 100),
+            flushq.IntervalPolicy(2.0, 500),
             max_queue_size=setup.bound or 10_000,
             max_shutdown_wait=setup.patience,
         )

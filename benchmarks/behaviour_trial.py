@@ -1,16 +1,85 @@
-"""What the scenarios are made of: a subject with its sink, calls that may hang, many writes."""
+"""What the scenarios are made of: a sink, a subject, calls that may hang, many writes."""
 
+import json
 import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from behaviour_subjects import Setup, Sink, Subject
+from pathlib import Path
+from typing import ClassVar
 
 PATIENCE = 30.0  # seconds given to a stop that should succeed
 A_WHILE = 12.0  # seconds: longer than the default intervals, and pauses before a first retry
+
+
+class Sink:
+    """Where items arrive, also a child's: a line per call in a file. It can block, and fail."""
+
+    def __init__(self, path: Path, delay: float = 0.001) -> None:
+        self._path, self._delay = path, delay
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.opened = True  # a flag, not an Event: a child opens its own, and no lock is forked
+        self.discards = False
+        self.failures = 0  # how many of the next calls fail
+        self.failed = 0
+
+    def __call__(self, items: list[int]) -> None:
+        while not self.opened:
+            time.sleep(0.01)
+        if self.discards or not items:
+            return
+        if self.failures:
+            self.failures -= 1
+            self.failed += 1
+            raise OSError("the sink is down")
+        time.sleep(self._delay)
+        os.write(self._file, f"{json.dumps(items)}\n".encode())
+
+    def arrived(self) -> Counter[int]:
+        return arrived(self._path)
+
+
+def arrived(path: Path) -> Counter[int]:
+    """Return how often each item arrived."""
+    lines, _, _ = path.read_text().rpartition("\n")  # what follows is being written
+    return Counter(item for line in lines.splitlines() for item in json.loads(line))
+
+
+@dataclass
+class Setup:
+    sink: Sink
+    bound: int | None = None
+    policy: str | None = None
+    patience: float = 30.0  # for those who are told when they are made how long a stop may take
+
+
+class Subject:
+    """A library behind the methods that the scenarios call; they return what it returns."""
+
+    package: ClassVar[str | None] = None
+    bound: ClassVar[int] = 100  # what "full" is tried with
+    policies: ClassVar[tuple[str | None, ...]] = (None,)
+    forks: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup) -> None:
+        raise NotImplementedError
+
+    def put(self, item: int) -> object:
+        """Write *item*; False means that it was refused."""
+        raise NotImplementedError
+
+    def flush(self, timeout: float) -> object:
+        raise NotImplementedError
+
+    def stop(self, timeout: float) -> object:
+        raise NotImplementedError
+
+    def lost(self) -> int | None:
+        """Return how many were dropped, where there is a number that tells."""
+        return None
 
 
 @dataclass
@@ -31,10 +100,19 @@ class Trial:
         """Return how many of the first *items* arrived."""
         return sum(item in range(items) for item in self.sink.arrived())
 
+    def tally(self, items: int) -> str:
+        """Say how many of the first *items* arrived, and how many more than once."""
+        return f"{self.count(items)} of {items}{twice(self.sink.arrived(), range(items))}"
+
     def wait(self, items: int) -> int:
         """Wait until all *items* arrived, or for a while; return how many did."""
         wait_until(lambda: self.count(items) == items)
         return self.count(items)
+
+
+def twice(there: Counter[int], items: range) -> str:
+    count = sum(there[item] > 1 for item in items)
+    return f", {count} of them twice" if count else ""
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -79,9 +157,9 @@ def name(error: BaseException) -> str:
     return type(error).__name__
 
 
-def logged() -> str:
-    """Say whether anything was printed: the error output is a file, and logging is not set up."""
-    return "logged" if os.fstat(sys.stderr.fileno()).st_size else "silently"
+def printed() -> int:
+    """Return how much was printed: the error output is a file, and logging is not set up."""
+    return os.fstat(sys.stderr.fileno()).st_size
 
 
 @dataclass

@@ -1,8 +1,11 @@
 """What several test files share."""
 
 import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from partitioned_buffer import Entry, Map, PartialFailure, Queue, Retry
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -12,40 +15,161 @@ _numbers = itertools.count()
 EVERY_5_S = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
 
 
-class Sink:
-    """A processor and dead letter handler: it fails as told, also in part, and keeps the rest."""
+def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Call in a thread of its own; the list gets what came of it."""
+    outcome: list[Any] = []
 
-    def __init__(self) -> None:
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, outcome
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(60_000):
+        if condition():
+            return
+        threading.Event().wait(0.001)
+    pytest.fail("it does not happen")
+
+
+class Sink:
+    """
+    A processor and dead letter handler: it fails and dawdles as told, and keeps the rest.
+
+    Told to fail with the class `PartialFailure`, it fails the second half of what it is given.
+    """
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self._clock = clock
         self.delivered: list[Any] = []
         self.dead: list[Any] = []
-        self.errors: list[BaseException] = []
-        self.down: BaseException | None = None
+        self.errors: list[BaseException | type[PartialFailure]] = []
+        self.down: BaseException | type[PartialFailure] | None = None
+        self.delays: list[float] = []  # seconds that the next calls take
+        self.bury_down = False
+        self.bury_errors = 0
 
     def __call__(self, batch: Any) -> None:
         items = list(batch.values()) if isinstance(batch, dict) else batch
+        if self.delays and self._clock:
+            self._clock.jump(self.delays.pop(0))
         error = self.errors.pop(0) if self.errors else self.down
-        if error is None:
+        if error is PartialFailure:
+            error = PartialFailure(items[len(items) // 2 :])
+        if not isinstance(error, BaseException):
             self.delivered += items
             return
         if isinstance(error, PartialFailure):
             failed = error.failed
-            self.delivered += [
-                i for i in items if (i.key if isinstance(i, Entry) else i) not in failed
-            ]
+            self.delivered += [i for i in items if i not in failed and key_of(i) not in failed]
         raise error.with_traceback(None)
 
     def bury(self, items: list[Any], _error: BaseException, _attempts: int) -> None:
         self.dead += items
+        if self.bury_down:
+            self.bury_errors += 1
+            raise OSError
 
-    def fail(self, *errors: BaseException) -> None:
+    def fail(self, *errors: BaseException | type[PartialFailure]) -> None:
         self.errors += errors
 
-    def fail_always(self, error: BaseException) -> None:
+    def fail_always(self, error: BaseException | type[PartialFailure]) -> None:
         self.down = error
 
     def recover(self) -> None:
         self.errors.clear()
         self.down = None
+
+
+def key_of(item: Any) -> Any:
+    return item.key if isinstance(item, Entry) else item
+
+
+class FaultyProcessor:
+    """
+    Fails as told with even items, does well with odd ones, and may stall in its first call.
+
+    A call that stalls lets the time pass that somebody outside waits for, so that a `stop()`
+    or `flush()` comes to its deadline while the processor is busy; and not a second more.
+    """
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        fault: Callable[[list[Any], bool], BaseException | None],
+        *,
+        stalls: bool = False,
+        shortly: bool = False,
+        handler_raises: bool = False,
+    ) -> None:
+        self._clock, self._fault = clock, fault
+        self._stalls, self._shortly, self._handler_raises = stalls, shortly, handler_raises
+        self._inside: list[Any] = clock._signals
+        self._calls = 0
+        self._released = False
+        self.entered = threading.Event()
+        self.delivered: tuple[list[Any], list[Any]] = ([], [])  # even ones, odd ones
+        self.dead: list[Any] = []
+        self.values: set[object] = set()  # of a Map's entries
+
+    def __call__(self, batch: list[Any]) -> None:
+        items = [key_of(item) for item in batch]
+        odd, error = items[0] % 2, None
+        if not odd:
+            self._calls += 1
+            first = self._calls == 1
+            self.entered.set()
+            if self._stalls and first:
+                self._stall()
+            error = self._fault(items, first)
+        failed = items if error else []
+        if isinstance(error, PartialFailure):
+            failed = error.failed
+        self.delivered[odd].extend(item for item in items if item not in failed)
+        self.values |= {item.value for item in batch if isinstance(item, Entry)}
+        if error:
+            raise error
+
+    def bury(self, items: list[Any], _error: BaseException, _attempts: int) -> None:
+        self.dead += [key_of(item) for item in items]
+        if self._handler_raises:
+            raise OSError
+
+    def begin_end(self) -> None:
+        """Take whoever waits from now on for somebody outside."""
+        self._inside = list(self._clock._signals)
+
+    def release(self) -> None:
+        with self._clock._changed:
+            self._released = True
+            self._clock._changed.notify_all()
+
+    def recover(self) -> None:
+        self._fault = lambda _items, _first: None
+
+    def _stall(self) -> None:
+        clock = self._clock
+        with clock._changed:
+            while not self._released:
+                if due := self._due():
+                    clock.jump(1.0 if self._shortly else due - clock.monotonic())
+                    self._released = self._shortly
+                elif not clock._changed.wait(60):
+                    raise TimeoutError("nobody released the call")
+
+    def _due(self) -> float | None:
+        """Return what the next one outside waits for, if everybody but this call waits."""
+        signals, now = self._clock._signals, self._clock.monotonic()
+        if sum(not signal.idle for signal in signals) > 1:
+            return None
+        outside = [signal.deadline for signal in signals if signal not in self._inside]
+        return min((due for due in outside if due and due > now), default=None)
 
 
 class Buffers:

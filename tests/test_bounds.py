@@ -53,7 +53,7 @@ def test_the_bound_is_exact_over_all_partitions(
     for number in range(size):
         queue.push(number)
 
-    with pytest.raises(BufferFull, match=f"was full \\(max_size={size}\\): nothing was accepted"):
+    with pytest.raises(BufferFull, match=f"was full \\(max_size={size}\\)"):
         queue.push("one more")
 
     assert queue.size() == size == queue.stats().accepted
@@ -99,7 +99,7 @@ def test_what_fails_keeps_its_room_until_it_is_settled(
 def test_push_all_goes_in_whole_or_not_at_all(buffers: Buffers) -> None:
     queue = buffers.queue(max_size=5, when_full="raise")
     queue.push_all([1, 2, 3])
-    with pytest.raises(BufferFull, match="nothing was accepted"):
+    with pytest.raises(BufferFull, match="was full"):
         queue.push_all([4, 5, 6])
     with pytest.raises(BufferFull, match=r"one write of more than buffer .* holds \(max_size=5\)"):
         queue.push_all(range(6))
@@ -274,7 +274,7 @@ def test_a_blocked_writer_gives_up_after_its_timeout(
     queue = buffers.queue(max_size=1, block_timeout=3.0, processing_interval=100.0)
     queue.push(1)
 
-    with pytest.raises(BufferFull, match=r"was full for 3.0 s \(max_size=1\): nothing was accep"):
+    with pytest.raises(BufferFull, match=r"was full for 3.0 s \(max_size=1\): its processor"):
         queue.push(2)
 
     assert clock.monotonic() == 3.0
@@ -361,7 +361,7 @@ def test_push_all_by_parts_says_how_much_went_in(
 ) -> None:
     queue = buffers.queue(max_size=4, block_timeout=12.0, processing_interval=5.0)
     processor.fail(*[OSError()] * 100)
-    with pytest.raises(BufferFull, match=r"4 of 11 items of this call had been accepted before"):
+    with pytest.raises(BufferFull, match=r"4 of 11 items of this call were accepted"):
         queue.push_all(range(11))
 
     assert queue.stats().accepted == 4
@@ -607,3 +607,120 @@ def test_the_bound_holds_under_many_writers(policy: str, measure: str, partition
     assert room is not None
     assert room._left + len(room.permits) == room.size
     assert measure == "max_size" or room._left_weight == size
+
+
+# --- writers in line, and writes of many -------------------------------------------
+
+
+@pytest.mark.parametrize("measure", ["max_size", "max_bytes"])
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_blocked_writers_write_in_the_order_they_came(
+    kind: str, measure: str, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    options: dict[str, Any] = {measure: 1, "flush_at": 1}
+    options |= {"size_of": lambda _: 1} if measure == "max_bytes" else {}
+    buffer: Any = getattr(buffers, kind)(**options)
+    write = buffer.push if kind == "queue" else lambda number: buffer.put(number, "value")
+    processor.block()
+    write(0)
+    processor.wait_for_call()
+    writers = []
+    for number in range(1, 8):
+        writers.append(in_thread(lambda number=number: write(number)))  # type: ignore[misc]
+        wait_until_blocked(buffer, number)
+    processor.unblock()
+    for thread, outcome in writers:
+        while thread.is_alive():
+            clock.jump(5.0)
+            thread.join(0.001)
+        assert outcome == [None]
+    buffer.flush()
+
+    assert [getattr(item, "key", item) for item in processor.items] == list(range(8))
+    stats = buffer.stats()
+    assert (stats.accepted, stats.delivered, stats.blocked) == (8, 8, 0)
+
+
+def test_blocked_writers_give_up_one_by_one_and_nothing_of_theirs_is_accepted(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=2, block_timeout=3.0, processing_interval=100.0)
+    queue.push_all([1, 2])
+    early = in_thread(lambda: queue.push_all([3, 4]))
+    wait_until_blocked(queue)
+    clock.jump(1.0)
+    late = in_thread(lambda: queue.push(5))
+    wait_until_blocked(queue, 2)
+
+    clock.jump(2.0)
+    early[0].join(60)
+    assert isinstance(early[1][0], BufferFull)
+    assert (late[0].is_alive(), queue.stats().blocked) == (True, 1)
+    clock.jump(1.0)
+    late[0].join(60)
+    assert isinstance(late[1][0], BufferFull)
+
+    queue.flush()
+    assert processor.items == [1, 2]
+    assert queue.stats().accepted == 2
+    queue.push_all([6, 7])
+    assert queue.size() == 2, "what they waited for is there for others"
+
+
+LARGE = list(range(11))
+TOO_LARGE = {  # what is delivered of 11 items in one write, where 4 have room
+    "block": LARGE,
+    "raise": [],
+    "drop_newest": LARGE[:4],
+    "drop_oldest": LARGE[-4:],
+}
+
+
+@pytest.mark.parametrize("policy", TOO_LARGE)
+@pytest.mark.parametrize("measure", ["max_size", "max_bytes"])
+@pytest.mark.parametrize("kind", ["queue", "map", "map of versions"])
+def test_a_write_of_more_than_the_bound(
+    kind: str,
+    measure: str,
+    policy: str,
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+) -> None:
+    options: dict[str, Any] = {"max_size": 4}
+    if measure == "max_bytes":
+        options = {"max_bytes": 12, "size_of": lambda _: 3}
+    buffer: Any = getattr(buffers, kind.split(maxsplit=1)[0])(when_full=policy, **options)
+    writes: dict[str, Callable[[], None]] = {
+        "queue": lambda: buffer.push_all(LARGE),
+        "map": lambda: buffer.put_all((number, "value") for number in LARGE),
+        "map of versions": lambda: buffer.put_all_newer((n, "value", 1) for n in LARGE),
+    }
+    if policy == "raise":
+        with pytest.raises(BufferFull, match="one write of more than"):
+            writes[kind]()
+    else:
+        writes[kind]()  # where it blocks, this thread's waiting lets the clock run
+    buffer.flush()
+
+    assert [getattr(item, "key", item) for item in processor.items] == TOO_LARGE[policy]
+    stats = buffer.stats()
+    assert stats.accepted == (0 if policy == "raise" else 11)
+    assert stats.dropped == (7 if policy.startswith("drop") else 0)
+    assert buffer._room._left + len(buffer._room.permits) == buffer._room.size
+    assert buffer._room._left_weight == buffer._room.weight
+
+
+def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
+    buffers: Buffers, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=4)
+    processor.fail_always(OSError())
+    thread, outcome = in_thread(lambda: queue.push_all(range(11)))
+    wait_until_blocked(queue)
+
+    assert queue.stop(timeout=1.0).left == (0, 1, 2, 3)
+    thread.join(60)
+    assert isinstance(outcome[0], BufferNotRunning)
+    assert "4 of 11 items of this call were accepted" in str(outcome[0])
+    assert queue.stats().accepted == 4

@@ -190,6 +190,12 @@ def test_a_deadline_ends_what_attempts_do_not() -> None:
     assert run.dead == [1]
 
 
+def test_a_deadline_still_allows_an_attempt_at_that_instant() -> None:
+    retry = Retry(attempts=None, wait_initial=2.0, multiplier=1.0, jitter=0.0, deadline=4.0)
+
+    assert Run([1], in_turn(*[down] * 9), retry=retry).waits == [2.0, 2.0]
+
+
 def test_an_attempt_made_early_is_not_counted() -> None:
     run = Run([1], in_turn(*[down] * 9), cut_short=True)
 
@@ -304,13 +310,23 @@ def test_retry_after_is_ended_by_the_deadline() -> None:
 
 
 def test_retry_after_in_the_middle_of_splitting() -> None:
-    outcomes = in_turn(down, down, down, RetryAfter(9), None, bad, None)
-    run = Run([1, 2], outcomes)
+    later = RetryAfter(9)
+    run = Run([1, 2], in_turn(down, down, down, later, None, bad, None))
 
     assert run.calls == [[1, 2], [1, 2], [1, 2], [1], [1], [2]]
     assert run.waits == [1.0, 2.0, 9.0]
+    assert Wait(9.0, later, 4) in run.effects
     assert run.dead == [2]
     assert run.delivered == [1]
+
+
+def test_retry_after_in_the_middle_of_splitting_is_ended_by_the_deadline() -> None:
+    retry = Retry(attempts=1, jitter=0.0, deadline=5.0)
+    run = Run([1, 2], in_turn(down, RetryAfter(9)), retry=retry)
+
+    assert run.waits == []
+    assert run.dead == [1]
+    assert run.delivered == [2]
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])

@@ -1,6 +1,7 @@
 """How a buffer starts, is found, flushes and ends."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from partitioned_buffer import (
     BufferAlreadyRunning,
     BufferNotFound,
     BufferNotRunning,
+    Entry,
     Map,
     Queue,
     StopReport,
@@ -507,3 +509,92 @@ def test_ledgers_hold_after_everything(buffers: Buffers, clock: FakeClock) -> No
     assert_balanced(queue.stats())
     queue.stop()
     assert_balanced(queue.stats())
+
+
+def test_flush_on_a_dead_sink_raises_in_time_and_everything_is_still_held(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(processing_batch_size=2)
+    mapped = buffers.map()
+    queue.push_all([1, 2, 3])
+    mapped.put("a", 1)
+    processor.fail_always(OSError("down"))
+
+    for buffer, held in ((queue, 3), (mapped, 1)):
+        began = clock.monotonic()
+        with pytest.raises(TimeoutError, match=f"within 12.0 seconds: {held} items are held"):
+            buffer.flush(timeout=12.0)
+        assert clock.monotonic() == began + 12.0
+        assert buffer.stats().held == buffer.stats().accepted == held
+        assert buffer.running
+
+    processor.recover()
+    queue.flush(timeout=0.5)
+    mapped.flush(timeout=0.5)
+    assert processor.batches == [[1, 2], [3], [Entry("a", 1, 0, 0)]]
+    assert queue.stats().delivered + mapped.stats().delivered == 4
+
+
+def test_a_flush_that_gave_up_leaves_nothing_behind(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(processing_interval=1000.0)
+    queue.push(1)
+    processor.fail_always(OSError())
+    signals = len(clock._signals)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            queue.flush(timeout=0)
+        clock.settle()
+    with pytest.raises(TimeoutError):
+        queue.flush(timeout=1.0)
+    assert len(clock._signals) == signals
+    assert queue._workers[0]._flushes == []
+    processor.recover()
+    clock.advance(5.0)
+
+    queue.push(2)
+    clock.advance(5.0)
+    assert processor.items == [1], "no flush is left that would hurry it"
+    assert queue.stats().accepted == 2
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.25, 1.0])
+def test_an_interval_is_shortened_by_chance_by_no_more_than_its_jitter(
+    jitter: float, buffers: Buffers, clock: FakeClock
+) -> None:
+    began: list[float] = [0.0]
+
+    def processor(_: list[int]) -> None:
+        began.append(clock.monotonic())
+        if len(began) <= 60:
+            queue.push(1)
+
+    queue = buffers.queue(processor=processor, processing_interval=8.0, interval_jitter=jitter)
+    queue.push(1)
+    while queue.size():
+        clock.advance(8.0)
+
+    intervals = [later - earlier for earlier, later in itertools.pairwise(began)]
+    assert len(intervals) == 60 == queue.stats().delivered == queue.stats().accepted
+    assert all(8.0 * (1 - jitter) <= interval + 1e-9 <= 8.0 + 1e-9 for interval in intervals)
+    assert len(set(intervals)) > 30 if jitter else set(intervals) == {8.0}
+    if jitter:
+        spread = max(intervals) - min(intervals)
+        assert spread > 4.0 * jitter, "all of the range is used"
+
+
+def test_jitter_can_be_retuned(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(processing_interval=8.0, interval_jitter=1.0)
+    queue.update_options(interval_jitter=0.0)
+    clock.settle()
+    queue.push(1)
+    queue.flush()
+    queue.push(2)
+    clock.advance(7.75)
+    assert processor.items == [1]
+    clock.advance(0.25)
+    assert processor.items == [1, 2]
+    assert queue.stats().delivered == queue.stats().accepted == 2

@@ -562,3 +562,59 @@ def test_a_reader_without_the_lock_is_not_confused_by_the_first_version() -> Non
     table.log = Interrupted()
 
     assert table.get("a", None) == 1
+
+
+class Table(MapTable[int, int]):
+    """A table whose bell is heard, and whose writers find it busy in the middle of something."""
+
+    def __init__(self, flush_at: int) -> None:
+        super().__init__(merge=self._meanwhile)
+        self.rung = 0
+        self.late = list[tuple[int, int]]()
+        self.open(self._ring, flush_at, 0.0)
+
+    def _ring(self) -> None:
+        self.rung += 1
+
+    def _meanwhile(self, old: int, new: int) -> int:
+        while self.late:
+            self.write([self.late.pop()])
+        return old + new
+
+
+def test_writes_during_a_fold_are_not_slept_over() -> None:
+    table = Table(flush_at=2)
+    table.write([(0, 0)])
+    table.late = [(1, 1), (2, 2), (3, 3)]
+    table.write([(0, 1)])
+    assert table.late == []
+
+    assert table.rung == 1
+
+
+def test_writes_during_a_swap_are_not_slept_over() -> None:
+    table = Table(flush_at=3)
+    table.write([(0, 0)])
+    table.swap(0.0)
+    assert table.take(1)
+    table.keep(None)
+    table.write([(0, 1), (4, 4), (5, 5)])
+    assert table.rung == 1
+    table.late = [(1, 1), (2, 2), (3, 3)]
+    table.swap(0.0)  # puts what is newer over what failed
+    assert table.late == []
+
+    assert table.rung == 2
+
+
+def test_writes_while_a_batch_is_settled_are_not_slept_over() -> None:
+    table = Table(flush_at=3)
+    table.write([(0, 0)])
+    table.swap(0.0)
+    assert table.take(1)
+    table._busy = True
+    table.write([(1, 1), (2, 2), (3, 3)])
+    assert table.rung == 0
+    table.acknowledge()
+
+    assert table.rung == 1

@@ -20,8 +20,10 @@ keys = st.sampled_from("abcdef")
 versions = st.integers(-2, 9)
 sizes = st.one_of(st.integers(1, 4), st.just("table"))
 bounds = st.none() | st.tuples(
-    st.integers(2, 6), st.sampled_from(["raise", "drop_newest", "drop_oldest"])
+    st.integers(2, 6), st.sampled_from(["raise", "block", "drop_newest", "drop_oldest"])
 )
+SLOW = 70.0
+"""Seconds that a slow call takes: more than `processing_timeout`."""
 _numbers = itertools.count()
 
 
@@ -80,7 +82,7 @@ class Model:
         """Make room for one more key, or say that it is dropped, or raise."""
         if self.bound is None or len(self.waiting) + len(self.in_flight) < self.bound[0]:
             return True
-        if self.bound[1] == "raise":
+        if self.bound[1] in ("raise", "block"):
             raise Full
         self.dropped += 1
         if self.bound[1] == "drop_oldest":
@@ -157,7 +159,8 @@ class MapMachine(RuleBasedStateMachine):
 
     @initialize(size=sizes, bound=bounds, merging=st.booleans())
     def begin(self, size: Any, bound: tuple[int, str] | None, merging: bool) -> None:
-        self.clock, self.sink, self.model = FakeClock(), Sink(), Model(bound, merging)
+        self.clock, self.model = FakeClock(), Model(bound, merging)
+        self.sink = Sink(self.clock)
         more: dict[str, Any] = {"merge": operator.add if merging else None}
         if bound is not None:
             more |= {"max_size": bound[0], "when_full": bound[1]}
@@ -184,10 +187,21 @@ class MapMachine(RuleBasedStateMachine):
             try:
                 model(*item)
             except Full:
-                with pytest.raises(BufferFull):
-                    write(*item)
+                self._write_when_full(write, item, model)
             else:
                 write(*item)
+
+    def _write_when_full(self, write: Any, item: Any, model: Any) -> None:
+        assert self.model.bound is not None
+        if self.model.bound[1] == "raise":
+            with pytest.raises(BufferFull):
+                write(*item)
+        elif self.model.hand is None:  # blocked until the next cycle, to which the clock jumps
+            write(*item)
+            self.clock.settle()
+            self.model.swap()
+            self.model.deliver_all()
+            model(*item)
 
     @precondition(lambda self: self.map.running)
     @rule(chosen=st.lists(keys, min_size=1, max_size=5), many=st.booleans())
@@ -232,10 +246,11 @@ class MapMachine(RuleBasedStateMachine):
             self.map.delete(key)
 
     @precondition(lambda self: self.map.running)
-    @rule(outcome=st.sampled_from(["good", "good", "bad", "partial", "reject"]))
-    def cycle(self, outcome: str) -> None:
+    @rule(outcome=st.sampled_from(["good", "good", "bad", "partial", "reject"]), slow=st.booleans())
+    def cycle(self, outcome: str, slow: bool) -> None:
         """The next batch, or the one that failed, comes to *outcome*; then all goes well."""
         model = self.model
+        self.sink.delays = [SLOW] * slow
         in_trouble = model.hand is not None
         if not in_trouble:
             model.swap()
@@ -252,12 +267,33 @@ class MapMachine(RuleBasedStateMachine):
                 model.swap()
                 model.deliver_all()
         self.clock.advance(5.0)
+        self.sink.delays = []  # it may have had nothing to do
+
+    @precondition(lambda self: self.map.running and self.model.hand != [])
+    @rule(timeout=st.sampled_from([0.5, 3.0]))
+    def flush_in_vain(self, timeout: float) -> None:
+        """What failed, or the next batch, fails again before the time is over."""
+        if self.model.hand is None:
+            self.model.swap()
+        began = self.clock.monotonic()
+        self.sink.fail_always(OSError())
+        if self.model.in_flight:
+            self.model.take(self.size)
+            with pytest.raises(TimeoutError):
+                self.map.flush(timeout)
+            assert self.clock.monotonic() == began + timeout
+        else:
+            self.map.flush(timeout)
+        self.sink.recover()
 
     @precondition(lambda self: self.map.running)
-    @rule()
-    def flush(self) -> None:
-        self.map.flush()
-        self.model.take(self.size)
+    @rule(timeout=st.none() | st.just(1.0))
+    def flush(self, timeout: float | None) -> None:
+        self.map.flush(timeout)
+        if self.model.hand is None:
+            self.model.swap()
+        else:
+            self.model.take(self.size)
         self.model.deliver_all()
         self.model.swap()
         self.model.deliver_all()
@@ -270,9 +306,9 @@ class MapMachine(RuleBasedStateMachine):
         self.size = size
 
     @precondition(lambda self: self.map.running)
-    @rule(failing=st.booleans())
-    def stop(self, failing: bool) -> None:
-        model = self.model
+    @rule(failing=st.booleans(), timeout=st.none() | st.sampled_from([1.0, 12.0]))
+    def stop(self, failing: bool, timeout: float | None) -> None:
+        model, began = self.model, self.clock.monotonic()
         if failing:
             self.sink.fail_always(OSError())
         elif model.hand is not None:
@@ -280,7 +316,8 @@ class MapMachine(RuleBasedStateMachine):
             model.deliver_all()
         if model.hand is not None:
             model.take(self.size)
-        report = self.map.stop()
+        report = self.map.stop(timeout)
+        assert timeout is None or self.clock.monotonic() <= began + timeout
         self.sink.recover()
         model.swap()
         model.hand = None

@@ -11,7 +11,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Reject, Retry, RetryAfter
+from partitioned_buffer import (
+    BufferFull,
+    BufferNotRunning,
+    PartialFailure,
+    Queue,
+    Reject,
+    Retry,
+    RetryAfter,
+)
 from partitioned_buffer.testing import FakeClock, assert_balanced
 
 keys = st.integers(0, 5)
@@ -21,7 +29,11 @@ bounds = st.none() | st.tuples(
     st.integers(3, 12),
     st.sampled_from(["block", "raise", "drop_newest", "drop_oldest"]),
 )
-errors = st.sampled_from([OSError(), Reject(), RetryAfter(1), ValueError("permanent")])
+errors: st.SearchStrategy[Any] = st.sampled_from(
+    [OSError(), PartialFailure, Reject(), RetryAfter(1), ValueError("permanent"), SystemExit()]
+)
+SLOW = 100.0
+"""Seconds that a slow call takes: more than `processing_timeout`."""
 _numbers = itertools.count()
 
 Item = tuple[int, int]
@@ -36,6 +48,7 @@ class QueueMachine(RuleBasedStateMachine):
         flush_at=st.none() | st.integers(1, 6),
         bound=bounds,
         attempts=st.none() | st.integers(1, 3),
+        patience=st.sampled_from([1.0, 20.0]),  # seconds: below, and above, the interval
     )
     def begin(
         self,
@@ -44,13 +57,15 @@ class QueueMachine(RuleBasedStateMachine):
         flush_at: int | None,
         bound: tuple[str, int, str] | None,
         attempts: int | None,
+        patience: float,
     ) -> None:
-        self.clock, self.sink = FakeClock(), Sink()
+        self.clock = FakeClock()
+        self.sink = Sink(self.clock)
         self.bound = bound
         more: dict[str, Any] = {}
         if bound is not None:
             more = {bound[0]: bound[1], "when_full": bound[2]}
-            more |= {"block_timeout": 1.0} if bound[2] == "block" else {}
+            more |= {"block_timeout": patience} if bound[2] == "block" else {}
             more |= {"size_of": lambda item: 1 + item[0] % 2} if bound[0] == "max_bytes" else {}
         self.queue = Queue[Item](
             f"model-{next(_numbers)}",
@@ -120,23 +135,32 @@ class QueueMachine(RuleBasedStateMachine):
     def fail(self, chosen: list[BaseException]) -> None:
         self.sink.fail(*chosen)
 
-    @rule()
-    def fail_always(self) -> None:
-        self.sink.fail_always(OSError())
+    @rule(error=st.sampled_from([OSError(), PartialFailure, KeyboardInterrupt()]))
+    def fail_always(self, error: Any) -> None:
+        self.sink.fail_always(error)
+
+    @rule(seconds=st.sampled_from([1.0, SLOW]), calls=st.integers(1, 2))
+    def be_slow(self, seconds: float, calls: int) -> None:
+        self.sink.delays += [seconds] * calls
+
+    @rule(down=st.booleans())
+    def lose_dead_letters(self, down: bool) -> None:
+        self.sink.bury_down = down
 
     @rule()
     def recover(self) -> None:
         self.sink.recover()
 
     @precondition(lambda self: self.queue.running)
-    @rule()
-    def flush(self) -> None:
-        before, failing = self.clock.monotonic(), self.sink.down is not None
+    @rule(timeout=st.sampled_from([0.0, 3.0, 60.0]))
+    def flush(self, timeout: float) -> None:
+        began, slow = self.clock.monotonic(), sum(self.sink.delays)
+        failing = self.sink.down is not None or self.sink.errors != []
         try:
-            self.queue.flush(timeout=60.0)
+            self.queue.flush(timeout)
         except TimeoutError:
-            assert failing
-            assert self.clock.monotonic() == before + 60.0
+            assert failing or slow or timeout == 0
+            assert began + timeout <= self.clock.monotonic() <= began + timeout + slow
         else:
             assert self.queue.size() == 0
 
@@ -148,13 +172,16 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(timeout=st.none() | st.sampled_from([0.0, 3.0, 30.0]))
     def stop(self, timeout: float | None) -> None:
         delivered, dead = len(self.sink.delivered), len(self.sink.dead)
-        began = self.clock.monotonic()
+        began, slow = self.clock.monotonic(), sum(self.sink.delays)
         report = self.queue.stop(timeout)
         for worker in self.queue._workers:
             worker.thread.join(30)
-        assert timeout is None or self.clock.monotonic() <= began + timeout
+        assert timeout is None or self.clock.monotonic() <= began + timeout + slow
         assert report.delivered + report.dead_lettered + len(report.left) <= self.count
-        if timeout is None:  # no call can have been left behind
+        assert report.delivered <= len(self.sink.delivered) - delivered
+        assert report.dead_lettered <= len(self.sink.dead) - dead
+        assert len(report.left) >= self.queue.size()
+        if timeout is None and not slow:  # no call can have been left behind
             assert report.delivered == len(self.sink.delivered) - delivered
             assert report.dead_lettered == len(self.sink.dead) - dead
             assert len(report.left) == self.queue.size()
@@ -170,7 +197,8 @@ class QueueMachine(RuleBasedStateMachine):
             self.clock.settle()
         stats = self.queue.stats()
         assert_balanced(stats)
-        assert stats.restarts == 0
+        assert stats.restarts == stats.overdue == 0
+        assert stats.dead_letter_errors == self.sink.bury_errors
         assert stats.accepted == len(self.accepted)
         assert stats.delivered == len(self.sink.delivered)
         assert stats.dead_lettered == len(self.sink.dead)
@@ -196,6 +224,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.sink.recover()
+        self.sink.delays.clear()
         if not self.queue.running:
             self.queue.start()
         assert self.queue.stop().left == ()

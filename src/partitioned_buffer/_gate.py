@@ -134,8 +134,8 @@ class Gate(Generic[W]):
             return BufferFull(f"one write of more than buffer {settings.name!r} holds ({bound})")
         waited = "" if settings.block_timeout is None else f" for {settings.block_timeout} s"
         return BufferFull(
-            f"buffer {settings.name!r} was full{waited} ({bound}): nothing was accepted. Its "
-            "processor is slower than its writers, or failing; see stats()"
+            f"buffer {settings.name!r} was full{waited} ({bound}): its processor is slower than "
+            "its writers, or failing; see stats()"
         )
 
     def store(self, written: Any) -> Any:
@@ -160,7 +160,7 @@ class Gate(Generic[W]):
         except PartitionedBufferError as error:
             if not done:
                 raise
-            message = f"{error} ({done} of {total} items of this call had been accepted before)"
+            message = f"{done} of {total} items of this call were accepted, then: {error}"
             raise type(error)(message) from error
 
     def _enter_together(self, pieces: list[tuple[W, list[Any]]]) -> bool:

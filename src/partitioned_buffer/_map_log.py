@@ -133,6 +133,15 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
             self._rung = True
             self._wake()
         self._watch()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Let the worker look at what came while `_busy` kept its writers from folding it."""
+        if self._flush_at is not None and not (self._rung or self.closed):
+            if len(self.log) >= self.limit:
+                self._rung = True
+                self._watch()
+                self._wake()
 
     def _fold_log(self) -> None:
         ops = self.log[:]

@@ -34,6 +34,7 @@ def _long(method: Callable[P, R]) -> Callable[P, R]:
                 return method(*args, **kwargs)
             finally:
                 table._busy = False
+                table._catch_up()
 
     return run
 
@@ -61,6 +62,7 @@ class MapTable(MapLog[K, V], Generic[K, V]):
             self._swap()
             self._since = now
             self._watch()
+            self._catch_up()  # with those who looked at the limit that was
             return len(self._in_flight)
 
     @_long

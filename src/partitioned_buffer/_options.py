@@ -229,8 +229,9 @@ class Settings:
         or_none(MERGE),
         """Makes one value of the one that waits and the one written over it, instead of the last
         write winning: `operator.add` makes counters. Called later, by whoever needs the result,
-        holding a lock: it should be quick, and free of side effects. When it raises, the new
-        value is dropped.""",
+        holding a lock: it should be quick, and free of side effects. When it raises, what waits
+        stays and the new value is dropped; where it unites what failed with what came since,
+        the newer one stays.""",
         None,
         only="Map",
     )

@@ -6,35 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, in_thread, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer._room import Room
 from partitioned_buffer.events import ItemsDropped
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
-
-
-def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """Call in a thread of its own; the list gets what came of it."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(call())
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, outcome
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(30_000):
-        if condition():
-            return
-        threading.Event().wait(0.001)
-    pytest.fail("it does not happen")
 
 
 def wait_until_blocked(buffer: Any, count: int = 1) -> None:

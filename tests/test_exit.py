@@ -1,11 +1,21 @@
 """What a program that just ends gets delivered, in a process of its own."""
 
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from typing import Any
+
+import pytest
+from helpers import Buffers
+
+from partitioned_buffer import Map, Queue, Retry
+from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
 
-def run(program: str) -> str:
+def run(program: str, *, status: int = 0, complaint: str = "") -> str:
+    """Run *program*; return what it printed. It is to end so, with only that *complaint*."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
@@ -13,45 +23,163 @@ def run(program: str) -> str:
         timeout=60,
         check=False,
     )
-    assert done.stderr == ""
+    assert done.stderr.strip().splitlines()[-1:] == ([complaint] if complaint else []), done.stderr
+    assert done.returncode == status
     return done.stdout
 
 
-SETUP = """
-import sys, threading
-from partitioned_buffer import Queue
-count = 0
-def processor(batch):
-    global count
-    count += len(batch)
-queue = Queue("events", processor, partitions=1).start()
-for number in range(1000):
-    queue.push(number)
-import atexit
+# `tell` is registered before the library's own handler is, and so called after it.
+BEGIN = """
+import atexit, logging, os, signal, sys, threading
+from partitioned_buffer import BufferNotRunning, Entry, Map, Queue
+from partitioned_buffer.testing import assert_balanced
+delivered, made = [], []
+def deliver(batch):
+    for item in batch:
+        delivered.append(item.key if isinstance(item, Entry) else item)
+def keep(buffer):
+    made.append(buffer)
+    return buffer
+def tell():
+    for buffer in made:
+        stats = buffer.stats()
+        assert_balanced(stats)
+        print(stats.accepted, stats.delivered, stats.held, end=" ")
+    print(sorted(delivered) == list(range(len(delivered))))
+atexit.register(tell)
 """
 
+SETUP = f"""{BEGIN}
+queue = keep(Queue("events", deliver, partitions=2)).start()
+for number in range(1000):
+    queue.push(number)
+"""
 
-def test_a_plain_exit_delivers_everything() -> None:
-    # Registered before the library's own handler is, and so called after it.
-    program = "import atexit; atexit.register(lambda: print(count))\n" + SETUP
+ALL = "1000 1000 0 True\n"
 
-    assert run(program) == "1000\n"
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "partitions=1",
+        "partitions=5",
+        "partitions=3, processing_batch_size=1",
+        "partitions=3, max_size=100, flush_at=1",
+        "partitions=3, max_bytes=10_000, flush_at=1",
+        "partitions=3, exit_timeout=None",
+    ],
+)
+@pytest.mark.parametrize("kind", ["Queue", "Map"])
+def test_a_plain_exit_delivers_everything(kind: str, options: str) -> None:
+    program = f"""{BEGIN}
+buffer = keep({kind}("buffer", deliver, {options})).start()
+for number in range(1000):
+    buffer.{"push(number)" if kind == "Queue" else "put(number, number)"}
+"""
+
+    assert run(program) == ALL
+
+
+def test_a_plain_exit_delivers_what_several_buffers_hold() -> None:
+    program = f"""{BEGIN}
+for number in range(5):
+    keep(Queue(f"queue-{{number}}", deliver, partitions=2)).start().push(2 * number)
+    keep(Map(f"map-{{number}}", deliver, partitions=2)).start().put(2 * number + 1, None)
+"""
+
+    assert run(program) == "1 1 0 " * 10 + "True\n"
 
 
 def test_sys_exit_delivers_everything() -> None:
-    program = "import atexit; atexit.register(lambda: print(count))\n" + SETUP + "sys.exit()"
+    assert run(SETUP + "sys.exit(3)", status=3) == ALL
 
-    assert run(program) == "1000\n"
+
+def test_an_error_in_a_with_block_that_ends_the_program_delivers_everything() -> None:
+    program = f"""{BEGIN}
+with keep(Queue("events", deliver)) as queue:
+    queue.push_all(range(1000))
+    raise OSError("mine")
+"""
+
+    assert run(program, status=1, complaint="OSError: mine") == ALL
+
+
+def test_an_error_that_ends_the_program_delivers_everything() -> None:
+    assert run(SETUP + "raise OSError('mine')", status=1, complaint="OSError: mine") == ALL
+
+
+def test_an_interrupt_that_ends_the_program_delivers_everything() -> None:
+    program = SETUP + "os.kill(os.getpid(), signal.SIGINT)\nthreading.Event().wait()"
+
+    assert run(program, status=-signal.SIGINT, complaint="KeyboardInterrupt") == ALL
+
+
+def test_a_buffer_started_in_another_thread_is_drained_by_the_exit() -> None:
+    program = f"""{BEGIN}
+def begin():
+    queue = keep(Queue("events", deliver, partitions=2)).start()
+    queue.push_all(range(1000))
+thread = threading.Thread(target=begin)
+thread.start()
+thread.join()
+"""
+
+    assert run(program) == ALL
+
+
+def test_sys_exit_in_another_thread_ends_that_thread_alone() -> None:
+    program = f"""{BEGIN}
+def begin():
+    queue = keep(Queue("events", deliver, partitions=2)).start()
+    queue.push_all(range(999))
+    sys.exit(3)
+thread = threading.Thread(target=begin)
+thread.start()
+thread.join()
+made[0].push(999)
+"""
+
+    assert run(program) == ALL
+
+
+def test_the_exit_waits_for_threads_that_still_push() -> None:
+    program = f"""{SETUP}
+def push():
+    threading.main_thread().join()  # the main thread is at its end
+    queue.push(1000)
+threading.Thread(target=push).start()
+"""
+
+    assert run(program) == "1001 1001 0 True\n"
+
+
+def test_a_signal_handler_that_calls_sys_exit_delivers_everything() -> None:
+    program = f"""{SETUP}
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))
+os.kill(os.getpid(), signal.SIGTERM)
+threading.Event().wait()
+"""
+
+    assert run(program, status=4) == ALL
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("os._exit(0)", 0), ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM)],
+)
+def test_what_ends_without_the_interpreter_delivers_nothing_more(end: str, status: int) -> None:
+    program = f"""{BEGIN}
+queue = Queue("events", lambda batch: print("delivered", flush=True), processing_interval=1000.0)
+queue.start().push(1)
+{end}
+"""
+
+    assert run(program, status=status) == ""
 
 
 def test_a_handler_registered_later_can_still_push() -> None:
-    program = (
-        "import atexit; atexit.register(lambda: print(count))\n"
-        + SETUP
-        + "atexit.register(lambda: queue.push(1))"
-    )
-
-    assert run(program) == "1001\n"
+    assert run(SETUP + "atexit.register(queue.push, 1000)") == "1001 1001 0 True\n"
 
 
 def test_an_exit_with_a_failing_processor_ends_and_says_what_is_left() -> None:
@@ -66,6 +194,323 @@ def test_an_exit_with_a_failing_processor_ends_and_says_what_is_left() -> None:
     """
 
     assert "buffer 'events' was stopped with 1 undelivered" in run(program)
+
+
+HANGS = {
+    "processor": "processor=hang",
+    "hook": "processor=deliver, hooks=[hang]",
+    "dead letter handler": "processor=fail, retry=Retry(attempts=1), dead_letter=hang",
+    "retry": "processor=fail, retry=Retry(attempts=None, wait_initial=1000.0, wait_max=1000.0)",
+}
+
+
+@pytest.mark.parametrize("options", HANGS.values(), ids=HANGS.keys())
+def test_an_exit_waits_no_longer_than_exit_timeout(options: str) -> None:
+    program = f"""{BEGIN}
+from partitioned_buffer import Retry
+def hang(*_):
+    threading.Event().wait()
+def fail(batch):
+    raise OSError("down")
+atexit.unregister(tell)
+atexit.register(print, "at the end")
+buffers = [Queue(str(n), {options}, exit_timeout=0.1, flush_at=1).start() for n in range(3)]
+for queue in buffers:
+    queue.push(1)
+"""
+
+    assert run(program) == "at the end\n"
+
+
+@pytest.mark.parametrize("hangs", HANGS)
+def test_stop_waits_no_longer_than_its_timeout(hangs: str) -> None:
+    release = threading.Event()
+
+    def hang(*_: object) -> None:
+        release.wait()
+
+    def fail(_: object) -> None:
+        raise OSError
+
+    options: dict[str, dict[str, Any]] = {
+        "processor": {"processor": hang},
+        "hook": {"processor": len, "hooks": [hang]},
+        "dead letter handler": {
+            "processor": fail,
+            "retry": Retry(attempts=1),
+            "dead_letter": hang,
+        },
+        "retry": {"processor": fail, "retry": Retry(wait_initial=1000.0, wait_max=1000.0)},
+    }
+    buffers: list[Any] = [
+        Queue("stops in time: queue", partitions=2, **options[hangs]).start(),
+        Map("stops in time: map", partitions=2, **options[hangs]).start(),
+    ]
+    buffers[0].push(1)
+    buffers[1].put(1, 1)
+    reports: list[Any] = []
+    for buffer in buffers:
+        stopper = threading.Thread(target=lambda: reports.append(buffer.stop(timeout=0.05)))
+        stopper.start()
+        stopper.join(60)
+        assert not stopper.is_alive()
+        assert not buffer.running
+
+    release.set()
+    for buffer, report in zip(buffers, reports, strict=True):
+        assert_balanced(buffer.stats())
+        assert report.delivered + report.dead_lettered + len(report.left) == 1
+
+
+def test_a_second_stop_keeps_to_its_own_timeout(
+    buffers: Buffers, processor: RecordingProcessor, clock: FakeClock
+) -> None:
+    queue = buffers.queue()
+    queue.push(1)
+    processor.block()
+    patient = threading.Thread(target=queue.stop)
+    patient.start()
+    processor.wait_for_call()
+
+    assert queue.stop(timeout=0).left == (1,)
+    processor.unblock()
+    patient.join(60)
+
+    assert not patient.is_alive()
+    stats = queue.stats()
+    assert_balanced(stats)
+    assert stats.accepted == stats.delivered == 1
+
+
+def test_daemon_threads_that_push_to_the_end_lose_nothing_that_was_accepted() -> None:
+    program = f"""{BEGIN}
+queues = [
+    keep(Queue("unbounded", delivered.extend, partitions=2, flush_at=100)).start(),
+    keep(Queue("bounded", delivered.extend, partitions=2, flush_at=1, max_size=20)).start(),
+]
+pushed = []
+def push(queue):
+    count = 0
+    try:
+        while True:
+            queue.push("item")
+            count += 1
+            if count == 100:
+                under_way.release()
+    except BufferNotRunning:
+        pushed.append(count)
+under_way = threading.Semaphore(0)
+threads = [threading.Thread(target=push, args=(q,), daemon=True) for q in queues for _ in range(2)]
+for thread in threads:
+    thread.start()
+    under_way.acquire()
+def tell_sum():
+    for thread in threads:
+        thread.join()
+    for queue in queues:
+        assert_balanced(queue.stats())
+    print(sum(queue.stats().accepted for queue in queues) == len(delivered) == sum(pushed))
+atexit.unregister(tell)
+"""
+    # Called after the library's handler, so registered in front of the first start.
+    program = program.replace("queues = [", "atexit.register(lambda: tell_sum())\nqueues = [", 1)
+
+    assert run(program) == "True\n"
+
+
+def test_a_daemon_thread_that_never_stops_pushing_does_not_keep_the_program_from_ending() -> None:
+    program = f"""{BEGIN}
+atexit.unregister(tell)
+queue = Queue("events", len, partitions=2, flush_at=1).start()
+begun = threading.Event()
+def push():
+    while True:
+        try:
+            queue.push(1)
+        except BufferNotRunning:
+            pass
+        begun.set()
+threading.Thread(target=push, daemon=True).start()
+begun.wait()
+print("end", flush=True)
+"""
+
+    assert run(program) == "end\n"
+
+
+def test_a_writer_that_waits_for_room_at_the_exit_is_sent_away() -> None:
+    program = f"""{BEGIN}
+def slow(batch):
+    if not refused.wait(0):
+        entered.set()
+        leave.wait()
+    deliver(batch)
+entered, leave, refused = threading.Event(), threading.Event(), threading.Event()
+def wait_for_room():
+    try:
+        queue.push(1)
+    except BufferNotRunning:
+        refused.set()
+        leave.set()
+queue = keep(Queue("events", slow, partitions=1, flush_at=1, max_size=1)).start()
+queue.push(0)
+entered.wait()
+threading.Thread(target=wait_for_room, daemon=True).start()
+while not queue.stats().blocked:
+    pass
+"""
+
+    assert run(program) == "1 1 0 True\n"
+
+
+# --- too late ------------------------------------------------------------------
+
+LATE = f"""{BEGIN}
+def attempt(what, write=os.write, error=Exception):
+    try:
+        what()
+    except error as raised:
+        write(1, f"{{raised}}\\n".encode())
+class Late:
+    def __init__(self, what):
+        self.what, self.attempt = what, attempt
+    def __del__(self):
+        self.attempt(self.what)
+"""
+
+NOT_STARTED = (
+    "buffer 'late' could not be started: the interpreter is ending, and would not wait for it\n"
+)
+STOPPED = "buffer 'events' has been stopped: write before stop(), or start() it again\n"
+
+
+def test_a_push_after_the_drain_is_refused() -> None:
+    program = f"""{LATE}
+atexit.register(lambda: attempt(lambda: queue.push(1)))
+queue = keep(Queue("events", deliver)).start()
+queue.push(0)
+"""
+
+    assert run(program) == STOPPED + "1 1 0 True\n"
+
+
+def test_a_push_while_modules_are_torn_down_is_refused() -> None:
+    program = f"""{LATE}
+queue = keep(Queue("events", deliver)).start()
+queue.push(0)
+late = Late(lambda push=queue.push: push(1))
+"""
+
+    told, error = run(program).split("\n", 1)
+
+    assert told == "1 1 0 True"
+    if sys.version_info < (3, 13) or sys._is_gil_enabled():  # else modules are gone before objects
+        assert error == STOPPED
+    assert error
+
+
+def test_a_start_after_the_drain_is_refused_rather_than_never_drained() -> None:
+    program = f"""{LATE}
+late = Queue("late", deliver)
+atexit.register(lambda: attempt(late.start))
+keep(Queue("events", deliver)).start().push(0)
+"""
+
+    assert run(program) == NOT_STARTED + "1 1 0 True\n"
+
+
+def test_a_start_while_modules_are_torn_down_is_refused_and_does_not_hang() -> None:
+    program = f"""{LATE}
+late = Late(Queue("late", deliver).start)
+"""
+
+    assert run(program) == "True\n" + NOT_STARTED
+
+
+def test_a_start_in_a_handler_before_the_drain_is_drained_or_refused() -> None:
+    program = f"""{LATE}
+keep(Queue("events", deliver)).start().push(0)
+late = Queue("late", deliver)
+atexit.register(lambda: attempt(lambda: keep(late.start()).push(1)))
+"""
+
+    printed = run(program)
+
+    if sys.version_info[:2] == (3, 12):  # starts no thread any more, once handlers are called
+        assert "buffer 'late' could not be started: can't create new thread" in printed
+        assert printed.endswith("1 1 0 True\n")
+    else:
+        assert printed == "1 1 0 1 1 0 True\n"
+
+
+# --- subinterpreters -----------------------------------------------------------
+
+SUBINTERPRETER = """
+import sys
+try:
+    import _interpreters as interpreters
+    made = interpreters.create(KIND)
+    run = interpreters.exec
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    made = interpreters.create(isolated=KIND == "isolated")
+    run = interpreters.run_string
+# The thread that came with the interpreter in 3.11 and 3.12 ran the code; nothing is returned.
+failed = run(made, CODE)
+assert failed is None, failed
+interpreters.destroy(made)
+print("destroyed")
+"""
+
+
+def run_in_subinterpreter(kind: str, code: str) -> str:
+    return run(f"KIND, CODE = {kind!r}, {BEGIN + code!r}\n{SUBINTERPRETER}")
+
+
+def test_an_isolated_subinterpreter_refuses_to_start_a_buffer() -> None:
+    code = """
+queue = keep(Queue("events", deliver))
+try:
+    queue.start()
+except BufferNotRunning as error:
+    print(error, flush=True)
+"""
+    why = (
+        "thread is not supported for isolated subinterpreters"
+        if sys.version_info < (3, 12)
+        else "daemon threads are disabled in this (sub)interpreter"
+    )
+
+    printed = run_in_subinterpreter("isolated", code)
+
+    assert printed.startswith(f"buffer 'events' could not be started: {why}\n")
+    assert printed.endswith("destroyed\n")
+
+
+def test_a_subinterpreter_that_allows_threads_delivers_and_can_be_destroyed() -> None:
+    code = """
+for number in range(20):
+    with keep(Queue("events", deliver, partitions=3)) as queue:
+        queue.push(number)
+    assert threading.active_count() == 1  # one that is left crashes what destroys the interpreter
+atexit.unregister(tell)
+tell()
+sys.stdout.flush()
+"""
+
+    assert run_in_subinterpreter("legacy", code) == "1 1 0 " * 20 + "True\ndestroyed\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 destroys none with threads")
+def test_a_subinterpreter_that_is_destroyed_drains_its_buffers() -> None:
+    code = """
+keep(Queue("events", deliver, partitions=3)).start().push_all(range(1000))
+"""
+
+    assert run_in_subinterpreter("legacy", code) == ALL + "destroyed\n"
+
+
+# --- forked children (more in test_fork) ---------------------------------------
 
 
 def test_a_forked_child_finds_its_buffers_empty_and_running() -> None:

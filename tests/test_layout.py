@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "_countdown": "abc",
     "_exit": "",
     "_driver": "_buffer _delivery _telemetry errors events",
-    "_worker": "_buffer _countdown _driver _telemetry events",
+    "_worker": "_buffer _countdown _driver _exit _telemetry events",
     "_watchdog": "_buffer _telemetry _worker events",
     "_life": "_buffer _countdown _exit _ledger _telemetry _watchdog _worker errors",
     "_threads": (

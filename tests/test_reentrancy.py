@@ -1,18 +1,22 @@
 """Writes from finalizers, signal handlers and logging handlers, in the middle of other writes."""
 
+import contextlib
 import gc
 import itertools
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, wait_until
 
-from partitioned_buffer import BufferNotRunning
+import partitioned_buffer
+from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, _buffer
+from partitioned_buffer._clock import SystemClock
 from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
@@ -20,12 +24,21 @@ from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_bal
 class Parting:
     """Writes when it is collected."""
 
+    gone: ClassVar[list[None]] = []
+
     def __init__(self, write: Callable[[], object]) -> None:
         self.write = write
         self.cycle = self  # so that it takes the collector, at a moment of its own choosing
 
     def __del__(self) -> None:
         self.write()
+        self.gone.append(None)
+
+    @classmethod
+    def collect(cls, count: int) -> None:
+        """Wait until all *count* are gone: a collection in another thread makes ours do nothing."""
+        wait_until(lambda: gc.collect() >= 0 and len(cls.gone) == count)
+        cls.gone.clear()
 
 
 @pytest.mark.parametrize("kind", ["queue", "map"])
@@ -54,7 +67,7 @@ def test_finalizers_may_write_in_the_middle_of_anything(
             len(buffer)
     finally:
         gc.set_threshold(*threshold)
-    gc.collect()
+    Parting.collect(3000)
     buffer.flush()
 
     stats = buffer.stats()
@@ -162,6 +175,195 @@ def test_a_finalizer_that_writes_after_stop_is_refused(buffers: Buffers) -> None
             refused.append(error)
 
     Parting(write)
-    gc.collect()
+    Parting.collect(1)
 
     assert len(refused) == 1
+
+
+# --- buffers that are full ------------------------------------------------------
+
+POLICIES = ["block", "raise", "drop_newest", "drop_oldest"]
+
+
+def write_one(buffer: Any, item: object) -> None:
+    if isinstance(buffer, Queue):
+        buffer.push(item)
+    else:
+        buffer.put_newer(item, item, 1)
+
+
+def write_two(buffer: Any, item: object) -> None:
+    if isinstance(buffer, Queue):
+        buffer.push_all([item, (item, 2)])
+    else:
+        buffer.put_all([(item, item), ((item, 2), item)])
+
+
+@pytest.mark.parametrize("write", [write_one, write_two])
+@pytest.mark.parametrize("bound", [{"max_size": 2}, {"max_bytes": 2, "size_of": lambda _: 1}])
+@pytest.mark.parametrize("when_full", POLICIES)
+@pytest.mark.parametrize("kind", [Queue, Map])
+@pytest.mark.parametrize("begins", ["empty", "full"])
+def test_a_write_may_be_interrupted_by_another_at_every_line_of_it(
+    begins: str,
+    kind: Any,
+    when_full: Any,
+    bound: Any,
+    write: Callable[[Any, object], None],
+) -> None:
+    """A buffer with room for two never waits for the write that was interrupted."""
+    buffer = kind("full", len, partitions=2, flush_at=1, when_full=when_full, **bound).start()
+    finished, lines, written = threading.Event(), itertools.count(), 0
+
+    def attempt(write: Callable[[Any, object], None], item: object) -> None:
+        nonlocal written
+        size = 2 if write is write_two else 1
+        with contextlib.suppress(BufferFull):
+            write(buffer, item)
+            written += size
+
+    def interrupt_at(line: int) -> Callable[..., Any]:
+        def trace(frame: Any, event: str, _: object) -> Any:
+            if "partitioned_buffer" not in frame.f_code.co_filename:
+                return None
+            if event == "line" and next(lines) == line:
+                attempt(write_one, ("interrupting", line))
+                attempt(write_one, ("interrupting again", line))
+            return trace
+
+        return trace
+
+    def interrupt_at_every_line() -> None:
+        nonlocal lines
+        seen, line = 1, -1
+        while line < seen:  # a write that meets no interrupt any more is the last
+            if begins == "empty":
+                buffer.flush(timeout=60)
+            line, lines = line + 1, itertools.count()
+            sys.settrace(interrupt_at(line))
+            attempt(write, ("interrupted", line))
+            sys.settrace(None)
+            seen = next(lines)
+        finished.set()
+
+    thread = threading.Thread(target=interrupt_at_every_line, daemon=True)
+    thread.start()
+    done = finished.wait(60)
+    buffer.stop()
+
+    stats = buffer.stats()
+    assert_balanced(stats)
+    assert done
+    assert stats.accepted == written > 0
+    assert stats.held == 0
+
+
+@pytest.mark.parametrize("when_full", POLICIES)
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_finalizers_may_write_to_a_full_buffer_in_the_middle_of_anything(
+    kind: str, when_full: str, buffers: Buffers
+) -> None:
+    buffer: Any = getattr(buffers, kind)(
+        partitions=2, flush_at=1, max_size=3, when_full=when_full, clock=SystemClock()
+    )
+    numbers, refused = itertools.count(), itertools.count()
+
+    def write() -> None:
+        try:
+            write_one(buffer, next(numbers))
+        except BufferFull:
+            next(refused)
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(3)
+    try:
+        for _ in range(2000):
+            Parting(write)
+            write()
+            len(buffer)
+    finally:
+        gc.set_threshold(*threshold)
+    Parting.collect(2000)
+    buffer.flush(timeout=60)
+
+    stats = buffer.stats()
+    assert_balanced(stats)
+    assert stats.accepted + next(refused) == next(numbers) == 4000
+
+
+def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupted(
+    buffers: Buffers, processor: RecordingProcessor
+) -> None:
+    """The one room that comes back belongs to the writer in line, who is below the handler."""
+    queue = buffers.queue(flush_at=1, max_size=1, clock=SystemClock())
+    outcomes: list[str] = []
+
+    def handler(*_: object) -> None:
+        try:
+            queue.push("handler's")
+        except BufferFull as error:
+            outcomes.append(str(error))
+        finally:
+            processor.unblock()
+
+    def shoot() -> None:
+        while not queue.stats().blocked:
+            pass
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        processor.block()
+        queue.push("first")
+        shooter = threading.Thread(target=shoot)
+        shooter.start()
+        queue.push("waits")
+        shooter.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    queue.flush(timeout=60)
+
+    assert len(outcomes) == 1
+    assert outcomes[0].endswith("would wait for itself")
+    assert processor.items == ["first", "waits"]
+    assert queue.stats().delivered == queue.stats().accepted == 2
+
+
+def test_a_logging_handler_that_finds_the_buffer_that_logs_full_does_not_wait(
+    buffers: Buffers, processor: RecordingProcessor
+) -> None:
+    refused: list[BaseException] = []
+
+    class Pusher(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                queue.push(record.getMessage())
+            except BufferFull as error:
+                refused.append(error)
+
+    processor.fail(OSError("down"))
+    log, pusher = logging.getLogger("partitioned_buffer"), Pusher()
+    queue = buffers.queue(max_size=1, clock=SystemClock())
+    log.addHandler(pusher)
+    try:
+        queue.push("first")
+        queue.flush(timeout=60)
+    finally:
+        log.removeHandler(pusher)
+
+    assert len(refused) == 1
+    assert processor.items == ["first"]
+    assert_balanced(queue.stats())
+    assert queue.stats().delivered == 1
+
+
+def test_a_finalizer_may_look_a_buffer_up_in_the_middle_of_a_look_up(buffers: Buffers) -> None:
+    queue = buffers.queue(name="looked up")
+
+    with _buffer._names:  # as in the middle of `get()`
+        Parting(lambda: partitioned_buffer.get("looked up", Queue).push(1))
+        Parting.collect(1)
+
+    queue.flush()
+    assert_balanced(queue.stats())
+    assert queue.stats().accepted == 1

@@ -6,14 +6,13 @@ what did not become an entry, so that overwriting a waiting key takes no room fo
 Where the bound is one of bytes, values are stored `Weighed`.
 """
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ._entry import DELETED, MISSING, NEWER, Entry, Op
 from ._map_table import MapTable
-from ._room import Room, owned
-from ._tables import Drop
+from ._room import Room
+from ._tables import Drop, busily
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,7 +33,7 @@ def weight_of(op: Op) -> int:
 class BoundedMapTable(MapTable[K, V]):
     """Entries by key, and room for them."""
 
-    __slots__ = ("_gone", "_oldest", "_ownership", "_room")
+    __slots__ = ("_gone", "_oldest", "_room")
 
     def __init__(
         self,
@@ -56,14 +55,9 @@ class BoundedMapTable(MapTable[K, V]):
 
     def reset(self) -> None:
         super().reset()
-        self._ownership = threading.Condition(self._lock)
+        self._lock = self._room.lock  # one for all tables: see `_bounded_queue`
         self._oldest: list[K] = []  # keys that waited when they were last looked at, oldest last
         self._gone: set[K] = set()  # those of them that have left since, and may have come back
-
-    @property
-    def mine(self) -> bool:
-        """Whether this thread is in the middle of something here, and so must not wait."""
-        return owned(self._ownership)
 
     # --- giving back -----------------------------------------------------------
 
@@ -147,6 +141,8 @@ class BoundedMapTable(MapTable[K, V]):
         """Return how much room *ops* will keep: entries, and bytes."""
         with self._lock:
             self._fold()
+            if self._busy:  # the call is a finalizer's, in the middle of work here
+                return len(ops), weight
             if self.mixed and self._plain:
                 self._widen()
             new = {op[0] for op in ops if self._is_growth(op)}
@@ -167,21 +163,22 @@ class BoundedMapTable(MapTable[K, V]):
         """Drop the oldest entry that is not the processor's; return whether there was one."""
         with self._lock:
             self._fold()
-            if self._busy:
-                return False
-            stored: Any = MISSING
-            while stored is MISSING and self._order:
-                stored = self._in_flight.pop(self._order.pop(), MISSING)
-            while stored is MISSING and (self._oldest or self._look_for_oldest()):
-                key = self._oldest.pop()
-                if key not in self._gone:
-                    stored = self._entries.pop(key, MISSING)
-                    self._counted -= stored is not MISSING
-            if stored is MISSING:
-                return False
-            self._drop(Drop(1, "full"))
-            weight = self._weight(stored)
-        self._room.give(1, weight)
+            return not self._busy and self._drop_oldest()
+
+    @busily
+    def _drop_oldest(self) -> bool:
+        stored: Any = MISSING
+        while stored is MISSING and self._order:
+            stored = self._in_flight.pop(self._order.pop(), MISSING)
+        while stored is MISSING and (self._oldest or self._look_for_oldest()):
+            key = self._oldest.pop()
+            if key not in self._gone:
+                stored = self._entries.pop(key, MISSING)
+                self._counted -= stored is not MISSING
+        if stored is MISSING:
+            return False
+        self._drop(Drop(1, "full"))
+        self._room.give(1, self._weight(stored))
         return True
 
     def _look_for_oldest(self) -> bool:

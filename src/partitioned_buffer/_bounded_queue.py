@@ -3,16 +3,16 @@ A Queue's table that is part of a bound: it gives back room, and lets go of its 
 
 Where the bound is one of bytes, an item is stored with its weight, as a pair. Unlike
 in an unbounded table, taking and acknowledging hold the lock, because writers may be
-dropping what is next in line.
+dropping what is next in line. The lock is the room's: with one for all tables, no two
+threads can each have what the other wants, whatever a finalizer does in the middle.
 """
 
-import threading
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from ._queue_table import QueueTable
-from ._room import Room, owned
-from ._tables import Drop
+from ._room import Room
+from ._tables import Drop, busily
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class BoundedQueueTable(QueueTable[T]):
     """Items in the order they were pushed, and room for them."""
 
-    __slots__ = ("_aside", "_ownership", "_room")
+    __slots__ = ("_aside", "_room")
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -28,14 +28,9 @@ class BoundedQueueTable(QueueTable[T]):
 
     def reset(self) -> None:
         super().reset()
-        self._ownership = threading.Condition(self._lock)
+        self._lock = self._room.lock
         # Taken from `waiting` to drop from, last one first; still behind what is in flight.
         self._aside: list[Any] = []
-
-    @property
-    def mine(self) -> bool:
-        """Whether this thread is in the middle of something here, and so must not wait."""
-        return owned(self._ownership)
 
     def _items(self, stored: list[Any]) -> list[T]:
         return [item for item, _ in stored] if self._room.weighed else stored
@@ -43,47 +38,46 @@ class BoundedQueueTable(QueueTable[T]):
     def _weigh(self, stored: list[Any]) -> int:
         return sum(weight for _, weight in stored) if self._room.weighed else 0
 
+    @busily
     def swap(self, now: float, *, seal: bool = False) -> int:
-        with self._lock:
-            if self._aside:
-                if not self._in_flight:
-                    self._in_flight_since = self._since
-                self._in_flight = self._aside + self._in_flight
-                self._aside = []
-            return super().swap(now, seal=seal)
+        if self._aside:
+            if not self._in_flight:
+                self._in_flight_since = self._since
+            self._in_flight = self._aside + self._in_flight
+            self._aside = []
+        return super().swap(now, seal=seal)
 
+    @busily
     def take(self, size: int | None) -> list[T] | None:
-        with self._lock:
-            batch = super().take(size)
-            return None if batch is None else self._items(batch)
+        batch = super().take(size)
+        return None if batch is None else self._items(batch)
 
+    @busily
     def acknowledge(self) -> None:
-        with self._lock:
-            weight = self._weigh(self._in_flight[-self._batch :])
-            super().acknowledge()
-            size, self._batch = self._batch, 0
+        size, weight = self._batch, self._weigh(self._in_flight[-self._batch :])
+        super().acknowledge()
+        self._batch = 0
         self._room.give(size, weight)
 
+    @busily
     def bury(self) -> None:
-        with self._lock:
-            weight = self._weigh(self._in_flight[-self._batch :])
-            super().bury()
-            size, self._batch = self._batch, 0
+        size, weight = self._batch, self._weigh(self._in_flight[-self._batch :])
+        super().bury()
+        self._batch = 0
         self._room.give(size, weight)
 
+    @busily
     def keep(self, failed: Iterable[T] | None) -> int:
-        with self._lock:
-            size = self._batch
-            weight = self._weigh(self._in_flight[-size:])
-            left = super().keep(failed)
-            weight -= self._weigh(self._in_flight[-left:]) if left else 0
+        size, weight = self._batch, self._weigh(self._in_flight[-self._batch :])
+        left = super().keep(failed)
+        weight -= self._weigh(self._in_flight[-left:]) if left else 0
         self._room.give(size - left, weight)
         return left
 
+    @busily
     def release(self) -> None:
-        with self._lock:
-            super().release()
-            self._batch = 0
+        super().release()
+        self._batch = 0
 
     def drop_newest(self, count: int) -> None:
         """Count *count* items that are being written as accepted and dropped."""
@@ -94,19 +88,23 @@ class BoundedQueueTable(QueueTable[T]):
     def drop_oldest(self) -> bool:
         """Drop the oldest item that is not the processor's; return whether there was one."""
         with self._lock:
-            in_hand = self._batch if self._in_line is None else len(self._in_flight) - self._in_line
-            line = len(self._in_flight) - in_hand
-            if line:
-                dropped = self._in_flight.pop(line - 1)
-                left, delivered, buried = self._progress
-                self._progress = left - 1, delivered, buried
-                if self._in_line is not None:
-                    self._in_line -= 1
-            elif self._aside or self._put_aside():
-                dropped = self._aside.pop()
-            else:
-                return False
-            self._drop(Drop(1, "full"))
+            return not self._busy and self._drop_oldest()
+
+    @busily
+    def _drop_oldest(self) -> bool:
+        in_hand = self._batch if self._in_line is None else len(self._in_flight) - self._in_line
+        line = len(self._in_flight) - in_hand
+        if line:
+            dropped = self._in_flight.pop(line - 1)
+            left, delivered, buried = self._progress
+            self._progress = left - 1, delivered, buried
+            if self._in_line is not None:
+                self._in_line -= 1
+        elif self._aside or self._put_aside():
+            dropped = self._aside.pop()
+        else:
+            return False
+        self._drop(Drop(1, "full"))
         self._room.give(1, self._weigh([dropped]))
         return True
 
@@ -117,6 +115,7 @@ class BoundedQueueTable(QueueTable[T]):
         items = self.waiting[:]
         taken = len(items)
         items.reverse()
+        # No call between these lines, so that no exception from outside can part them.
         del self.waiting[:taken]
         self._taken += taken
         self._aside = items

@@ -30,7 +30,7 @@ State = Literal["new", "running", "stopping", "stopped", "forked"]
 
 _all: "weakref.WeakSet[Buffer[Any]]" = weakref.WeakSet()
 _running: "dict[str, Buffer[Any]]" = {}
-_names = threading.Lock()
+_names = threading.RLock()  # for a finalizer or signal handler that calls `get()`
 
 
 @overload
@@ -65,7 +65,7 @@ def running() -> "list[Buffer[Any]]":
 def _after_fork() -> None:
     """Begin anew in the child: nobody is left to give back a lock, or to do any work."""
     global _names
-    _names = threading.Lock()
+    _names = threading.RLock()
     renew_lock()
     for buffer in list(_all):
         buffer._forked()
@@ -178,10 +178,11 @@ class Buffer(Generic[B]):
             self._state = "forked"
         elif self._state == "stopping":
             self._state = "stopped"
-        for table in self._tables:
-            table.reset()
+            self._release_name()
         if self._room:
             self._room.reset()
+        for table in self._tables:
+            table.reset()
 
     def _claim_name(self) -> None:
         with _names:
@@ -200,6 +201,7 @@ class Buffer(Generic[B]):
         """Return why a write was refused after so many; None: it may be tried again."""
         if self._state == "forked":
             self._resume()
+        if self._state == "running":  # by now: another thread may have resumed it
             return None
         if accepted:
             return BufferNotRunning(

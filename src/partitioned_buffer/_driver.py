@@ -37,7 +37,7 @@ class Driver(Generic[B]):
         self._processor: Callable[[B], object] = buffer._settings.processor
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
-        self.abandoned = False
+        self.abandoned = self.forked = False
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
@@ -71,6 +71,8 @@ class Driver(Generic[B]):
         outcome: Any = None
         try:
             while True:
+                if self.forked:  # by the processor: the table is another worker's now
+                    return False
                 effect = send(outcome)
                 now = monotonic()
                 if outcome is None:

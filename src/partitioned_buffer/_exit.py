@@ -4,13 +4,17 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
+_drain: Callable[[], None] | None = None
 _registered_in: int | None = None
+_begun_in: int | None = None
 
 
 def at_exit(drain: Callable[[], None]) -> None:
     """Have *drain* called once when this very process ends, however often this is called."""
-    global _registered_in
+    global _drain, _registered_in
+    _drain = drain
     if _registered_in == os.getpid():
         return
     _registered_in = os.getpid()
@@ -22,3 +26,32 @@ def at_exit(drain: Callable[[], None]) -> None:
     for pool in ("multiprocessing.util", "billiard.util"):
         if pool in sys.modules:
             sys.modules[pool].Finalize(None, drain, exitpriority=0)
+    # Celery's workers do not even call those, but they send a signal.
+    if "celery.signals" in sys.modules:
+
+        def shut_down(**_: object) -> None:
+            drain()
+
+        signal = sys.modules["celery.signals"].worker_process_shutdown
+        signal.connect(shut_down, weak=False, dispatch_uid=__name__)
+
+
+def leave() -> None:
+    """Drain, and end a child whose one thread has no more to do: Python would not notice."""
+    if _drain is not None:
+        _drain()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(0)
+
+
+def begin_exit() -> None:
+    """Note that what runs in this very process is being drained, for the last time."""
+    global _begun_in
+    _begun_in = os.getpid()
+
+
+def exit_has_begun() -> bool:
+    """Return whether it is too late to start something that wants to be drained."""
+    return sys.is_finalizing() or _begun_in == os.getpid()

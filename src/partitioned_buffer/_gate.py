@@ -30,11 +30,6 @@ class Bounded(Protocol):
     def drop_newest(self, count: int) -> None: ...
     def drop_oldest(self) -> bool: ...
 
-    @property
-    def mine(self) -> bool:
-        """Whether this thread holds the table's lock."""
-        ...
-
 
 W = TypeVar("W", bound=Bounded)
 Refused = Callable[..., Exception | None]
@@ -114,7 +109,7 @@ class Gate(Generic[W]):
         return True
 
     def _wait(self, count: int, weight: int) -> None:
-        if self._is_own_thread() or self._room.mine or any(table.mine for table in self._tables):
+        if self._is_own_thread() or self._room.mine:
             raise BufferFull(
                 f"buffer {self._settings.name!r} is full, and this call (in its processor, a hook, "
                 "a logging handler or a finalizer) would wait for itself"

@@ -7,12 +7,11 @@ end of the interpreter.
 
 import threading
 import time
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from ._buffer import Buffer, running
 from ._countdown import Countdown
-from ._exit import at_exit
+from ._exit import at_exit, begin_exit, exit_has_begun
 from ._ledger import Stats, StopReport
 from ._telemetry import report
 from ._watchdog import Watchdog
@@ -21,9 +20,9 @@ from .errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 
 B = TypeVar("B")
 
-GRACE = 1.0
-"""Seconds, of real time, that workers get to end when `stop()` is over and they are not in the
-middle of a call: they need none, if the machine is not very busy."""
+GRACE, LATE_GRACE = 1.0, 0.1
+"""Seconds, of real time, that threads not in the middle of a call get to end when `stop()` has
+settled all, or its time is over: they need none, if the machine is not very busy."""
 
 
 class ThreadedBuffer(Buffer[B]):
@@ -58,12 +57,24 @@ class ThreadedBuffer(Buffer[B]):
 
     def _resume(self) -> None:
         with self._life:
-            if self._state == "forked":  # still: it may have been another thread's write
+            if self._state != "forked":  # any more: it was another thread's write
+                return
+            # Writers first: one that comes in the middle of this, on this very thread (a
+            # finalizer, a signal handler), must not begin it again.
+            self._let_in()
+            try:
                 self._launch()
+            except BaseException:
+                for table in self._tables:
+                    table.close()
+                self._state = "forked"
+                raise
 
     def _launch(self) -> None:
         self._claim_name()
         try:
+            if exit_has_begun():  # asked with the name claimed: if not, the drain will find it
+                raise RuntimeError("the interpreter is ending, and would not wait for it")  # noqa: TRY301
             self._start_threads()
         except BaseException as error:
             self._release_name()
@@ -72,23 +83,27 @@ class ThreadedBuffer(Buffer[B]):
                     f"buffer {self.name!r} could not be started: {error}"
                 ) from error
             raise
+        self._let_in()
+        at_exit(_stop_all)
+
+    def _let_in(self) -> None:
         if self._room:
             self._room.open()
-        now = self._settings.clock.monotonic()
-        for table, worker in zip(self._tables, self._workers, strict=True):
-            table.open(worker.wake, self._settings.flush_at, now)
+        now, flush_at = self._settings.clock.monotonic(), self._settings.flush_at
+        wakes = [worker.wake for worker in self._workers] or [lambda: None] * len(self._tables)
+        for table, wake in zip(self._tables, wakes, strict=True):
+            table.open(wake, flush_at, now)
         self._state = "running"
-        at_exit(_stop_all)
 
     def _start_threads(self) -> None:
         started: list[Worker[B]] = []
         try:
             for index in range(len(self._tables)):
                 worker = Worker(self, index)
-                worker.thread.start()
+                worker.start()
                 started.append(worker)
             watchdog = Watchdog(self, lambda: self._workers, self._replace)
-            watchdog.thread.start()
+            watchdog.start()
         except BaseException:  # no thread to be had: end those that run, they have nothing to do
             ending = Countdown(self._settings.clock, len(started))
             for worker in started:
@@ -105,7 +120,7 @@ class ThreadedBuffer(Buffer[B]):
                 return
             index = self._workers.index(gone)
             worker = Worker(self, index)
-            worker.thread.start()
+            worker.start()
             workers = list(self._workers)
             workers[index] = worker
             self._workers = tuple(workers)
@@ -167,18 +182,19 @@ class ThreadedBuffer(Buffer[B]):
                     break
         finally:
             ending.close()
-            self._abandon()
+            self._abandon(GRACE if ending.done else LATE_GRACE)
         return self._report(before)
 
-    def _abandon(self) -> None:
+    def _abandon(self, grace: float) -> None:
         for worker in self._workers:
             worker.abandon()
-        if self._watchdog:
+        threads = [w.thread for w in self._workers if w.driver.called_at is None]
+        if self._watchdog:  # a subinterpreter crashes where a thread outlives it
             self._watchdog.end()
-        until = time.monotonic() + GRACE
-        for worker in self._workers:
-            if worker.driver.called_at is None:
-                worker.thread.join(max(0.0, until - time.monotonic()))
+            threads.append(self._watchdog.thread)
+        until = time.monotonic() + grace
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _report(self, before: Stats) -> StopReport:
         with self._life:
@@ -208,7 +224,8 @@ class ThreadedBuffer(Buffer[B]):
         deadline = self._deadline(timeout)
         if self._state != "running" and (error := self._refused()) is not None:
             raise error
-        workers = self._workers
+        with self._life:  # a forked child's first write may be about to start them
+            workers = self._workers
         flushed = Countdown(self._settings.clock, len(workers))
         for worker in workers:
             worker.flush(flushed)
@@ -236,7 +253,7 @@ class ThreadedBuffer(Buffer[B]):
     def _forked(self) -> None:
         super()._forked()
         for worker in self._workers:
-            worker.driver.abandoned = True  # the child may be of a worker's own making
+            worker.forked()
         self._workers, self._watchdog = (), None
 
     def _retuned(self) -> None:
@@ -266,17 +283,13 @@ class ThreadedBuffer(Buffer[B]):
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.stop()
 
 
 def _stop_all() -> None:
     """Drain what was not stopped: all at the same time, and no longer than allowed."""
+    begin_exit()
     endings = []
     for buffer in running():
         if isinstance(buffer, ThreadedBuffer) and (ending := buffer._begin_stop()) is not None:

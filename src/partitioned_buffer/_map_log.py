@@ -54,7 +54,7 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
 
     # fmt: off
     __slots__ = (
-        "_accepted", "_busy", "_coalesced", "_counted", "_delete_ops", "_deleted",
+        "_accepted", "_coalesced", "_counted", "_delete_ops", "_deleted",
         "_entries", "_hand", "_handed", "_hidden", "_in_flight", "_merge", "_plain", "_remember",
         "_removed", "_versions", "limit", "log", "mixed",
     )
@@ -79,7 +79,6 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         # the dicts hold bare values, and a fold is one `dict.update`.
         self.mixed = self._merge is not None
         self._plain: bool | None = True  # None while that changes, for readers without the lock
-        self._busy = False  # whether the lock is held for something long
         self._accepted = self._coalesced = self._deleted = 0
         self._delete_ops = 0  # in the fold that is going on
         self._counted = 0  # len(_entries) when it was last accounted for
@@ -136,12 +135,12 @@ class MapLog(Table[list[Entry[K, V]] | dict[K, Entry[K, V]]], Generic[K, V]):
         self._catch_up()
 
     def _catch_up(self) -> None:
-        """Let the worker look at what came while `_busy` kept its writers from folding it."""
-        if self._flush_at is not None and not (self._rung or self.closed):
-            if len(self.log) >= self.limit:
-                self._rung = True
-                self._watch()
-                self._wake()
+        # Writers that found the table busy did not fold: let the worker look.
+        is_watched = self._flush_at is not None and not (self._rung or self.closed)
+        if is_watched and len(self.log) >= self.limit:
+            self._rung = True
+            self._watch()
+            self._wake()
 
     def _fold_log(self) -> None:
         ops = self.log[:]

@@ -6,37 +6,17 @@ carries the newest. A delete reaches what is in flight, too, unless the processo
 has it; then it is hidden from readers, and not tried again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import wraps
 from itertools import islice
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ._entry import MISSING, Entry, as_entries, key_of
 from ._map_log import MapLog, MergeFailed
-from ._tables import Drop
+from ._tables import Drop, busily
 
 K = TypeVar("K")
 V = TypeVar("V")
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _long(method: Callable[P, R]) -> Callable[P, R]:
-    """Hold the lock during *method*, and let writers see that it may take a while."""
-
-    @wraps(method)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        table: Any = args[0]
-        with table._lock:
-            table._busy = True
-            try:
-                return method(*args, **kwargs)
-            finally:
-                table._busy = False
-                table._catch_up()
-
-    return run
 
 
 class MapTable(MapLog[K, V], Generic[K, V]):
@@ -65,7 +45,7 @@ class MapTable(MapLog[K, V], Generic[K, V]):
             self._catch_up()  # with those who looked at the limit that was
             return len(self._in_flight)
 
-    @_long
+    @busily
     def _swap(self) -> None:
         self._hand = None
         self._take_in()
@@ -79,7 +59,7 @@ class MapTable(MapLog[K, V], Generic[K, V]):
         self._counted = 0
         self._line_up()
 
-    @_long
+    @busily
     def release(self) -> None:
         self._hand = None
         self._take_in()
@@ -123,7 +103,7 @@ class MapTable(MapLog[K, V], Generic[K, V]):
             updates = (old[3] or 0) + (updates or 0) + 1
         return (key, value, version, updates), fault
 
-    @_long
+    @busily
     def take(self, size: int | None) -> list[Entry[K, V]] | dict[K, Entry[K, V]] | None:
         in_flight = self._in_flight
         self._whole = size is None
@@ -144,11 +124,11 @@ class MapTable(MapLog[K, V], Generic[K, V]):
                 return list(as_entries(keys, held, bool(self._plain)))
         return None
 
-    @_long
+    @busily
     def acknowledge(self) -> None:
         self._delivered += self._settle()
 
-    @_long
+    @busily
     def bury(self) -> None:
         self._buried += self._settle()
 
@@ -169,7 +149,7 @@ class MapTable(MapLog[K, V], Generic[K, V]):
         self._handed = ()
         return settled
 
-    @_long
+    @busily
     def keep(self, failed: Iterable[Any] | None) -> int:
         keys = dict.fromkeys(self._handed)
         if self._hand is None:
@@ -192,7 +172,7 @@ class MapTable(MapLog[K, V], Generic[K, V]):
             self._fold()
             return self._again(size, newest)
 
-    @_long
+    @busily
     def _again(self, size: int | None, newest: bool) -> Any:
         keys = list(islice(self._hand or (), size))
         for key in keys if newest else ():

@@ -10,6 +10,7 @@ there is enough for it, and to nobody who came later.
 """
 
 import math
+import sys
 import threading
 from collections import deque
 
@@ -17,6 +18,9 @@ from .abc import Clock, Signal
 
 PERMITS = 256
 """How many permits a writer that finds none makes at most."""
+
+WRITING = {f"{__package__}.{name}" for name in ("_hot_bounded", "_writes", "_gate", "_room")}
+"""The modules whose functions may have taken room that they have not written to yet."""
 
 
 class _Waiter:
@@ -42,9 +46,9 @@ class Room:
 
     def reset(self) -> None:
         """Be empty, and locked by nobody."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # the tables', too
         # Tells, by a documented error, whether this very thread holds the lock.
-        self._ownership = threading.Condition(self._lock)
+        self._ownership = threading.Condition(self.lock)
         self._line: deque[_Waiter] = deque()
         self.closed = False
         self._left, self._left_weight = self.size, self.weight
@@ -58,11 +62,29 @@ class Room:
     @property
     def mine(self) -> bool:
         """Whether this thread is in the middle of something here, and so must not wait."""
-        return owned(self._ownership)
+        return owned(self._ownership) or self._is_written_to_below()
+
+    def _is_written_to_below(self) -> bool:
+        """
+        Whether a write that is going on was interrupted on this very thread, by a finalizer or a
+        signal handler: it may have taken the last room, and cannot go on to fill it.
+
+        Only the stack tells, at no cost for writes that need not wait.
+        """
+        frame, interrupted = sys._getframe(1), False
+        while frame := frame.f_back:  # type: ignore[assignment]
+            if frame.f_globals.get("__name__") not in WRITING:
+                interrupted = True
+            elif interrupted:
+                names = frame.f_locals
+                writer = names.get("self")
+                if self in (names.get("room"), writer, getattr(writer, "_room", None)):
+                    return True
+        return False
 
     def admit(self, count: int, weight: int = 0) -> bool:
         """Take room if there is enough, and nobody in line."""
-        with self._lock:
+        with self.lock:
             if self._line:
                 return False
             self._collect()
@@ -91,13 +113,13 @@ class Room:
 
     def force(self, count: int, weight: int = 0) -> None:
         """Take room that there may not be, for a moment."""
-        with self._lock:
+        with self.lock:
             self._left -= count
             self._left_weight -= weight
 
     def give(self, count: int, weight: int = 0) -> None:
         """Give back room, and let in who waits for it."""
-        with self._lock:
+        with self.lock:
             self._left += count
             self._left_weight += weight
             self._serve()
@@ -117,7 +139,7 @@ class Room:
         """Wait in line for room, and take it; return False if there was none in time."""
         waiter = _Waiter(count, weight, self._clock.signal())
         try:
-            with self._lock:
+            with self.lock:
                 if self.closed:
                     return False
                 self._collect()
@@ -139,7 +161,7 @@ class Room:
         return waiter.granted
 
     def _leave(self, waiter: _Waiter) -> None:
-        with self._lock:
+        with self.lock:
             if not waiter.granted and waiter in self._line:
                 self._line.remove(waiter)
                 self._serve()  # what it waited for may do for the next
@@ -150,7 +172,7 @@ class Room:
 
     def close(self) -> None:
         """Send away all who wait."""
-        with self._lock:
+        with self.lock:
             self.closed = True
             for waiter in self._line:
                 waiter.signal.set()

@@ -26,9 +26,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NamedTuple, TypeVar
+from functools import wraps
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 B = TypeVar("B")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _nobody() -> None:
@@ -43,13 +46,35 @@ class Drop(NamedTuple):
     error: Exception | None = None
 
 
+def busily(method: Callable[P, R]) -> Callable[P, R]:
+    """
+    Hold the lock during *method*, and let writers see that it is held for something long.
+
+    A finalizer or signal handler may come here in the middle of it, on the same thread: what it
+    may not touch now, it finds `_busy`.
+    """
+
+    @wraps(method)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        table: Any = args[0]
+        with table._lock:
+            table._busy = True
+            try:
+                return method(*args, **kwargs)
+            finally:
+                table._busy = False
+                table._catch_up()
+
+    return run
+
+
 class Table(ABC, Generic[B]):
     """What both kinds have in common: the two ends of a life, and the counters."""
 
     # fmt: off
     __slots__ = (
-        "_drop_reasons", "_dropped", "_drops", "_flush_at", "_in_flight_since", "_lock", "_rung",
-        "_sealed", "_since", "_wake", "closed",
+        "_busy", "_drop_reasons", "_dropped", "_drops", "_flush_at", "_in_flight_since", "_lock",
+        "_rung", "_sealed", "_since", "_wake", "closed",
     )
     # fmt: on
 
@@ -59,6 +84,7 @@ class Table(ABC, Generic[B]):
     def reset(self) -> None:
         """Be as new: empty, closed, and with a lock that nobody holds."""
         self._lock = threading.RLock()
+        self._busy = False
         self._wake: Callable[[], None] = _nobody
         self._flush_at: int | None = None
         self._rung = False
@@ -94,6 +120,9 @@ class Table(ABC, Generic[B]):
             self._flush_at = flush_at
             self._rung = False
             self._watch()
+
+    def _catch_up(self) -> None:
+        """Do what writers had to leave undone while the table was busy."""
 
     @abstractmethod
     def _watch(self) -> None:

@@ -52,11 +52,11 @@ class Queue(QueueWrites[T], ThreadedBuffer[list[T]]):
         count, gate = made.partitions or 1, None
         if made.bounded:
             room = Room(made.clock, made.max_size, made.max_bytes)
-            bounded = [BoundedQueueTable[T](room) for _ in range(count)]
+            bounded: list[BoundedQueueTable[T]] = [BoundedQueueTable(room) for _ in range(count)]
             gate = QueueGate(made, room, bounded, self._is_own_thread, self._refused)
             tables: Sequence[QueueTable[T]] = bounded
         else:
-            tables = [QueueTable[T]() for _ in range(count)]
+            tables = [QueueTable() for _ in range(count)]
         QueueWrites.__init__(self, tables, partition_key, gate)
         ThreadedBuffer.__init__(self, made, tables, gate.room if gate else None)
 
@@ -117,10 +117,12 @@ class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V
         count, keep, gate = made.partitions or 1, made.remember_versions, None
         if made.bounded:
             room, weigh = Room(made.clock, made.max_size, made.max_bytes), weigher(made)
-            bounded = [BoundedMapTable[K, V](room, keep, merge, weigh) for _ in range(count)]
+            bounded: list[BoundedMapTable[K, V]] = [
+                BoundedMapTable(room, keep, merge, weigh) for _ in range(count)
+            ]
             gate = MapGate(made, room, bounded, self._is_own_thread, self._refused)
             tables: Sequence[MapTable[K, V]] = bounded
         else:
-            tables = [MapTable[K, V](keep, merge) for _ in range(count)]
+            tables = [MapTable(keep, merge) for _ in range(count)]
         MapWrites.__init__(self, tables, partition_key, gate)
         ThreadedBuffer.__init__(self, made, tables, gate.room if gate else None)

@@ -35,6 +35,14 @@ class Watchdog:
         name = f"{buffer.name}-watchdog"
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    def start(self) -> None:
+        """Start the thread; when there is none to be had, leave nothing behind."""
+        try:
+            self.thread.start()
+        except BaseException:
+            self._signal.close()
+            raise
+
     def end(self) -> None:
         """Stop looking. Never blocks."""
         self._ended = True

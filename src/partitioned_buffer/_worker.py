@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from ._buffer import Buffer
 from ._countdown import Countdown
 from ._driver import Driver
+from ._exit import leave
 from ._telemetry import report
 from .events import PartitionStarted, PartitionStopped
 
@@ -44,6 +45,14 @@ class Worker(Generic[B]):
         self._began = self._clock.monotonic()
         self._luck = random.random()  # how much of the jitter this interval gets
         self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; when there is none to be had, leave nothing behind."""
+        try:
+            self.thread.start()
+        except BaseException:
+            self._signal.close()
+            raise
 
     # --- asked by others -------------------------------------------------------
 
@@ -86,6 +95,11 @@ class Worker(Generic[B]):
         self.driver.abandoned = True
         self._signal.set()
 
+    def forked(self) -> None:
+        """Be a child's copy, which is not to run: the one that forked may be this very thread."""
+        self._lock = threading.Lock()
+        self.driver.forked = self.driver.abandoned = True
+
     @property
     def settled_at(self) -> float | None:
         """When something was settled last; None when the worker has ended."""
@@ -98,14 +112,19 @@ class Worker(Generic[B]):
             while not self._work():
                 self._rest(min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._deaths - 1, 60)))
         finally:
-            with self._lock:
-                self.ended = True
-                flushes, self._flushes = self._flushes, []
-            self._signal.close()
-            for countdown in flushes:
-                countdown.report(failed=True)
-            for countdown in self._endings:
-                countdown.report()
+            if self.driver.forked:
+                leave()
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self.ended = True
+            flushes, self._flushes = self._flushes, []
+        self._signal.close()
+        for countdown in flushes:
+            countdown.report(failed=True)
+        for countdown in self._endings:
+            countdown.report()
 
     def _work(self) -> bool:
         """Run cycles until stopped; return False when an unexpected error cut that short."""
@@ -144,7 +163,7 @@ class Worker(Generic[B]):
             last = self._stopping
             self._cycle(last)
             self._deaths = 0
-            if last:
+            if last or self.driver.forked:
                 return
 
     def _cycle(self, last: bool) -> None:

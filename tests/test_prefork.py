@@ -1,0 +1,204 @@
+"""Servers that import the program and then fork their workers: gunicorn, Celery, billiard."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+
+def needs(package: str) -> pytest.MarkDecorator:
+    """Skip where *package* is not installed; but not in CI, where that is a failure."""
+    missing = find_spec(package) is None and not os.environ.get("CI")
+    return pytest.mark.skipif(missing, reason=f"needs {package}")
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+PATIENCE = 60.0
+
+# What every program here begins with: a buffer that is made and started at import, in the parent,
+# and delivers nothing before the end, so that the end has to.
+BUFFERS = """
+import os
+from partitioned_buffer import Map, Queue
+def record(batch):
+    with open("delivered", "ab", buffering=0) as file:
+        for item in batch:
+            item = getattr(item, "key", item)
+            file.write(f"{os.getpid()} {item}\\n".encode())
+options = {"partitions": 2, "processing_interval": 1000.0}
+queue = Queue("queue", record, **options).start()
+mapped = Map("map", record, **options).start()
+def write(item):
+    queue.push(f"{os.getpid()} queue {item}")
+    mapped.put(f"{os.getpid()} map {item}", None)
+write("parent")
+"""
+
+
+def assert_delivered(folder: Path, items: list[str]) -> None:
+    """Each of *items* was delivered once per buffer, by the process that had written it."""
+    lines = [line.split() for line in (folder / "delivered").read_text().splitlines()]
+    assert sorted((kind, item) for _, _, kind, item in lines) == sorted(
+        (kind, item) for kind in ("map", "queue") for item in ["parent", *items]
+    )
+    assert all(deliverer == writer for deliverer, writer, _, _ in lines)
+    assert len({writer for _, writer, _, _ in lines}) > 1, "no child has written"
+
+
+@contextmanager
+def serving(folder: Path, *command: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a server; end it by SIGTERM, gracefully, or else by force."""
+    server = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    output = ""
+    try:
+        yield server
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=PATIENCE)
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+            output, _ = server.communicate()
+        sys.stdout.write(output)  # seen when the test fails
+
+
+def until(happens: Callable[[], object], server: "subprocess.Popen[str]") -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + PATIENCE
+    while not happens():
+        assert server.poll() is None, "the server has ended"
+        assert time.monotonic() < deadline
+        server_may_go_on()
+
+
+def server_may_go_on() -> None:
+    os.sched_yield() if hasattr(os, "sched_yield") else None
+
+
+@needs("gunicorn")
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_every_item_of_a_request_that_gunicorn_answered_is_delivered_once(
+    worker: str, tmp_path: Path
+) -> None:
+    (tmp_path / "web.py").write_text(
+        BUFFERS
+        + textwrap.dedent("""
+    def app(environ, start_response):
+        write(environ["PATH_INFO"][1:])
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+    """)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["-m", "gunicorn", "--preload", "--workers=2", f"--worker-class={worker}"]
+    answered: list[str] = []
+
+    def request(item: str) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            connection.request("GET", f"/{item}")
+            ok = connection.getresponse().status == 200
+        except ConnectionRefusedError:
+            return False
+        finally:
+            connection.close()
+        if ok:
+            answered.append(item)
+        return ok
+
+    with serving(tmp_path, *command, f"--bind=127.0.0.1:{port}", "web:app") as server:
+        until(lambda: request("first"), server)
+        for number in range(200):
+            assert request(str(number))
+    assert server.returncode == 0
+
+    assert len(answered) == 201
+    assert_delivered(tmp_path, answered)
+
+
+CELERY = (
+    BUFFERS
+    + """
+from celery import Celery
+app = Celery("tasks", broker="filesystem://")
+for folder in ("messages", "done"):
+    os.makedirs(folder, exist_ok=True)
+app.conf.update(
+    broker_transport_options={
+        "data_folder_in": "messages", "data_folder_out": "messages", "control_folder": "done",
+    },
+    worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=False,
+)
+@app.task
+def task(item):
+    write(item)
+    with open("run", "a") as file:
+        file.write(f"{item}\\n")
+"""
+)
+
+
+@needs("celery")
+def test_every_item_of_a_task_that_celery_ran_is_delivered_once(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(CELERY)
+    sender = (
+        "import tasks\nfor n in range(40): tasks.task.delay(str(n))\nos = tasks.os\nos._exit(0)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    subprocess.run(
+        [sys.executable, "-c", sender], cwd=tmp_path, env=environment, check=True, timeout=PATIENCE
+    )
+    ran = tmp_path / "run"
+    ran.touch()
+    options = ["--pool=prefork", "--concurrency=2", "--without-gossip", "--without-mingle"]
+    options += ["--without-heartbeat", "--max-tasks-per-child=15", "--loglevel=INFO"]
+
+    with serving(tmp_path, "-m", "celery", "-A", "tasks", "worker", *options) as server:
+        until(lambda: len(ran.read_text().splitlines()) >= 40, server)
+    assert server.returncode == 0
+
+    assert_delivered(tmp_path, [str(number) for number in range(40)])
+
+
+@needs("billiard")
+def test_every_item_of_a_process_of_billiard_is_delivered_once(tmp_path: Path) -> None:
+    program = (
+        BUFFERS
+        + """
+import billiard
+processes = [billiard.get_context("fork").Process(target=write, args=(n,)) for n in range(10)]
+for process in processes: process.start()
+for process in processes: process.join()
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert done.stderr == ""
+    assert_delivered(tmp_path, [str(number) for number in range(10)])

@@ -5,17 +5,21 @@
 #   make check         formatter, linter, type checkers, generated documentation
 #   make bench         measure, and renew the tables and the plot in docs/benchmarks.md
 #   make behaviour     what ours and its peers do when things go wrong (Python 3.13)
+#   make mutants       break the tables and the delivery policy in every small way; list what no
+#                      test noticed
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make docs          renew what is generated in docs/
 #
-# PYTHON chooses the interpreter, VENV the environment that is made for it.
+# PYTHON chooses the interpreter, VENV the environment that is made for it, SCHEDULES how many
+# interleavings each test of them explores at most.
 
 PYTHON ?= python3
 VENV ?= .venv
+SCHEDULES ?= 100
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour stress docs clean
+.PHONY: demo test test-core check bench behaviour mutants stress docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -37,7 +41,7 @@ demo: $(VENV)/.flights
 
 test: $(VENV)/.test $(VENV)/.flights
 	$(BIN)/python -m pytest --ignore=tests/schedules
-	$(BIN)/python -m pytest tests/schedules --frontrun-patch-locks
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/schedules --frontrun-patch-locks
 
 check: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/ruff format --check .
@@ -52,9 +56,15 @@ bench: $(VENV)/.bench
 behaviour: $(VENV)/.behaviour
 	$(BIN)/python benchmarks/behaviour.py $(BEHAVIOUR)
 
+mutants: $(VENV)/.mutants
+	rm -rf mutants
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
-	$(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py
+	$(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py \
+		--ignore=tests/test_prefork.py
 
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/test_stress.py
@@ -63,4 +73,4 @@ docs: $(VENV)/.dev
 	$(BIN)/cog -r docs/*.md
 
 clean:
-	rm -rf .venv* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis

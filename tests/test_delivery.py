@@ -217,6 +217,30 @@ def test_a_partial_failure_that_names_a_stranger_is_a_failure_of_all() -> None:
     assert run.calls == [[1, 2, 3], [1, 2, 3], [4]]
 
 
+def test_a_table_keeps_all_of_a_batch_when_a_stranger_is_named() -> None:
+    table = QueueTable[int]()
+    table.open(lambda: None, None, 0.0)
+    table.write([1, 2, 3])
+    table.swap(0.0)
+    table.take(2)
+
+    assert table.keep([2, 4]) == 2
+    assert table.delivered == 0
+    assert table.again(None) == [1, 2]
+
+
+def test_a_table_with_nothing_in_hand_gives_nothing_again() -> None:
+    table = QueueTable[int]()
+    table.open(lambda: None, None, 0.0)
+    table.write([1, 2, 3])
+    table.swap(0.0)
+    table.take(2)
+
+    assert table.keep([]) == 0
+    assert table.again(None) is None
+    assert table.take(None) == [3]
+
+
 def test_a_partial_failure_of_nothing_is_a_success() -> None:
     run = Run([1, 2], in_turn(PartialFailure([])), size=1)
 

@@ -15,7 +15,7 @@ import pytest
 from helpers import Buffers, wait_until
 
 import partitioned_buffer
-from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, _buffer
+from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry, _buffer
 from partitioned_buffer._clock import SystemClock
 from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
@@ -343,7 +343,8 @@ def test_a_logging_handler_that_finds_the_buffer_that_logs_full_does_not_wait(
 
     processor.fail(OSError("down"))
     log, pusher = logging.getLogger("partitioned_buffer"), Pusher()
-    queue = buffers.queue(max_size=1, clock=SystemClock())
+    at_once = Retry(wait_initial=0.0)
+    queue = buffers.queue(max_size=1, clock=SystemClock(), retry=at_once)
     log.addHandler(pusher)
     try:
         queue.push("first")

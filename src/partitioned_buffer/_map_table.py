@@ -36,11 +36,12 @@ class MapTable(MapLog[K, V], Generic[K, V]):
 
     def swap(self, now: float, *, seal: bool = False) -> int:
         with self._lock:
-            self._rung = False
+            self._rung = True  # nobody needs to wake who is here
             self._fold()
             self._sealed = seal
             self._swap()
             self._since = now
+            self._rung = False
             self._watch()
             self._catch_up()  # with those who looked at the limit that was
             return len(self._in_flight)

@@ -47,7 +47,6 @@ class Room:
     def reset(self) -> None:
         """Be empty, and locked by nobody."""
         self.lock = threading.RLock()  # the tables', too
-        # Tells, by a documented error, whether this very thread holds the lock.
         self._ownership = threading.Condition(self.lock)
         self._line: deque[_Waiter] = deque()
         self.closed = False
@@ -62,7 +61,11 @@ class Room:
     @property
     def mine(self) -> bool:
         """Whether this thread is in the middle of something here, and so must not wait."""
-        return owned(self._ownership) or self._is_written_to_below()
+        try:
+            self._ownership.notify(0)
+        except RuntimeError:  # documented: this thread does not hold the lock
+            return self._is_written_to_below()
+        return True
 
     def _is_written_to_below(self) -> bool:
         """
@@ -176,12 +179,3 @@ class Room:
             self.closed = True
             for waiter in self._line:
                 waiter.signal.set()
-
-
-def owned(condition: threading.Condition) -> bool:
-    """Return whether this thread holds *condition*'s lock."""
-    try:
-        condition.notify(0)
-    except RuntimeError:
-        return False
-    return True

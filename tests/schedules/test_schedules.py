@@ -31,13 +31,19 @@ from partitioned_buffer.errors import BufferFull, BufferNotRunning
 SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 
 
-def explore(setup: Any, workers: list[Callable[[Any], object]], invariant: Any) -> Any:
+def explore(
+    setup: Any,
+    workers: list[Callable[[Any], object]],
+    invariant: Any,
+    *,
+    at_least: int = 0,
+) -> Any:
     return frontrun.explore(
         setup,
         workers,
         invariant,
         preemption_bound=2,
-        max_executions=SCHEDULES,
+        max_executions=max(SCHEDULES, at_least),
         trace_packages=["partitioned_buffer.*"],
         detect_io=False,
         reproduce_on_failure=0,
@@ -420,6 +426,7 @@ def dropping_what_is_next_in_line() -> Any:
             lambda queue: queue.write(lambda: queue.push("c"), "c"),
         ],
         lambda queue: queue.finish(),
+        at_least=100,  # so many it takes to find the race that is planted below
     )
 
 

@@ -1,13 +1,14 @@
 """What a Map does with entries."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from helpers import Buffers
 
-from partitioned_buffer import Entry
-from partitioned_buffer._entry import NEWER
+from partitioned_buffer import Entry, Retry
+from partitioned_buffer._entry import DELETED, NEWER
 from partitioned_buffer._map_log import BACKLOG, PAUSE
 from partitioned_buffer._map_table import MapTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -618,3 +619,409 @@ def test_writes_while_a_batch_is_settled_are_not_slept_over() -> None:
     table.acknowledge()
 
     assert table.rung == 1
+
+
+# --- versions, retries and dead letters, to the letter ---------------------------------
+
+
+def test_a_plain_put_has_version_0_and_no_updates_wherever_the_first_version_finds_it(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    processor.fail(OSError())
+    mapped.put_all({"in flight": 1, "newer": 1})
+    clock.advance(5.0)
+    mapped.put_all({"waiting": 1, "updated": 1})
+    mapped.put_newer("newer", 2, 1)
+    mapped.put_newer("updated", 2, 1)
+
+    clock.advance(5.0)
+
+    assert processor.items == [
+        Entry("in flight", 1, 0, 0),
+        Entry("newer", 2, 1, 1),
+        Entry("waiting", 1, 0, 0),
+        Entry("updated", 2, 1, 1),
+    ]
+    assert (mapped.stats().delivered, mapped.stats().coalesced) == (4, 2)
+
+
+def test_any_version_is_new_after_a_plain_put_that_the_first_version_found_in_flight(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    processor.block()
+    mapped.put("a", "plain")
+    clock.jump(5.0)
+    processor.wait_for_call()
+    mapped.put_newer("b", "versioned", 1)
+    assert mapped.get("b") == "versioned"
+    processor.unblock()
+    clock.settle()
+    mapped.put_newer("a", "below 0", -1)
+
+    clock.advance(5.0)
+
+    assert values(processor) == {"a": "below 0", "b": "versioned"}
+    assert mapped.stats().delivered == mapped.stats().accepted == 3
+
+
+def test_the_version_in_flight_is_not_new(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    processor.block()
+    mapped.put_newer("a", "first", 7)
+    clock.jump(5.0)
+    processor.wait_for_call()
+    mapped.put_newer("a", "same version", 7)
+    assert mapped.get("a") == "first"
+    processor.unblock()
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", "first", 7, 0)]
+    assert (mapped.stats().accepted, mapped.stats().coalesced) == (2, 1)
+
+
+def test_a_delete_forgets_a_version_that_was_delivered_long_ago(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(remember_versions=1)
+    mapped.put_newer("a", "first life", 9)
+    clock.advance(5.0)
+    mapped.put_newer("b", "since then", 9)
+    clock.advance(5.0)
+    mapped.put_newer("a", "still remembered", 1)
+    clock.advance(5.0)
+    mapped.delete("a")
+    mapped.put_newer("a", "second life", 1)
+
+    clock.advance(5.0)
+
+    assert [entry.value for entry in processor.items] == ["first life", "since then", "second life"]
+    assert (mapped.stats().delivered, mapped.stats().coalesced) == (3, 1)
+
+
+def test_a_retry_of_plain_values_carries_the_newest(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    processor.fail(OSError())
+    mapped.put_all({"a": 1, "b": 1})
+    clock.advance(5.0)
+    mapped.put_all({"a": 2, "c": 1})
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", 2, 0, 0), Entry("b", 1, 0, 0), Entry("c", 1, 0, 0)]
+    stats = mapped.stats()
+    assert (stats.delivered, stats.coalesced, stats.dropped) == (3, 1, 0)
+
+
+def test_a_version_put_over_what_failed_is_one_update(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    processor.fail(OSError())
+    mapped.put_newer("a", 1, 1)
+    clock.advance(5.0)
+    mapped.put_newer("a", 2, 2)
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", 2, 2, 1)]
+    assert mapped.stats().coalesced == 1
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_what_a_stop_left_and_what_is_new_since_are_delivered_together(
+    versioned: bool, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    def put(key: str, value: int, version: int) -> None:
+        if versioned:
+            mapped.put_newer(key, value, version)
+        else:
+            mapped.put(key, value)
+
+    mapped = buffers.map()
+    put("a", 1, 1)
+    put("b", 1, 1)
+    processor.fail_always(OSError())
+    assert len(mapped.stop().left) == 2
+    processor.recover()
+    mapped.start()
+    put("c", 1, 1)
+    put("a", 2, 2)
+
+    clock.advance(5.0)
+
+    assert processor.batches == [
+        [
+            Entry("a", 2, 2 * versioned, 1 * versioned),
+            Entry("b", 1, 1 * versioned, 0),
+            Entry("c", 1, 1 * versioned, 0),
+        ]
+    ]
+    stats = mapped.stats()
+    assert (stats.accepted, stats.delivered, stats.coalesced, stats.dropped) == (4, 3, 1, 0)
+
+
+def test_a_key_that_cannot_be_compared_with_what_failed_is_announced(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, hook: Any
+) -> None:
+    mapped = buffers.map(hooks=[hook])
+    mapped.put(1, "first of this hash")
+    processor.fail_always(OSError())
+    assert len(mapped.stop().left) == 1
+    processor.recover()
+    mapped.start()
+    mapped.put(Quarrelsome(), 1)
+
+    clock.advance(5.0)
+
+    (dropped,) = [event for event in hook.events if type(event).__name__ == "ItemsDropped"]
+    assert (dropped.count, dropped.reason) == (1, "key cannot be compared")
+    assert "not comparable" in str(dropped.error)
+    assert mapped.stats().drop_reasons == {"key cannot be compared": 1}
+
+
+@pytest.mark.parametrize("size", [4, "table"])
+def test_a_bad_entry_is_found_by_halving(size: Any, buffers: Buffers, clock: FakeClock) -> None:
+    calls: list[list[int]] = []
+    dead: list[Any] = []
+
+    def processor(batch: Any) -> None:
+        entries = list(batch.values()) if isinstance(batch, dict) else batch
+        calls.append([entry.key for entry in entries])
+        if 2 in calls[-1]:
+            raise ValueError
+
+    mapped = buffers.map(
+        processor=processor,
+        processing_batch_size=size,
+        retry=Retry(attempts=1),
+        dead_letter=lambda items, *_: dead.extend(items),
+    )
+    mapped.put_all({number: number for number in range(4)})
+
+    clock.advance(5.0)
+
+    assert calls == [[0, 1, 2, 3], [0, 1], [2, 3], [2], [3]]
+    assert dead == [Entry(2, 2, 0, 0)]
+    assert (mapped.stats().delivered, mapped.stats().dead_lettered) == (3, 1)
+
+
+def test_a_dead_letter_is_what_failed_and_what_is_newer_has_its_own_turn(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    dead: list[Any] = []
+    mapped = buffers.map(retry=Retry(attempts=1), dead_letter=lambda items, *_: dead.extend(items))
+    processor.block()
+    processor.fail(OSError())
+    mapped.put("a", "old")
+    clock.jump(5.0)
+    processor.wait_for_call()
+    mapped.put("a", "new")
+    processor.unblock()
+
+    clock.advance(5.0)
+
+    assert dead == [Entry("a", "old", 0, 0)]
+    assert processor.items == [Entry("a", "new", 0, 0)]
+    stats = mapped.stats()
+    assert (stats.accepted, stats.dead_lettered, stats.delivered) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_read_takes_no_lock_when_all_writes_are_folded(
+    versioned: bool, buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped = buffers.map()
+    mapped.put("a", 1)
+    if versioned:
+        mapped.put_newer("a", 2, 1)
+    assert mapped.size() == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(mapped._tables[0], "_lock", None)  # whoever takes it raises
+
+        assert mapped.get("a") == 1 + versioned
+    assert mapped.stats().accepted == 1 + versioned
+
+
+def test_a_late_write_that_the_last_swap_took_stands() -> None:
+    table: MapTable[str, int] = MapTable()
+    table.open(lambda: None, None, 0.0)
+    write = ("a", 1)
+    table.log.append(write)
+    table.close()
+    table.swap(0.0, seal=True)
+
+    assert table.attend((write,))
+    assert [entry.key for entry in table.held()] == ["a"]
+
+
+def test_late_writes_are_taken_back_in_any_order() -> None:
+    table: MapTable[str, int] = MapTable()
+    table.open(lambda: None, None, 0.0)
+    table.close()
+    table.swap(0.0, seal=True)
+    first, second, third = [("a", 1), ("b", 2)], [("a", 3)], [("c", 4)]
+    table.log += first + second + third
+
+    assert not table.attend(first)
+    assert table.log == second + third
+    assert not table.attend(second)
+    assert table.log == third
+    assert not table.attend(third)
+    assert table.log == []
+
+
+def test_flush_at_wakes_the_worker_once_for_each_cycle() -> None:
+    table = Table(flush_at=2)
+    for number in range(5):
+        table.write([(number, number)])
+    assert table.rung == 1
+
+    table.swap(0.0)
+    table.write([(5, 5)])
+    assert table.rung == 1
+    table.write([(6, 6)])
+    table.write([(7, 7)])
+    assert table.rung == 2
+    assert table.counts(0.0)["accepted"] == 8
+
+
+def write_while_settling(table: MapTable[int, int], first: int, last: int) -> None:
+    table._busy = True
+    for number in range(first, last):
+        table.write([(number, number)])
+    table.acknowledge()
+
+
+def test_writes_while_batches_are_settled_wake_the_worker_once_for_each_cycle() -> None:
+    table = Table(flush_at=3)
+    write_while_settling(table, 0, 3)
+    assert table.rung == 1
+    write_while_settling(table, 3, 1000)
+    assert table.rung == 1
+
+    table.swap(0.0)
+    write_while_settling(table, 1000, 1003)
+    assert table.rung == 2
+    assert table.counts(0.0)["accepted"] == 1003
+
+
+def test_nothing_wakes_the_worker_of_a_table_without_flush_at() -> None:
+    table: MapTable[int, int] = MapTable()
+    wakes: list[None] = []
+    table.open(lambda: wakes.append(None), None, 0.0)
+    write_while_settling(table, 0, 1000)
+
+    assert wakes == []
+    assert table.counts(0.0)["accepted"] == 1000
+
+
+def test_a_write_in_the_middle_of_a_fold_is_folded_once() -> None:
+    table = Table(flush_at=2)
+    table.write([(0, 0)])
+    table.late = [(0, 10), (1, 1)]
+    table.write([(0, 100)])
+    assert table.late == []
+
+    assert {entry.key: entry.value for entry in table.held()} == {0: 110, 1: 1}
+    counts = table.counts(0.0)
+    assert (counts["accepted"], counts["coalesced"], counts["waiting"]) == (4, 2, 2)
+
+
+@pytest.mark.parametrize("interrupted", [1, 2, 3])
+def test_an_interrupt_in_the_middle_of_a_fold_loses_nothing_and_repeats_nothing(
+    interrupted: int, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    merges = itertools.count(1)
+
+    def merge(old: str, new: str) -> str:
+        if next(merges) == interrupted:
+            raise KeyboardInterrupt
+        return old + new
+
+    mapped = buffers.map(merge=merge)
+    mapped.put_all([("a", "1"), ("b", "1")])
+    assert mapped.size() == 2
+    mapped.put_all([("a", "2"), ("b", "2"), ("c", "1"), ("c", "2"), ("d", "1")])
+    with pytest.raises(KeyboardInterrupt):
+        mapped.size()
+
+    clock.advance(5.0)
+
+    assert values(processor) == {"a": "12", "b": "12", "c": "12", "d": "1"}
+    stats = mapped.stats()
+    assert (stats.accepted, stats.delivered, stats.coalesced) == (7, 4, 3)
+
+
+def test_deletes_are_no_writes(buffers: Buffers, clock: FakeClock) -> None:
+    mapped = buffers.map()
+    mapped.put_all({"a": 1, "b": 1, "c": 1})
+    for key in ("a", "b", "unknown"):
+        mapped.delete(key)
+
+    clock.advance(5.0)
+
+    stats = mapped.stats()
+    assert (stats.accepted, stats.deleted, stats.delivered, stats.coalesced) == (3, 2, 1, 0)
+
+
+def test_a_delete_of_a_key_that_cannot_be_compared_deletes_nothing(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put(1, "of the same hash")
+    mapped.delete(Quarrelsome())
+
+    clock.advance(5.0)
+
+    assert values(processor) == {1: "of the same hash"}
+    assert (mapped.stats().deleted, mapped.stats().dropped) == (0, 0)
+
+
+def test_what_a_stop_left_can_be_deleted(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map()
+    mapped.put_all({"a": 1, "b": 1})
+    processor.fail_always(OSError())
+    assert len(mapped.stop().left) == 2
+    processor.recover()
+    mapped.start()
+    mapped.delete("a")
+    assert mapped.get("a") is None
+
+    clock.advance(5.0)
+
+    assert values(processor) == {"b": 1}
+    assert (mapped.stats().deleted, mapped.stats().delivered) == (1, 1)
+
+
+def test_what_is_in_line_can_be_deleted_between_two_batches() -> None:
+    table = Table(flush_at=9)
+    table.write([(0, 0), (1, 1), (2, 2)])
+    table.swap(0.0)
+    table.take(1)
+    table.acknowledge()
+    table.write([(1, None, 0, DELETED)])
+    assert table.get(1, "gone") == "gone"
+
+    assert table.take(2) == [Entry(2, 2, 0, 0)]
+    counts = table.counts(0.0)
+    assert (counts["deleted"], counts["delivered"], counts["in_flight"]) == (1, 1, 1)
+
+
+def test_a_write_before_the_first_start_is_not_folded_and_can_be_taken_back() -> None:
+    table: MapTable[str, int] = MapTable()
+    early = ("a", 1)
+    table.log.append(early)
+
+    assert table.get("a", None) is None
+    assert table.counts(0.0)["accepted"] == len(table) == 0
+    assert not table.attend((early,))
+    assert table.log == []

@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from partitioned_buffer import InvalidOption, Map, Queue, UnknownOption
+from partitioned_buffer import InvalidOption, Map, Queue, Retry, UnknownOption
 from partitioned_buffer._options import (
     BatchSize,
     CommonOptions,
@@ -69,6 +69,27 @@ def test_a_bad_value_names_option_value_and_expectation(
     message = str(caught.value)
     assert message.startswith(f"{option}={value!r}: expected ")
     assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("attempts", 0, "a whole number from 1, or None"),
+        ("wait_initial", -1, "a finite number of seconds from 0"),
+        ("wait_max", float("inf"), "a finite number of seconds from 0"),
+        ("multiplier", 0.5, "a finite number from 1"),
+        ("jitter", 1.5, "a fraction from 0 to 1"),
+        ("deadline", "1", "a finite number of seconds from 0, or None"),
+        ("on", 7, "an exception type, or a tuple of them"),
+        ("never", [OSError], "an exception type, or a tuple of them"),
+        ("split", 1, "True or False"),
+    ],
+)
+def test_a_bad_value_of_a_retry_is_named_too(option: str, value: Any, expected: str) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        Retry(**{option: value})
+
+    assert str(caught.value) == f"Retry({option}={value!r}): expected {expected}"
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "_versions": "",
     "_routing": "",
     "_checks": "",
-    "_clock": "",
+    "_clock": "abc",
     "_retry": "_checks errors",
     "_delivery": "_retry errors",
     "_tables": "",
@@ -41,8 +41,8 @@ MAY_IMPORT = {
     "_countdown": "abc",
     "_exit": "",
     "_driver": "_buffer _delivery _telemetry errors events",
-    "_worker": "_buffer _countdown _driver _exit _telemetry events",
-    "_watchdog": "_buffer _telemetry _worker events",
+    "_worker": "_buffer _clock _countdown _driver _exit _telemetry events",
+    "_watchdog": "_buffer _clock _telemetry _worker events",
     "_life": "_buffer _countdown _exit _ledger _telemetry _watchdog _worker errors",
     "_threads": (
         "_bounded_map _bounded_queue _entry _gate _hot _life _map_table _options _queue_table "

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from .abc import Signal
+
 
 class SystemSignal:
     """A flag over a queue of tokens: any number of them counts as one."""
@@ -46,3 +48,12 @@ class SystemClock:
     def signal(self) -> SystemSignal:
         """Return a signal that waits in real time."""
         return SystemSignal()
+
+
+def start(thread: threading.Thread, signal: Signal) -> None:
+    """Start *thread*, which is to wait on *signal*; should there be none to be had, close that."""
+    try:
+        thread.start()
+    except BaseException:
+        signal.close()
+        raise

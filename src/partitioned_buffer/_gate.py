@@ -7,6 +7,7 @@ holds a lock.
 """
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -61,7 +62,7 @@ def weigher(settings: Settings) -> Callable[[Any], int] | None:
     return weigh
 
 
-class Gate(Generic[W]):
+class Gate(ABC, Generic[W]):
     """Lets writers in, as `when_full` says."""
 
     _weighed: Callable[[Any, int], Any]
@@ -200,17 +201,17 @@ class Gate(Generic[W]):
         if part:
             yield part
 
+    @abstractmethod
     def _enter(self, table: W, part: list[Any]) -> bool:
         """Take room for *part*; return False when it needs none any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _weigh(self, stored: list[Any]) -> int:
         """Return the bytes of what is to be *stored*."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _kept(self, pieces: list[tuple[W, list[Any]]]) -> tuple[int, int]:
         """Return how much of its room a write of *pieces* will keep."""
-        raise NotImplementedError
 
 
 class QueueGate(Gate[BoundedQueueTable[Any]]):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._buffer import Buffer
+from ._clock import start
 from ._telemetry import report
 from ._worker import Worker
 from .events import ProcessingOverdue
@@ -36,12 +37,8 @@ class Watchdog:
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread; when there is none to be had, leave nothing behind."""
-        try:
-            self.thread.start()
-        except BaseException:
-            self._signal.close()
-            raise
+        """Start the thread."""
+        start(self.thread, self._signal)
 
     def end(self) -> None:
         """Stop looking. Never blocks."""

@@ -13,6 +13,7 @@ import threading
 from typing import Generic, TypeVar
 
 from ._buffer import Buffer
+from ._clock import start
 from ._countdown import Countdown
 from ._driver import Driver
 from ._exit import leave
@@ -47,12 +48,8 @@ class Worker(Generic[B]):
         self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; when there is none to be had, leave nothing behind."""
-        try:
-            self.thread.start()
-        except BaseException:
-            self._signal.close()
-            raise
+        """Start the thread."""
+        start(self.thread, self._signal)
 
     # --- asked by others -------------------------------------------------------
 

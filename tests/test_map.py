@@ -1025,3 +1025,18 @@ def test_a_write_before_the_first_start_is_not_folded_and_can_be_taken_back() ->
     assert table.counts(0.0)["accepted"] == len(table) == 0
     assert not table.attend((early,))
     assert table.log == []
+
+
+def test_a_failed_batch_whose_keys_are_all_deleted_holds_up_nobody(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=1)
+    processor.fail(OSError())
+    mapped.put_all({"deleted": 1, "next in line": 1})
+    clock.advance(5.0)
+    mapped.delete("deleted")
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("next in line", 1, 0, 0)]
+    assert (mapped.stats().delivered, mapped.stats().deleted) == (1, 1)

@@ -701,3 +701,21 @@ def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
     assert isinstance(outcome[0], BufferNotRunning)
     assert "4 of 11 items of this call were accepted" in str(outcome[0])
     assert queue.stats().accepted == 4
+
+
+def test_room_that_comes_back_when_it_is_closed_already_is_given_to_nobody() -> None:
+    class ClosingClock(FakeClock):
+        def signal(self) -> Any:
+            return self
+
+        def set(self) -> None: ...
+        def close(self) -> None: ...
+        def wait(self, _timeout: float | None) -> None:
+            room.close()  # a stop; before the writer in line has run, a batch is delivered
+            room.give(1)
+
+    room = Room(ClosingClock(), 1, None)
+    assert room.admit(1, 0)
+
+    assert not room.wait(1, 0, None)
+    assert room.admit(1, 0)

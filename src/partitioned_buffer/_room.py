@@ -128,7 +128,7 @@ class Room:
             self._serve()
 
     def _serve(self) -> None:
-        while self._line:
+        while self._line and not self.closed:
             first = self._line[0]
             if first.count > self._left or first.weight > self._left_weight:
                 return

@@ -47,7 +47,7 @@ check: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/cog --check docs/*.md
 
 bench: $(VENV)/.bench

@@ -10,6 +10,7 @@ from helpers import Buffers, in_thread, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer._room import Room
+from partitioned_buffer._steps import run
 from partitioned_buffer.events import ItemsDropped
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
@@ -284,11 +285,11 @@ def test_blocked_writers_get_an_error_when_the_buffer_stops(
 
 
 def test_writers_are_let_in_in_the_order_they_came(clock: FakeClock) -> None:
-    room = Room(clock, 4, None)
+    room = Room(clock, clock.signal, 4, None)
     assert room.admit(4)
-    first, first_outcome = in_thread(lambda: room.wait(3, 0, None))
+    first, first_outcome = in_thread(lambda: run(room.wait(3, 0, None)))
     wait_until(lambda: room.blocked == 1)
-    second, second_outcome = in_thread(lambda: room.wait(1, 0, None))
+    second, second_outcome = in_thread(lambda: run(room.wait(1, 0, None)))
     wait_until(lambda: room.blocked == 2)
 
     room.give(2)
@@ -704,18 +705,15 @@ def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
 
 
 def test_room_that_comes_back_when_it_is_closed_already_is_given_to_nobody() -> None:
-    class ClosingClock(FakeClock):
-        def signal(self) -> Any:
-            return self
-
+    class ClosingSignal:
         def set(self) -> None: ...
         def close(self) -> None: ...
         def wait(self, _timeout: float | None) -> None:
             room.close()  # a stop; before the writer in line has run, a batch is delivered
             room.give(1)
 
-    room = Room(ClosingClock(), 1, None)
+    room = Room(FakeClock(), ClosingSignal, 1, None)
     assert room.admit(1, 0)
 
-    assert not room.wait(1, 0, None)
+    assert not run(room.wait(1, 0, None))
     assert room.admit(1, 0)

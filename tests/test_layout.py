@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "_versions": "",
     "_routing": "",
     "_checks": "",
+    "_steps": "abc",
     "_clock": "abc",
     "_retry": "_checks errors",
     "_delivery": "_retry errors",
@@ -28,32 +29,52 @@ MAY_IMPORT = {
     "_queue_table": "_tables",
     "_map_log": "_entry _tables _versions",
     "_map_table": "_entry _map_log _tables",
-    "_room": "abc",
+    "_room": "_steps abc",
     "_bounded_queue": "_queue_table _room _tables",
     "_bounded_map": "_entry _map_table _room _tables",
-    "_options": "_checks _clock _retry abc errors",
-    "_gate": "_bounded_map _bounded_queue _entry _options _room errors",
+    "_keywords": "_retry abc",
+    "_options": "_checks _clock _keywords _retry abc errors",
+    "_gate": "_options _room _steps errors",
+    "_gates": "_bounded_map _bounded_queue _entry _gate _steps",
     "_hot": "_entry _map_table _queue_table",
-    "_hot_bounded": "_bounded_map _entry _gate _hot _map_table _queue_table",
-    "_writes": "_bounded_map _entry _gate _hot _hot_bounded _map_table _queue_table _routing",
+    "_hot_bounded": "_bounded_map _entry _gates _hot _map_table _queue_table",
+    "_writes": "_entry _gate _gates _hot _hot_bounded _map_table _queue_table _routing",
+    "_build": "_bounded_map _bounded_queue _gate _gates _map_table _options _queue_table _room",
     "_telemetry": "abc events",
-    "_buffer": "_ledger _options _room _tables _telemetry errors",
-    "_countdown": "abc",
+    "_buffer": "_keywords _ledger _options _room _tables _telemetry errors",
+    "_countdown": "_steps abc",
     "_exit": "",
-    "_driver": "_buffer _delivery _telemetry errors events",
-    "_worker": "_buffer _clock _countdown _driver _exit _telemetry events",
-    "_watchdog": "_buffer _clock _telemetry _worker events",
-    "_life": "_buffer _countdown _exit _ledger _telemetry _watchdog _worker errors",
-    "_threads": (
-        "_bounded_map _bounded_queue _entry _gate _hot _life _map_table _options _queue_table "
-        "_room _writes"
+    "_driver": "_buffer _delivery _steps _telemetry errors events",
+    "_worker": "_buffer _countdown _driver _steps abc events",
+    "_watchdog": "_buffer _steps _telemetry _worker abc events",
+    "_life": ("_buffer _countdown _exit _ledger _steps _telemetry _watchdog _worker abc errors"),
+    "_thread_worker": "_buffer _clock _exit _steps _telemetry _worker",
+    "_thread_watchdog": "_buffer _clock _steps _telemetry _thread_worker _watchdog",
+    "_thread_life": (
+        "_exit _ledger _life _steps _telemetry _thread_watchdog _thread_worker abc errors"
     ),
-    "__init__": "_buffer _entry _ledger _retry _routing _telemetry _threads errors",
+    "_threads": "_build _entry _hot _keywords _options _thread_life _writes",
+    "_async_writes": "_gate _hot _steps _writes errors",
+    "_loops": "abc",
+    "_asyncio_loop": "_loops",
+    "_trio_loop": "_loops",
+    "_home": "_asyncio_loop _loops _trio_loop",
+    "_task_calls": "_steps abc",
+    "_task_worker": "_buffer _checks _loops _steps _task_calls _worker abc",
+    "_task_life": (
+        "_clock _countdown _exit _home _ledger _life _loops _options _room _steps _tables "
+        "_task_worker _telemetry _watchdog abc errors"
+    ),
+    "_tasks": "_async_writes _build _entry _hot _keywords _options _task_life",
+    "__init__": "_buffer _entry _ledger _retry _routing _tasks _telemetry _threads errors",
     "dead_letters": "_entry errors",
-    "testing": "__init__ events",
+    "_fake_clock": "abc",
+    "testing": "__init__ _fake_clock events",
 }
 
 PUBLIC = [
+    "AsyncMap",
+    "AsyncQueue",
     "BufferAlreadyRunning",
     "BufferFull",
     "BufferNotFound",
@@ -110,7 +131,7 @@ def test_files_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_functions_fit_a_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body
             lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0  # type: ignore[operator]
             assert lines <= 30, f"{path.name}: {node.name} has {lines} lines"

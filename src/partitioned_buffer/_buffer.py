@@ -17,8 +17,9 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Generic, Literal, TypeVar, Unpack, overload
 
+from ._keywords import Tunable
 from ._ledger import PartitionStats, Stats, total
-from ._options import Settings, Tunable
+from ._options import Settings
 from ._room import Room
 from ._tables import Table
 from ._telemetry import Telemetry, renew_lock
@@ -77,6 +78,9 @@ if hasattr(os, "register_at_fork"):
 
 class Buffer(Generic[B]):
     """What Queues and Maps have in common."""
+
+    _how_to_start = "call start(), or use it in a `with` block, first"
+    _how_to_go_on = "write before stop(), or start() it again"
 
     def __init__(
         self, settings: Settings, tables: Sequence[Table[B]], room: Room | None = None
@@ -209,8 +213,8 @@ class Buffer(Generic[B]):
                 "items were accepted, the others were not"
             )
         why, what = {
-            "new": ("has not been started", "call start(), or use it in a `with` block, first"),
-            "stopped": ("has been stopped", "write before stop(), or start() it again"),
+            "new": ("has not been started", self._how_to_start),
+            "stopped": ("has been stopped", self._how_to_go_on),
         }.get(self._state, ("is stopping", "write before stop()"))
         return BufferNotRunning(f"buffer {self.name!r} {why}: {what}")
 

@@ -28,12 +28,19 @@ def _is_errors(value: Any) -> bool:
     return all(isinstance(t, type) and issubclass(t, BaseException) for t in types)
 
 
-def _is_plain_function(value: Any) -> bool:
-    return (
-        callable(value)
-        and not inspect.iscoroutinefunction(getattr(value, "__call__", value))
-        and not inspect.iscoroutinefunction(value)
+def is_coroutine_function(value: Any) -> bool:
+    """Return whether calling *value* takes an event loop."""
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(
+        getattr(value, "__call__", value)
     )
+
+
+def _is_plain_function(value: Any) -> bool:
+    return callable(value) and not is_coroutine_function(value)
+
+
+def _has(value: Any, *methods: str) -> bool:
+    return all(callable(getattr(value, name, None)) for name in methods)
 
 
 def or_none(check: Check) -> Check:
@@ -46,14 +53,16 @@ def one_of(*values: str) -> Check:
     return Check(f"one of {', '.join(map(repr, values))}", lambda v: v in values)
 
 
-_PLAIN = "(a coroutine function cannot run in a thread)"
+_PLAIN = "(a coroutine function cannot run in a thread: see AsyncQueue and AsyncMap)"
 
 ANYTHING = Check("anything", lambda _: True)
 NAME = Check("a text of at least one character", lambda v: isinstance(v, str) and v != "")
 PROCESSOR = Check(f"a plain function of one batch {_PLAIN}", _is_plain_function)
+ASYNC_PROCESSOR = Check("a function of one batch, plain or a coroutine function", callable)
 HANDLER = Check(f"a plain function of items, error and attempts {_PLAIN}", _is_plain_function)
-MERGE = Check(f"a plain function of the old and the new value {_PLAIN}", _is_plain_function)
-SIZE_OF = Check(f"a plain function that returns a number of bytes {_PLAIN}", _is_plain_function)
+ASYNC_HANDLER = Check("a function of items, error and attempts, plain or a coroutine one", callable)
+MERGE = Check("a plain function of the old and the new value", _is_plain_function)
+SIZE_OF = Check("a plain function that returns a number of bytes", _is_plain_function)
 COUNT = Check("a whole number from 1", lambda v: _is_int(v) and v >= 1)
 COUNT_OR_ZERO = Check("a whole number from 0", lambda v: _is_int(v) and v >= 0)
 BATCH_SIZE = Check('a whole number from 1, or "table"', lambda v: v == "table" or COUNT.passes(v))
@@ -68,7 +77,7 @@ HOOKS = Check(
     "callables that take an event, in a list or tuple",
     lambda v: isinstance(v, Collection) and all(map(callable, v)),
 )
-CLOCK = Check(
-    "a Clock, as in `abc`",
-    lambda v: all(callable(getattr(v, name, None)) for name in ("monotonic", "time", "signal")),
+CLOCK = Check("a Clock, as in `abc`", lambda v: _has(v, "monotonic", "time", "signal"))
+ASYNC_CLOCK = Check(
+    "an AsyncClock, as in `abc`", lambda v: _has(v, "monotonic", "time", "async_signal")
 )

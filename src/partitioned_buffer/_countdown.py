@@ -2,15 +2,16 @@
 
 import threading
 
-from .abc import Clock
+from ._steps import Pause, Steps
+from .abc import AsyncSignal, Clock, Signal
 
 
 class Countdown:
     """Lets a caller wait until a number of workers have reported."""
 
-    def __init__(self, clock: Clock, count: int) -> None:
+    def __init__(self, clock: Clock, signal: Signal | AsyncSignal, count: int) -> None:
         self._clock = clock
-        self._signal = clock.signal()
+        self._signal = signal
         self._lock = threading.Lock()
         self._missing = count
         self.failed = False
@@ -27,12 +28,12 @@ class Countdown:
             self.failed = self.failed or failed
         self._signal.set()
 
-    def wait(self, deadline: float | None) -> bool:
+    def wait(self, deadline: float | None) -> Steps[bool]:
         """Wait until something is reported; return False when the time is over."""
         remaining = None if deadline is None else deadline - self._clock.monotonic()
         if remaining is not None and remaining <= 0:
             return False
-        self._signal.wait(remaining)
+        yield Pause(self._signal, remaining)
         return True
 
     def close(self) -> None:

@@ -80,7 +80,7 @@ class InFlight(Protocol[B_co]):
         """Have nothing in hand: what is still held is in line."""
 
 
-Steps = Generator[Process[B] | Wait | DeadLetter, Any, None]
+Effects = Generator[Process[B] | Wait | DeadLetter, Any, None]
 Trial = Generator[Process[B] | Wait | DeadLetter, Any, int]
 
 
@@ -89,7 +89,7 @@ def deliver(
     batch_size: int | None,
     retry: Retry,
     monotonic: Callable[[], float],
-) -> Steps[B]:
+) -> Effects[B]:
     """
     Yield the effects that settle all that is *in_flight*, in order.
 
@@ -121,7 +121,7 @@ class _Trouble(Generic[B]):
         self._attempts = self._counted = self._pace = 1
         self._error: BaseException
 
-    def settle(self, error: BaseException) -> Steps[B]:
+    def settle(self, error: BaseException) -> Effects[B]:
         """Try what is in hand until it is delivered, or given up."""
         failed = self._judge(error)
         while failed and not self._rejected and (seconds := self._patience()) is not None:
@@ -172,7 +172,7 @@ class _Trouble(Generic[B]):
         error = yield Process(batch, self._attempts)
         return self._judge(error)
 
-    def _isolate(self, size: int) -> Steps[B]:
+    def _isolate(self, size: int) -> Effects[B]:
         """Halve the first *size* in hand, which failed together, until what fails is alone."""
         if size == 1 or self._rejected or not self._retry.split:
             yield from self._bury(size)
@@ -189,7 +189,7 @@ class _Trouble(Generic[B]):
             if failed:
                 yield from self._isolate(failed)
 
-    def _bury(self, size: int) -> Steps[B]:
+    def _bury(self, size: int) -> Effects[B]:
         batch: Any = self._in_flight.again(size, newest=False)
         if batch is not None:
             items = list(batch.values()) if isinstance(batch, dict) else batch

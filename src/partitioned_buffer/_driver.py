@@ -4,13 +4,17 @@ What a worker does in one processing cycle: all that `_delivery` decides.
     swap ─► deliver() ─► Process: call the processor ─┐
                 │   ◄──  Wait: rest                   ├─► outcome
                 └──────  DeadLetter: hand over       ─┘
+
+A thread's driver calls the processor and the dead letter handler in place; a task's has
+them called (see `_steps`).
 """
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ._buffer import Buffer
-from ._delivery import DeadLetter, Process, Steps, Wait, deliver
+from ._delivery import DeadLetter, Effects, Process, Wait, deliver
+from ._steps import Call, CallingSteps, Steps
 from ._telemetry import report
 from .errors import BufferNotRunning
 from .events import (
@@ -29,12 +33,15 @@ B = TypeVar("B")
 class Driver(Generic[B]):
     """Runs the cycles of one partition."""
 
-    def __init__(self, buffer: Buffer[B], index: int, rest: Callable[[float], bool]) -> None:
+    def __init__(
+        self, buffer: Buffer[B], index: int, rest: Callable[[float], Steps[bool]], *, in_place: bool
+    ) -> None:
         self._buffer = buffer
         self._index = index
         self._table = buffer._tables[index]
         self._clock = buffer._settings.clock
         self._processor: Callable[[B], object] = buffer._settings.processor
+        self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
         self.abandoned = self.forked = False
@@ -42,69 +49,72 @@ class Driver(Generic[B]):
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
 
-    def cycle(self, *, last: bool) -> bool:
+    def cycle(self, *, last: bool) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
         size = self._table.swap(self._clock.monotonic(), seal=last)
         self._announce_drops()
-        settled = not size or self._process()
+        settled = not size or (yield from self._process())
         self._announce_drops()  # a retry that merges may have dropped something
         return settled
 
-    def _process(self) -> bool:
+    def _process(self) -> CallingSteps[bool]:
         settings, began = self._buffer._settings, self._clock.monotonic()
         self.settled_at, self._buried = began, 0
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
         steps = deliver(self._table, settings.batch_size, settings.retry, self._clock.monotonic)
         try:
-            settled = self._drive(steps, began)
+            settled = yield from self._drive(steps, began)
         finally:
             self.called_at = None
         if settled:
+            self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
-            self.emit(ProcessingStopped, duration=self._clock.monotonic() - began, size=size)
+            self.emit(ProcessingStopped, duration=ended - began, size=size)
         return settled
 
-    def _drive(self, steps: Steps[B], began: float) -> bool:
+    def _drive(self, effects: Effects[B], began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
-        send, monotonic, processor = steps.send, self._clock.monotonic, self._processor
+        send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         outcome: Any = None
         try:
             while True:
                 if self.forked:  # by the processor: the table is another worker's now
                     return False
-                effect = send(outcome)
+                effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
                     self.settled_at = now
                 if self.abandoned:
-                    self._give_up(steps)
+                    self._give_up(effects)
                     return False
                 if type(effect) is not Process:
-                    outcome = self._do(effect)
+                    outcome = yield from self._do(effect)
                     continue
                 if effect.attempt > 1:
                     self.emit(BatchRetried, attempt=effect.attempt)
                 self.called_at = now
-                try:
+                try:  # in these very lines: a generator for each call would cost as much as a batch
                     outcome = None
-                    processor(effect.batch)
+                    if self._in_place:
+                        processor(effect.batch)
+                    else:
+                        yield Call(processor, (effect.batch,))
                 except BaseException as error:  # SystemExit, too, is the processor's own affair
                     outcome = error
                     self.emit(ProcessingException, duration=monotonic() - began, error=error)
         except StopIteration:
-            self.settled_at = monotonic()
             return True
 
-    def _do(self, effect: Any) -> bool | None:
+    def _do(self, effect: Any) -> CallingSteps[bool | None]:
         if isinstance(effect, Wait):
             self.called_at = None
-            return self._wait(effect)
+            return (yield from self._wait(effect))
         self.called_at = self._clock.monotonic()
-        self._dead_letter(effect)
+        yield from self._dead_letter(effect)
         return None
 
-    def _wait(self, effect: Wait) -> bool:
+    def _wait(self, effect: Wait) -> Steps[bool]:
         self._announce_failure(effect.error, effect.seconds)
         report(
             "buffer %r, partition %d: processing failed, attempt %d; the next is in %.3g s, and "
@@ -116,14 +126,21 @@ class Driver(Generic[B]):
             len(self._table),
             error=effect.error,
         )
-        return self._rest(effect.seconds)
+        return (yield from self._rest(effect.seconds))
 
-    def _dead_letter(self, effect: DeadLetter) -> None:
+    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[None]:
         telemetry, size = self._buffer._telemetry, len(effect.items)
         handler = self._buffer._settings.dead_letter
         first, self._buried = not self._buried, self._buried + size
         if handler is not None:
-            telemetry.hand_over(handler, effect.items, effect.error, effect.attempts)
+            args = effect.items, effect.error, effect.attempts
+            try:
+                if self._in_place:
+                    handler(*args)
+                else:
+                    yield Call(handler, args)
+            except BaseException as error:
+                telemetry.note_dead_letter_error(handler, error)
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         if first:  # of this cycle: a burst is one line in the log
             report(
@@ -136,7 +153,7 @@ class Driver(Generic[B]):
                 error=effect.error,
             )
 
-    def _give_up(self, steps: Steps[B]) -> None:
+    def _give_up(self, steps: Effects[B]) -> None:
         steps.close()
         self._table.release()
         name = self._buffer.name

@@ -8,14 +8,12 @@ holds a lock.
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from ._bounded_map import BoundedMapTable, Weighed, weight_of
-from ._bounded_queue import BoundedQueueTable
-from ._entry import Op
 from ._options import Settings
-from ._room import Room
+from ._room import MakeSignal, Room
+from ._steps import MustNotWait, Steps
 from .errors import BufferFull, PartitionedBufferError
 
 Demand = Callable[[], tuple[int, int]]
@@ -32,8 +30,24 @@ class Bounded(Protocol):
     def drop_oldest(self) -> bool: ...
 
 
+Run = Callable[[Generator[Any, None, Any]], Any]
+"""Goes through steps, and waits, or does not."""
+
+
+class Face(Protocol):
+    """What a gate has to know of its buffer."""
+
+    @property
+    def _signal(self) -> MakeSignal: ...
+    @property
+    def _run(self) -> Run: ...
+    @property
+    def _is_own_worker(self) -> Callable[[], bool]: ...
+    @property
+    def _refused(self) -> Callable[..., Exception | None]: ...
+
+
 W = TypeVar("W", bound=Bounded)
-Refused = Callable[..., Exception | None]
 
 
 def default_size_of(item: Any) -> int:
@@ -72,17 +86,15 @@ class Gate(ABC, Generic[W]):
         settings: Settings,
         room: Room,
         tables: Sequence[W],
-        is_own_thread: Callable[[], bool],
-        refused: Refused,
+        face: Face,
     ) -> None:
         self._settings = settings
         self.room = self._room = room
         self.weigh = weigher(settings)
         self._tables = tables
-        self._is_own_thread = is_own_thread
-        self._refused = refused
+        self._is_own_worker, self._refused, self.run = face._is_own_worker, face._refused, face._run
 
-    def _find_room(self, table: W, writes: int, demand: Demand) -> bool:
+    def _find_room(self, table: W, writes: int, demand: Demand) -> Steps[bool]:
         """
         Take the room that is in *demand* when there was none; return False for writes dropped.
 
@@ -98,7 +110,7 @@ class Gate(ABC, Generic[W]):
             return self._evict(table, writes, demand)
         if policy == "raise" or hopeless:
             raise self._full(hopeless) from None
-        self._wait(*demand())
+        yield from self._wait(*demand())
         return True
 
     def _evict(self, table: W, writes: int, demand: Demand) -> bool:
@@ -109,15 +121,19 @@ class Gate(ABC, Generic[W]):
                 return False
         return True
 
-    def _wait(self, count: int, weight: int) -> None:
-        if self._is_own_thread() or self._room.mine:
+    def _wait(self, count: int, weight: int) -> Steps[None]:
+        if self._is_own_worker() or self._room.mine:
             raise BufferFull(
                 f"buffer {self._settings.name!r} is full, and this call (in its processor, a hook, "
                 "a logging handler or a finalizer) would wait for itself"
             ) from None
         timeout, clock = self._settings.block_timeout, self._settings.clock
         deadline = None if timeout is None else clock.monotonic() + timeout
-        if not self._room.wait(count, weight, deadline):
+        try:
+            granted = yield from self._room.wait(count, weight, deadline)
+        except MustNotWait:
+            raise self._full() from None
+        if not granted:
             if self._room.closed and (error := self._refused()) is not None:
                 raise error from None
             raise self._full() from None
@@ -134,23 +150,32 @@ class Gate(ABC, Generic[W]):
             "its writers, or failing; see stats()"
         )
 
+    def _pass(self, steps: Steps[bool], table: W, written: Any) -> bool:
+        """Go through *steps* for what is *written* to *table*; say so in a `BufferFull`."""
+        try:
+            passed: bool = self.run(steps)
+        except BufferFull as full:
+            full._sought = self, table, written
+            raise
+        return passed
+
     def store(self, written: Any) -> Any:
         """Return what is stored for an item or a value: itself, weighed if need be."""
         return written if self.weigh is None else self._weighed(written, self.weigh(written))
 
     # --- writes of many --------------------------------------------------------
 
-    def write(self, groups: dict[W, list[Any]]) -> None:
+    def write(self, groups: dict[W, list[Any]]) -> Steps[None]:
         """Write each group to its table: all at once if that can fit, else in parts."""
         pieces = [piece for piece in groups.items() if piece[1]] or [(self._tables[0], [])]
-        if self._enter_together(pieces):
+        if (yield from self._enter_together(pieces)):
             self._write(pieces)
             return
         done, total = 0, sum(len(group) for _, group in pieces)
         try:
             for table, group in pieces:
                 for part in self._parts(group):
-                    if self._enter(table, part):
+                    if (yield from self._enter(table, part)):
                         self._write([(table, part)])
                     done += len(part)
         except PartitionedBufferError as error:
@@ -159,7 +184,7 @@ class Gate(ABC, Generic[W]):
             message = f"{done} of {total} items of this call were accepted, then: {error}"
             raise type(error)(message) from error
 
-    def _enter_together(self, pieces: list[tuple[W, list[Any]]]) -> bool:
+    def _enter_together(self, pieces: list[tuple[W, list[Any]]]) -> Steps[bool]:
         """Take room for all *pieces*, if that is possible in one piece."""
         count = sum(len(group) for _, group in pieces)
         weight = sum(self._weigh(group) for _, group in pieces)
@@ -172,7 +197,7 @@ class Gate(ABC, Generic[W]):
         policy, possible = self._settings.when_full, self._room.could_admit(kept, kept_weight)
         if policy.startswith("drop") or (policy == "block" and not possible):
             return False
-        self._find_room(pieces[0][0], count, lambda: (kept, kept_weight))
+        yield from self._find_room(pieces[0][0], count, lambda: (kept, kept_weight))
         self._room.force(count - kept, weight - kept_weight)
         return True
 
@@ -202,7 +227,7 @@ class Gate(ABC, Generic[W]):
             yield part
 
     @abstractmethod
-    def _enter(self, table: W, part: list[Any]) -> bool:
+    def _enter(self, table: W, part: list[Any]) -> Steps[bool]:
         """Take room for *part*; return False when it needs none any more."""
 
     @abstractmethod
@@ -212,73 +237,3 @@ class Gate(ABC, Generic[W]):
     @abstractmethod
     def _kept(self, pieces: list[tuple[W, list[Any]]]) -> tuple[int, int]:
         """Return how much of its room a write of *pieces* will keep."""
-
-
-class QueueGate(Gate[BoundedQueueTable[Any]]):
-    """The gate of a Queue. Items are pairs of item and weight, where the bound is of bytes."""
-
-    @staticmethod
-    def _weighed(written: Any, weight: int) -> tuple[Any, int]:
-        return written, weight
-
-    def enter(self, table: BoundedQueueTable[Any], weight: int = 0) -> bool:
-        """Take room for one item; return False when it was dropped."""
-        return self._room.admit(1, weight) or self._find_room(table, 1, lambda: (1, weight))
-
-    def _enter(self, table: BoundedQueueTable[Any], part: list[Any]) -> bool:
-        count, weight = len(part), self._weigh(part)
-        if self._room.admit(count, weight):
-            return True
-        return self._find_room(table, count, lambda: (count, weight))
-
-    def _weigh(self, stored: list[Any]) -> int:
-        return sum(weight for _, weight in stored) if self._room.weighed else 0
-
-    def _kept(self, pieces: list[tuple[BoundedQueueTable[Any], list[Any]]]) -> tuple[int, int]:
-        groups = [group for _, group in pieces]
-        return sum(map(len, groups)), sum(map(self._weigh, groups))
-
-
-class MapGate(Gate[BoundedMapTable[Any, Any]]):
-    """The gate of a Map, where overwriting what waits takes no room."""
-
-    _weighed = Weighed
-
-    def enter(self, table: BoundedMapTable[Any, Any], op: Op) -> bool:
-        """Take room for one write; return False when it was made already, or dropped."""
-        return self._room.admit(1, weight_of(op)) or self._enter(table, [op])
-
-    def _enter(self, table: BoundedMapTable[Any, Any], part: list[Op]) -> bool:
-        count, weight = len(part), self._weigh(part)
-        self._reclaim()
-        if table.write_over(part, weight):
-            return False
-        kept = table.needs(part, weight)
-
-        def demand() -> tuple[int, int]:
-            nonlocal kept
-            kept = table.needs(part, weight)
-            return kept
-
-        if not self._room.admit(*kept) and not self._find_room(table, count, demand):
-            return False
-        self._room.force(count - kept[0], weight - kept[1])
-        return True
-
-    def _reclaim(self) -> None:
-        """Get back what writes took that have become nothing of their own."""
-        for table in self._tables:
-            table.needs((), 0)
-
-    def _weigh(self, stored: list[Op]) -> int:
-        return sum(map(weight_of, stored))
-
-    def _kept(self, pieces: list[tuple[BoundedMapTable[Any, Any], list[Op]]]) -> tuple[int, int]:
-        self._reclaim()
-        needs = [table.needs(group, self._weigh(group)) for table, group in pieces]
-        return sum(count for count, _ in needs), sum(weight for _, weight in needs)
-
-    def delete(self, table: Any, op: Op) -> None:
-        """Write a delete, which gives room rather than takes it."""
-        self._room.force(1)
-        self._write([(table, [op])])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ._bounded_map import weight_of
 from ._entry import NEWER, Op
-from ._gate import MapGate, QueueGate
+from ._gates import MapGate, QueueGate
 from ._hot import Key, Push, Put, PutNewer, Refused, check_version, documented
 from ._map_table import MapTable
 from ._queue_table import QueueTable

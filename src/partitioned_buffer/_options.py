@@ -1,9 +1,8 @@
 """
 Every option once: its type, default, check and documentation.
 
-`Settings` is the declaration; `Options` and its kin repeat only names and types,
-because that is how Python spells typed keyword arguments (a test holds the two
-together). The reference page is generated from the declaration.
+`Settings` is the declaration; `_keywords` repeats only names and types. The reference page is
+generated from the declaration.
 """
 
 import difflib
@@ -11,10 +10,13 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 from ._checks import (
     ANYTHING,
+    ASYNC_CLOCK,
+    ASYNC_HANDLER,
+    ASYNC_PROCESSOR,
     BATCH_SIZE,
     CLOCK,
     COUNT,
@@ -33,50 +35,10 @@ from ._checks import (
     or_none,
 )
 from ._clock import SystemClock
+from ._keywords import BatchSize, WhenFull
 from ._retry import Retry
 from .abc import Clock, DeadLetterHandler, Hook
 from .errors import InvalidOption, UnknownOption
-
-BatchSize = int | Literal["table"]
-WhenFull = Literal["block", "raise", "drop_newest", "drop_oldest"]
-
-
-class Tunable(TypedDict, total=False):
-    """Options that `update_options()` takes."""
-
-    processing_interval: float
-    interval_jitter: float
-    processing_batch_size: BatchSize
-    processing_timeout: float
-    flush_at: int | None
-    retry: Retry
-    exit_timeout: float | None
-
-
-class CommonOptions(TypedDict, total=False):
-    """Options of both kinds, apart from those whose types depend on what is buffered."""
-
-    partitions: int | None
-    processing_interval: float
-    interval_jitter: float
-    processing_timeout: float
-    flush_at: int | None
-    max_size: int | None
-    max_bytes: int | None
-    size_of: Callable[[Any], int] | None
-    when_full: WhenFull
-    block_timeout: float | None
-    retry: Retry
-    dead_letter: DeadLetterHandler | None
-    exit_timeout: float | None
-    hooks: Collection[Hook]
-    clock: Clock
-
-
-class MapOptions(CommonOptions, total=False):
-    """Options of a Map, apart from those whose types depend on what is buffered."""
-
-    remember_versions: int
 
 
 def usable_cpus() -> int:
@@ -102,8 +64,10 @@ class Settings:
     )
     processor: Callable[[Any], object] = _option(
         PROCESSOR,
-        """Takes a batch to its destination. Each partition calls it from its own thread. What it
-        returns is ignored; when it raises, the batch stays and is tried again (see `retry`).""",
+        """Takes a batch to its destination. Each partition calls it from its own thread; that of an
+        AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored;
+        when it raises, the batch stays and is tried again (see `retry`).""",
+        async_check=ASYNC_PROCESSOR,
     )
     partitions: int | None = _option(
         or_none(COUNT),
@@ -191,8 +155,9 @@ class Settings:
         or_none(HANDLER),
         """Receives what is given up: the items in a list, the error, and the attempts made.
         `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced and logged,
-        and gone.""",
+        and gone. Called, or awaited, as the processor is.""",
         None,
+        async_check=or_none(ASYNC_HANDLER),
     )
     exit_timeout: float | None = _option(
         or_none(TIMEOUT),
@@ -215,6 +180,7 @@ class Settings:
         CLOCK,
         "Tells the time; a `testing.FakeClock` lets tests run without sleeping.",
         SystemClock(),
+        async_check=ASYNC_CLOCK,
     )
     remember_versions: int = _option(
         COUNT_OR_ZERO,
@@ -258,8 +224,10 @@ def settings(kind: str, **options: Any) -> Settings:
 
     Raises `InvalidOption`, `UnknownOption`.
     """
+    check = "async_check" if kind.startswith("Async") else "check"
+    kind = kind.removeprefix("Async")
     known = {f.name for f in fields(Settings) if f.metadata.get("only", kind) == kind}
-    check_options(options, known)
+    check_options(options, known, check)
     made = Settings(**options)
     _check_together(made)
     return replace(made, partitions=made.partitions or usable_cpus(), hooks=tuple(made.hooks))
@@ -278,12 +246,13 @@ def _check_together(made: Settings) -> None:
         raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
 
 
-def check_options(options: Mapping[str, object], known: set[str]) -> None:
+def check_options(options: Mapping[str, object], known: set[str], how: str = "check") -> None:
     """Raise `UnknownOption` or `InvalidOption` for the first of *options* that is no good."""
     for option, value in options.items():
         if option not in known:
             raise UnknownOption(_unknown(option, known))
-        check: Check = Settings.__dataclass_fields__[option].metadata["check"]
+        metadata = Settings.__dataclass_fields__[option].metadata
+        check: Check = metadata.get(how, metadata["check"])
         if not check.passes(value):
             raise InvalidOption(f"{option}={value!r}: expected {check.expected}")
 

@@ -13,14 +13,23 @@ import math
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 
-from .abc import Clock, Signal
+from ._steps import Pause, Steps
+from .abc import AsyncSignal, Clock, Signal
 
 PERMITS = 256
 """How many permits a writer that finds none makes at most."""
 
-WRITING = {f"{__package__}.{name}" for name in ("_hot_bounded", "_writes", "_gate", "_room")}
+WRITING = {
+    f"{__package__}.{name}" for name in ("_hot_bounded", "_writes", "_gate", "_gates", "_room")
+}
 """The modules whose functions may have taken room that they have not written to yet."""
+
+STEPS = f"{__package__}._steps"
+"""The module that runs steps of theirs, and of others."""
+
+MakeSignal = Callable[[], Signal | AsyncSignal]
 
 
 class _Waiter:
@@ -28,7 +37,7 @@ class _Waiter:
 
     __slots__ = ("count", "granted", "signal", "weight")
 
-    def __init__(self, count: int, weight: int, signal: Signal) -> None:
+    def __init__(self, count: int, weight: int, signal: Signal | AsyncSignal) -> None:
         self.count, self.weight, self.signal = count, weight, signal
         self.granted = False
 
@@ -36,8 +45,10 @@ class _Waiter:
 class Room:
     """What is left of a bound of *size* items and *weight* bytes; None is no bound."""
 
-    def __init__(self, clock: Clock, size: int | None, weight: int | None) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Clock, signal: MakeSignal, size: int | None, weight: int | None
+    ) -> None:
+        self._clock, self._signal = clock, signal
         self.size: float = math.inf if size is None else size
         self.weight: float = math.inf if weight is None else weight
         self.weighed = weight is not None
@@ -76,8 +87,9 @@ class Room:
         """
         frame, interrupted = sys._getframe(1), False
         while frame := frame.f_back:  # type: ignore[assignment]
-            if frame.f_globals.get("__name__") not in WRITING:
-                interrupted = True
+            module = frame.f_globals.get("__name__")
+            if module not in WRITING:
+                interrupted = interrupted or module != STEPS
             elif interrupted:
                 names = frame.f_locals
                 writer = names.get("self")
@@ -138,9 +150,9 @@ class Room:
             first.granted = True
             first.signal.set()
 
-    def wait(self, count: int, weight: int, deadline: float | None) -> bool:
+    def wait(self, count: int, weight: int, deadline: float | None) -> Steps[bool]:
         """Wait in line for room, and take it; return False if there was none in time."""
-        waiter = _Waiter(count, weight, self._clock.signal())
+        waiter = _Waiter(count, weight, self._signal())
         try:
             with self.lock:
                 if self.closed:
@@ -152,7 +164,7 @@ class Room:
                 remaining = None if deadline is None else deadline - self._clock.monotonic()
                 if remaining is not None and remaining <= 0:
                     break
-                waiter.signal.wait(remaining)
+                yield Pause(waiter.signal, remaining)
         except BaseException:
             self._leave(waiter)
             if waiter.granted:

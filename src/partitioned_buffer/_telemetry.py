@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
 
 from .abc import DeadLetterHandler, Hook
 from .events import Event
@@ -80,16 +79,11 @@ class Telemetry:
                     self.hook_errors += 1
                 self._blame("hook", hook, error)
 
-    def hand_over(
-        self, handler: DeadLetterHandler, items: list[Any], cause: BaseException, attempts: int
-    ) -> None:
-        """Call the dead letter *handler*."""
-        try:
-            handler(items, cause, attempts)
-        except BaseException as error:
-            with self._lock:
-                self.dead_letter_errors += 1
-            self._blame("dead letter handler", handler, error)
+    def note_dead_letter_error(self, handler: DeadLetterHandler, error: BaseException) -> None:
+        """Count the *error* that the dead letter *handler* raised."""
+        with self._lock:
+            self.dead_letter_errors += 1
+        self._blame("dead letter handler", handler, error)
 
     def _blame(self, what: str, culprit: object, error: BaseException) -> None:
         with self._lock:

@@ -1,20 +1,16 @@
 """
-Queue and Map, driven by threads: writes (see `_writes`) and a life (see `_life`).
+Queue and Map, driven by threads: writes (see `_writes`) and a life (see `_thread_life`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-from ._bounded_map import BoundedMapTable
-from ._bounded_queue import BoundedQueueTable
+from ._build import map_parts, queue_parts
 from ._entry import Entry
-from ._gate import MapGate, QueueGate, weigher
 from ._hot import Key
-from ._life import ThreadedBuffer
-from ._map_table import MapTable
-from ._options import CommonOptions, MapOptions, settings
-from ._queue_table import QueueTable
-from ._room import Room
+from ._keywords import CommonOptions, MapOptions
+from ._options import settings
+from ._thread_life import ThreadedBuffer
 from ._writes import MapWrites, QueueWrites
 
 T = TypeVar("T")
@@ -49,16 +45,9 @@ class Queue(QueueWrites[T], ThreadedBuffer[list[T]]):
             partition_key=partition_key,
             **options,
         )
-        count, gate = made.partitions or 1, None
-        if made.bounded:
-            room = Room(made.clock, made.max_size, made.max_bytes)
-            bounded: list[BoundedQueueTable[T]] = [BoundedQueueTable(room) for _ in range(count)]
-            gate = QueueGate(made, room, bounded, self._is_own_thread, self._refused)
-            tables: Sequence[QueueTable[T]] = bounded
-        else:
-            tables = [QueueTable() for _ in range(count)]
+        tables, gate, room = queue_parts(made, self)
         QueueWrites.__init__(self, tables, partition_key, gate)
-        ThreadedBuffer.__init__(self, made, tables, gate.room if gate else None)
+        ThreadedBuffer.__init__(self, made, tables, room)
 
 
 class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]]):
@@ -114,15 +103,6 @@ class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V
             merge=merge,
             **options,
         )
-        count, keep, gate = made.partitions or 1, made.remember_versions, None
-        if made.bounded:
-            room, weigh = Room(made.clock, made.max_size, made.max_bytes), weigher(made)
-            bounded: list[BoundedMapTable[K, V]] = [
-                BoundedMapTable(room, keep, merge, weigh) for _ in range(count)
-            ]
-            gate = MapGate(made, room, bounded, self._is_own_thread, self._refused)
-            tables: Sequence[MapTable[K, V]] = bounded
-        else:
-            tables = [MapTable(keep, merge) for _ in range(count)]
+        tables, gate, room = map_parts(made, self)
         MapWrites.__init__(self, tables, partition_key, gate)
-        ThreadedBuffer.__init__(self, made, tables, gate.room if gate else None)
+        ThreadedBuffer.__init__(self, made, tables, room)

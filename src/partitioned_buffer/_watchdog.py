@@ -1,44 +1,37 @@
 """
-Look after the workers of one buffer: a thread that nearly always sleeps.
+Look after the workers of one buffer: nearly always asleep.
 
-A worker that is with the processor cannot say that it has been for too long, and
-one that is gone cannot say that. Threads cannot be killed, so a call that takes too
-long is only announced; a worker whose thread has vanished is replaced.
+A worker that is with the processor cannot say that it has been for too long. Threads
+cannot be killed, nor should coroutines be in the middle of a write, so a call that takes
+too long is only announced.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from ._buffer import Buffer
-from ._clock import start
+from ._steps import Pause, Steps
 from ._telemetry import report
 from ._worker import Worker
+from .abc import AsyncSignal, Signal
 from .events import ProcessingOverdue
 
 
 class Watchdog:
-    """The thread, and which calls it has announced."""
+    """Which calls it has announced."""
 
     def __init__(
         self,
         buffer: Buffer[Any],
+        signal: Signal | AsyncSignal,
         workers: Callable[[], tuple[Worker[Any], ...]],
-        replace: Callable[[Worker[Any]], None],
     ) -> None:
         self._buffer = buffer
         self._workers = workers
-        self._replace = replace
         self._clock = buffer._settings.clock
-        self._signal = self._clock.signal()
+        self._signal = signal
         self._announced: dict[int, float] = {}
         self._ended = False
-        name = f"{buffer.name}-watchdog"
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        start(self.thread, self._signal)
 
     def end(self) -> None:
         """Stop looking. Never blocks."""
@@ -49,10 +42,11 @@ class Watchdog:
         """Look at the settings again."""
         self._signal.set()
 
-    def _run(self) -> None:
+    def watch(self) -> Steps[None]:
+        """Look, again and again."""
         try:
             while not self._ended:
-                self._signal.wait(self._look())
+                yield Pause(self._signal, self._look())
         finally:
             self._signal.close()
 
@@ -61,9 +55,7 @@ class Watchdog:
         pause = timeout = self._buffer._settings.processing_timeout
         for index, worker in enumerate(self._workers()):
             called_at = worker.driver.called_at
-            if not worker.thread.is_alive():
-                self._revive(worker)
-            elif called_at is not None and self._announced.get(index) != called_at:
+            if called_at is not None and self._announced.get(index) != called_at:
                 taken = self._clock.monotonic() - called_at
                 if taken < timeout:
                     pause = min(pause, timeout - taken)
@@ -81,10 +73,3 @@ class Watchdog:
             taken,
         )
         worker.driver.emit(ProcessingOverdue, duration=taken)
-
-    def _revive(self, worker: Worker[Any]) -> None:
-        try:
-            self._replace(worker)
-        except Exception as error:  # no thread to be had now: the next look tries again
-            message = "buffer %r: a worker is gone and cannot be replaced yet"
-            report(message, self._buffer.name, error=error)

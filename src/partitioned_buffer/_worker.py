@@ -1,11 +1,10 @@
 """
-One worker: the thread that runs a partition's processing cycles.
+One worker: a partition's processing cycles.
 
     wait (interval, flush_at, flush, stop) ─► cycle (see `_driver`) ─► wait ...
 
-Cycles of a partition never overlap, because one thread runs them. Whatever kills
-a cycle unexpectedly, the table is not the thread's: it stays as it was, and the
-worker starts over.
+Cycles of a partition never overlap, because one thread or task goes through `work`. Whatever
+kills a cycle unexpectedly, the table is not the worker's: it stays as it was.
 """
 
 import random
@@ -13,28 +12,26 @@ import threading
 from typing import Generic, TypeVar
 
 from ._buffer import Buffer
-from ._clock import start
 from ._countdown import Countdown
 from ._driver import Driver
-from ._exit import leave
-from ._telemetry import report
+from ._steps import CallingSteps, Pause, Steps
+from .abc import AsyncSignal, Signal
 from .events import PartitionStarted, PartitionStopped
 
 B = TypeVar("B")
 
-BACKOFF_INITIAL, BACKOFF_MAX = 0.1, 60.0
-"""Seconds before a worker that died starts over, and at most when it dies each time."""
-
 
 class Worker(Generic[B]):
-    """A partition's thread and what it has to know."""
+    """What a partition's worker has to know, whoever it is."""
 
-    def __init__(self, buffer: Buffer[B], index: int) -> None:
+    def __init__(
+        self, buffer: Buffer[B], index: int, signal: Signal | AsyncSignal, *, in_place: bool
+    ) -> None:
         self._buffer = buffer
         self._index = index
         self._clock = buffer._settings.clock
-        self._signal = self._clock.signal()
-        self.driver = Driver(buffer, index, self._rest)
+        self._signal = signal
+        self.driver = Driver(buffer, index, self._rest, in_place=in_place)
         self._lock = threading.Lock()
         self._due_now = False
         self._hurry = False  # a flush or stop has come: try again at once
@@ -45,11 +42,6 @@ class Worker(Generic[B]):
         self._deaths = 0  # since a cycle was completed last
         self._began = self._clock.monotonic()
         self._luck = random.random()  # how much of the jitter this interval gets
-        self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        start(self.thread, self._signal)
 
     # --- asked by others -------------------------------------------------------
 
@@ -89,8 +81,8 @@ class Worker(Generic[B]):
 
     def abandon(self) -> None:
         """End as soon as the processor lets go: nobody waits for it any more."""
-        self.driver.abandoned = True
-        self._signal.set()
+        self.driver.abandoned = self._stopping = self._hurry = True
+        self.wake()
 
     def forked(self) -> None:
         """Be a child's copy, which is not to run: the one that forked may be this very thread."""
@@ -102,18 +94,23 @@ class Worker(Generic[B]):
         """When something was settled last; None when the worker has ended."""
         return None if self.ended else self.driver.settled_at
 
-    # --- the thread ------------------------------------------------------------
+    # --- the worker itself -----------------------------------------------------
 
-    def _run(self) -> None:
+    def work(self) -> CallingSteps[None]:
+        """Run cycles until stopped; raise what cuts that short unexpectedly."""
+        started, reason = self._clock.monotonic(), None
         try:
-            while not self._work():
-                self._rest(min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._deaths - 1, 60)))
+            self.driver.emit(PartitionStarted, time=self._clock.time())
+            yield from self._cycles()
+        except BaseException as error:
+            reason = error
+            raise
         finally:
-            if self.driver.forked:
-                leave()
-            self._end()
+            duration = self._clock.monotonic() - started
+            self.driver.emit(PartitionStopped, duration=duration, reason=reason)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Report to all who wait."""
         with self._lock:
             self.ended = True
             flushes, self._flushes = self._flushes, []
@@ -123,52 +120,30 @@ class Worker(Generic[B]):
         for countdown in self._endings:
             countdown.report()
 
-    def _work(self) -> bool:
-        """Run cycles until stopped; return False when an unexpected error cut that short."""
-        started, reason = self._clock.monotonic(), None
-        try:
-            self.driver.emit(PartitionStarted, time=self._clock.time())
-            self._cycles()
-        except BaseException as error:  # whatever it is, the partition must go on
-            reason = error
-            self._deaths += 1
-            self._buffer._restarts[self._index] += 1
-            report(
-                "buffer %r, partition %d: the worker died (%d in a row) and is restarted; nothing "
-                "is lost",
-                self._buffer.name,
-                self._index,
-                self._deaths,
-                error=error,
-            )
-        duration = self._clock.monotonic() - started
-        self.driver.emit(PartitionStopped, duration=duration, reason=reason)
-        return reason is None or self._stopping
-
-    def _cycles(self) -> None:
+    def _cycles(self) -> CallingSteps[None]:
         self.driver.settled_at = self._clock.monotonic()
         while True:
             now, settings = self._clock.monotonic(), self._buffer._settings
             jitter = settings.interval_jitter * self._luck
             due = self._began + settings.processing_interval * (1 - jitter)
             if not self._due_now and now < due:
-                self._signal.wait(due - now)
+                yield Pause(self._signal, due - now)
                 continue
             self._began, self._luck = now, random.random()
             # First, so that a stop or flush that comes now is not missed.
             self._due_now = self._hurry = False
             last = self._stopping
-            self._cycle(last)
+            yield from self._cycle(last)
             self._deaths = 0
             if last or self.driver.forked:
                 return
 
-    def _cycle(self, last: bool) -> None:
+    def _cycle(self, last: bool) -> CallingSteps[None]:
         with self._lock:
             flushes, self._flushes = self._flushes, []
         settled = False
         try:
-            settled = self.driver.cycle(last=last)
+            settled = yield from self.driver.cycle(last=last)
         finally:
             if settled:
                 for countdown in flushes:
@@ -177,13 +152,13 @@ class Worker(Generic[B]):
                 with self._lock:
                     self._flushes[:0] = flushes
 
-    def _rest(self, seconds: float) -> bool:
+    def _rest(self, seconds: float) -> Steps[bool]:
         """Wait; return False when a flush or a stop cuts it short."""
         end = self._clock.monotonic() + seconds
         while not self._hurry and not self.driver.abandoned:
             remaining = end - self._clock.monotonic()
             if remaining <= 0:
                 return True
-            self._signal.wait(remaining)
+            yield Pause(self._signal, remaining)
         self._hurry = False
         return False

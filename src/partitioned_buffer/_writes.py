@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from ._entry import DELETED, NEWER, Op
-from ._gate import Gate, MapGate, QueueGate
+from ._gate import Gate
+from ._gates import MapGate, QueueGate
 from ._hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer
 from ._hot_bounded import make_bounded_push, make_bounded_puts
 from ._map_table import MapTable
@@ -49,7 +50,7 @@ class _Writes(Generic[W]):
 
     def _write(self, groups: dict[W, list[Any]]) -> None:
         if self._gate is not None:
-            self._gate.write(groups)
+            self._gate.run(self._gate.write(groups))
             return
         accepted = 0
         for table, group in groups.items() or [(self._slots[0], [])]:
@@ -80,7 +81,7 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
             push = make_push(self._turn, self._table_for, self._refused)
         else:
             push = make_bounded_push(self._turn, self._table_for, self._refused, gate)
-        _fill_slot(QueueWrites, "push", self, push)
+        fill_slot(QueueWrites, "push", self, push)
 
     def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -96,19 +97,28 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
         `push` raises; nothing was accepted then, unless the error says how much.
         """
+        table = self._turn
+        if partition_key is not None or table is None or self._gate is not None:
+            self._write(self._groups(items, partition_key))
+            return
+        # Straight to the table where that will do: it is half the cost of a small batch.
+        self._turn = table.next
         batch = items if type(items) is list else _listed(items)
+        if not table.write(batch):
+            self._write({table: batch})
+
+    def _groups(self, items: Iterable[T], partition_key: object) -> dict[QueueTable[T], list[Any]]:
+        """Return what is to be stored of *items*, by table."""
+        batch = _listed(items)
         store = batch if self._gate is None else list(map(self._gate.store, batch))
         if partition_key is None and (table := self._turn) is not None:
             self._turn = table.next
-            # Straight to the table where that will do: it is half the cost of a small batch.
-            if self._gate is not None or not table.write(store):
-                self._write({table: store})
-            return
+            return {table: store}
         route = self._router(partition_key)
-        groups: dict[QueueTable[T], list[T]] = {}
+        groups: dict[QueueTable[T], list[Any]] = {}
         for item, stored in zip(batch, store, strict=True):
             groups.setdefault(route(item), []).append(stored)
-        self._write(groups)
+        return groups
 
 
 class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
@@ -131,8 +141,8 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
             put_newer = make_put_newer(by_key, self._table_for, self._refused)
         else:
             put, put_newer = make_bounded_puts(self._table_for, self._refused, gate)
-        _fill_slot(MapWrites, "put", self, put)
-        _fill_slot(MapWrites, "put_newer", self, put_newer)
+        fill_slot(MapWrites, "put", self, put)
+        fill_slot(MapWrites, "put_newer", self, put_newer)
 
     def _table_for(self, subject: K, partition_key: object) -> MapTable[K, V]:
         hashed = hash(subject)  # whatever decides the partition, a key has to be hashable
@@ -149,10 +159,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         Raises what `put` raises, and `TypeError` for what is no pair; nothing was accepted
         then, unless the error says how much.
         """
-        pairs = entries.items() if isinstance(entries, Mapping) else entries
-        checked = (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
-        ops: list[Op] = [(key, self._stored(value)) for key, value in checked]
-        self._write_ops(ops, partition_key)
+        self._write(self._groups(self._ops(entries), partition_key))
 
     def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
@@ -163,11 +170,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         Raises what `put_newer` raises, and `TypeError` for what is no triple; nothing was
         accepted then, unless the error says how much.
         """
-        triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
-        ops: list[Op] = [
-            (key, self._stored(value), check_version(v), NEWER) for key, value, v in triples
-        ]
-        self._write_ops(ops, partition_key, mixed=True)
+        self._write(self._groups(self._newer_ops(entries), partition_key, mixed=True))
 
     def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
@@ -201,7 +204,19 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         """
         return self._table_for(key, partition_key).get(key, default)
 
-    def _write_ops(self, ops: list[Op], partition_key: object, mixed: bool = False) -> None:
+    def _ops(self, entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> list[Op]:
+        pairs = entries.items() if isinstance(entries, Mapping) else entries
+        checked = (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
+        return [(key, self._stored(value)) for key, value in checked]
+
+    def _newer_ops(self, entries: Iterable[tuple[K, V, int]]) -> list[Op]:
+        triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
+        return [(key, self._stored(value), check_version(v), NEWER) for key, value, v in triples]
+
+    def _groups(
+        self, ops: list[Op], partition_key: object, *, mixed: bool = False
+    ) -> dict[MapTable[K, V], list[Op]]:
+        """Return *ops* by table."""
         route = self._router(partition_key)
         groups: dict[MapTable[K, V], list[Op]] = {}
         for op in ops:
@@ -210,7 +225,7 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         if mixed:
             for table in groups:
                 table.mixed = True
-        self._write(groups)
+        return groups
 
 
 def _itself(key: Any) -> Any:
@@ -226,7 +241,9 @@ def _listed(items: Iterable[T]) -> list[T]:
     return list(items)
 
 
-def _fill_slot(owner: type, slot: str, buffer: object, function: object) -> None:
+def fill_slot(owner: type, slot: str, buffer: object, function: Any) -> None:
+    """Give *buffer* a method that is a closure of its own."""
+    function.__name__ = function.__qualname__ = slot
     # By the slot's own descriptor: a plain assignment would hide what a subclass defines.
     owner.__dict__[slot].__set__(buffer, function)
 

@@ -6,6 +6,9 @@ Every contract in one place: what the library calls, and what it may be given.
     Hook                receives events          hooks=[...], subscribe(hook)
     Clock               tells time, makes        clock=..., `testing.FakeClock`
     Signal              ... what a thread waits on
+    AsyncSignal         ... and what a task waits on, made
+    AsyncClock          ... by a clock for tasks, too
+    Loop                ... of an event loop
 """
 
 from typing import Any, Protocol, TypeVar
@@ -61,6 +64,30 @@ class Signal(Protocol):
         """Say that nobody is going to wait any more."""
 
 
+class AsyncSignal(Protocol):
+    """A flag that one task waits for and anybody may raise, as a `Signal`."""
+
+    def set(self) -> None:
+        """Raise the flag, from any thread. Never blocks."""
+
+    async def wait(self, timeout: float | None) -> None:
+        """Return when the flag is up, or *timeout* seconds have passed, and lower it."""
+
+    def close(self) -> None:
+        """Say that nobody is going to wait any more."""
+
+
+class Loop(Protocol):
+    """A running event loop, as far as a clock has to know it."""
+
+    def signal(self) -> AsyncSignal:
+        """Return a new signal whose timeouts are in real time."""
+        ...
+
+    def task(self) -> object:
+        """Return the task of this loop that runs now; None in any other thread."""
+
+
 class Clock(Protocol):
     """All that the library knows of time."""
 
@@ -74,4 +101,12 @@ class Clock(Protocol):
 
     def signal(self) -> Signal:
         """Return a new signal whose timeouts are this clock's."""
+        ...
+
+
+class AsyncClock(Clock, Protocol):
+    """A clock for tasks, too."""
+
+    def async_signal(self, loop: Loop, /) -> AsyncSignal:
+        """Return a new signal for a task of *loop*, whose timeouts are this clock's."""
         ...

@@ -8,154 +8,23 @@ Test code that uses a buffer, without sleeping.
         assert processor.items == ["signed up"]
 
 `advance` returns when every worker has done what was due and waits again, so
-what you assert next is settled.
+what you assert next is settled. For an AsyncQueue or AsyncMap, on its loop, it is
+`await clock.aadvance(5.0)`.
 """
 
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from . import Stats
+from ._fake_clock import FakeClock
 from .events import Event
 
 E = TypeVar("E", bound=Event)
 
 __all__ = ["FakeClock", "RecordingHook", "RecordingProcessor", "assert_balanced"]
 
-
-class FakeClock:
-    """
-    A clock that stands still until told to advance.
-
-    Give it to a buffer as `clock=`. Threads that wait are real, only their time is not.
-
-    When the thread that made the clock waits itself (in `stop()`, in `flush()`, for room in a
-    full buffer) and everybody else waits too, nobody is left to advance it: it then jumps to
-    what is due next, as often as it takes.
-
-    *patience*: real seconds after which a wait that cannot end is given up.
-    """
-
-    def __init__(self, *, patience: float = 30.0) -> None:
-        self._changed = threading.Condition()
-        self._signals: list[_FakeSignal] = []
-        self._now = 0.0
-        self._patience = patience
-        self._began = time.time()
-        self._owner = threading.get_ident()
-
-    def monotonic(self) -> float:
-        """Return the seconds advanced so far."""
-        return self._now
-
-    def time(self) -> float:
-        """Return wall-clock time: that of creation, plus what was advanced."""
-        return self._began + self._now
-
-    def signal(self) -> "_FakeSignal":
-        """Return a signal whose timeouts are this clock's."""
-        with self._changed:
-            signal = _FakeSignal(self)
-            self._signals.append(signal)
-            return signal
-
-    def advance(self, seconds: float) -> None:
-        """
-        Let *seconds* pass, one deadline after the other; return when all is settled.
-
-        Raises `TimeoutError` when a worker does not settle (see `settle`).
-        """
-        if not seconds >= 0:
-            raise ValueError(f"seconds={seconds!r}: expected a number from 0")
-        self.settle()
-        end = self._now + seconds
-        while (due := self._next_deadline()) is not None and due <= end:
-            self._set(due)
-            self.settle()
-        self._set(end)
-        self.settle()
-
-    def jump(self, seconds: float) -> None:
-        """Let *seconds* pass at once, and do not wait for anybody: a processor may be blocked."""
-        self._set(self._now + seconds)
-
-    def settle(self) -> None:
-        """
-        Return when every worker has done what it was asked to, and waits.
-
-        Raises `TimeoutError` when one does not within the clock's patience: most likely its
-        processor is blocked.
-        """
-        with self._changed:
-            idle = self._changed.wait_for(
-                lambda: all(signal.idle for signal in self._signals), self._patience
-            )
-        if not idle:
-            raise TimeoutError(
-                f"a worker was still busy after {self._patience} real seconds: is its processor "
-                "blocked? jump() moves the clock without waiting"
-            )
-
-    def _next_deadline(self) -> float | None:
-        with self._changed:
-            deadlines = [s.deadline for s in self._signals if s.deadline is not None]
-            return min(deadlines, default=None)
-
-    def _jump_to_next(self) -> bool:
-        """Be at the next deadline, if the clock's own thread asks and all wait; say whether."""
-        if threading.get_ident() != self._owner or not all(s.idle for s in self._signals):
-            return False
-        due = self._next_deadline()
-        if due is None:
-            return False
-        self._set(due)
-        return True
-
-    def _set(self, now: float) -> None:
-        with self._changed:
-            self._now = max(self._now, now)  # a processor may have jumped further
-            self._changed.notify_all()
-
-
-class _FakeSignal:
-    """A flag in fake time; all of them share their clock's condition, so none is seen half set."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-        self._up = False
-        self._waiting = False
-        self.deadline: float | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether somebody waits here and will go on doing so."""
-        return self._waiting and not self._ready()
-
-    def _ready(self) -> bool:
-        return self._up or (self.deadline is not None and self._clock._now >= self.deadline)
-
-    def set(self) -> None:
-        with self._clock._changed:
-            self._up = True
-            self._clock._changed.notify_all()
-
-    def wait(self, timeout: float | None) -> None:
-        changed = self._clock._changed
-        with changed:
-            self.deadline = None if timeout is None else self._clock._now + timeout
-            self._waiting = True
-            changed.notify_all()
-            while not self._ready():
-                if not self._clock._jump_to_next():
-                    changed.wait()
-            self._waiting = self._up = False
-            self.deadline = None
-
-    def close(self) -> None:
-        with self._clock._changed:
-            self._clock._signals.remove(self)
-            self._clock._changed.notify_all()
+FakeClock.__module__ = __name__
 
 
 class RecordingProcessor:

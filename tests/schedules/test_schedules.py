@@ -19,12 +19,14 @@ import pytest
 from partitioned_buffer._bounded_map import BoundedMapTable
 from partitioned_buffer._bounded_queue import BoundedQueueTable
 from partitioned_buffer._clock import SystemClock
-from partitioned_buffer._gate import MapGate, QueueGate
+from partitioned_buffer._gates import MapGate, QueueGate
+from partitioned_buffer._keywords import WhenFull
 from partitioned_buffer._ledger import PartitionStats
 from partitioned_buffer._map_table import MapTable
-from partitioned_buffer._options import WhenFull, settings
+from partitioned_buffer._options import settings
 from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer._room import Room
+from partitioned_buffer._steps import run
 from partitioned_buffer._writes import MapWrites, QueueWrites
 from partitioned_buffer.errors import BufferFull, BufferNotRunning
 
@@ -333,9 +335,14 @@ class Bounded(Driven):
     """A bounded table with its gate; `finish` checks that no room is lost or made."""
 
     room: Room
+    _signal = staticmethod(SystemClock().signal)
+    _run = staticmethod(run)
+
+    def _is_own_worker(self) -> bool:
+        return False
 
     def bound(self, size: int, when_full: WhenFull) -> Any:
-        self.room = Room(SystemClock(), size, None)
+        self.room = Room(SystemClock(), self._signal, size, None)
         self.room.permits = Visible()
         return settings("Map", name="b", processor=len, max_size=size, when_full=when_full)
 
@@ -357,7 +364,7 @@ class OfBoundedQueue(Bounded, QueueWrites[Any]):
         table: BoundedQueueTable[Any] = BoundedQueueTable(self.room)
         table.waiting = Visible()
         Driven.__init__(self, table)
-        gate = QueueGate(made, self.room, [table], lambda: False, self._refused)
+        gate = QueueGate(made, self.room, [table], self)
         QueueWrites.__init__(self, [table], None, gate)
 
 
@@ -367,7 +374,7 @@ class OfBoundedMap(Bounded, MapWrites[str, Any]):
         table: BoundedMapTable[str, Any] = BoundedMapTable(self.room, 10, None, None)
         table.log = Visible()
         Driven.__init__(self, table)
-        gate = MapGate(made, self.room, [table], lambda: False, self._refused)
+        gate = MapGate(made, self.room, [table], self)
         MapWrites.__init__(self, [table], None, gate)
 
 

@@ -1,0 +1,138 @@
+"""
+A worker that is a task. It lives and dies with the `async with` of its buffer.
+
+Coroutine functions are awaited in the task itself, plain ones called in a thread. A task that is
+cancelled notes what came of the call it was in, as far as that is known, and leaves everything
+else held.
+"""
+
+import inspect
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from ._buffer import Buffer
+from ._checks import is_coroutine_function
+from ._loops import RunningLoop
+from ._steps import Call, CallingSteps
+from ._task_calls import Helper, Job
+from ._worker import B, Worker
+from .abc import AsyncSignal
+
+FAIRNESS = 0.005
+"""Seconds after which a worker lets other tasks run, should its processor never wait."""
+
+
+class TaskWorker(Worker[B]):
+    """A partition's task."""
+
+    cancel: Callable[[], object]
+
+    def __init__(
+        self,
+        buffer: Buffer[B],
+        index: int,
+        loop: RunningLoop,
+        signal: AsyncSignal,
+        cut_off: Callable[[int, BaseException], None],
+    ) -> None:
+        super().__init__(buffer, index, signal, in_place=False)
+        self._loop = loop
+        self._cut_off = cut_off
+        self._task: object = None
+        self._helper = Helper(f"{buffer.name}-{index}", loop.signal())
+        self._shared_at = 0.0
+        self._job: Job | None = None  # the thread's call that is waited for
+        self._handed_over = False
+        made = buffer._settings
+        self._coroutine_functions = {
+            id(function)
+            for function in (made.processor, made.dead_letter)
+            if is_coroutine_function(function)
+        }
+
+    def is_current(self) -> bool:
+        """Return whether it is this worker that runs now, in its task or in its thread."""
+        if self._helper.is_current():
+            return True
+        return self._task is not None and self._loop.task() is self._task
+
+    async def main(self) -> None:
+        """Be the task."""
+        self._task = self._loop.task()
+        try:
+            await self._go(self.work())
+        except BaseException as error:
+            self._cut_off(self._index, error)
+            raise
+        finally:
+            if not self._handed_over:
+                self.end()
+
+    def end(self) -> None:
+        super().end()
+        self._helper.end()
+
+    async def _go(self, steps: CallingSteps[None]) -> None:
+        cut: BaseException | None = None
+        try:
+            step = next(steps)
+            while cut is None:
+                failure: BaseException | None = None
+                try:
+                    if isinstance(step, Call):
+                        failure = await self._call(step)
+                    else:
+                        await step.signal.wait(step.seconds)  # type: ignore[misc]
+                except BaseException as error:
+                    cut = error
+                    self.abandon()  # after which the steps wait for nothing any more
+                    if isinstance(step, Call):
+                        if self._hand_over(steps):
+                            break
+                        failure = error if self._job is None else self._job.error
+                step = next(steps) if failure is None else steps.throw(failure)
+        except StopIteration:
+            pass
+        if cut is not None:
+            raise cut
+
+    async def _call(self, call: Call) -> BaseException | None:
+        """Make *call* and return what it raised; raise what is the end of this task."""
+        self._job = None
+        if time.monotonic() - self._shared_at > FAIRNESS:
+            await self._loop.checkpoint()
+            self._shared_at = time.monotonic()
+        try:
+            if id(call.function) in self._coroutine_functions:
+                await call.function(*call.args)  # type: ignore[misc]
+                return None
+            self._job = job = self._helper.begin(call)
+            await self._helper.wait(job)
+            self._job = None
+            if job.error is None and inspect.isawaitable(job.result):
+                await job.result
+        except BaseException as error:
+            if self._loop.ends(error):
+                raise
+            return error
+        return job.error
+
+    def _hand_over(self, steps: CallingSteps[None]) -> bool:
+        """Leave *steps* to the thread, if it is in the middle of a call; return whether it is."""
+        job = self._job
+        if job is not None:
+            self._handed_over = job.leave(lambda: self._go_on(steps, job))
+        return self._handed_over
+
+    def _go_on(self, steps: CallingSteps[None], job: Job) -> None:
+        """Note in the thread what came of a call that its task did not wait for."""
+        error = job.error
+        if inspect.iscoroutine(job.result):
+            job.result.close()
+            error = RuntimeError("the task that would have awaited this was cancelled")
+        try:
+            with suppress(StopIteration):
+                _ = next(steps) if error is None else steps.throw(error)
+        finally:
+            self.end()

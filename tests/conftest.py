@@ -33,9 +33,17 @@ def hook() -> RecordingHook:
     return RecordingHook()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what goes for both faces over both."""
+    if "face" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker
+        both = marked("both_faces") and not marked("threads")
+        metafunc.parametrize("face", ["threads", "tasks"] if both else ["threads"])
+
+
 @pytest.fixture
-def buffers(clock: FakeClock, processor: RecordingProcessor) -> Iterator[Buffers]:
-    buffers = Buffers(clock, processor)
+def buffers(clock: FakeClock, processor: RecordingProcessor, face: str) -> Iterator[Buffers]:
+    buffers = Buffers(clock, processor, face)
     yield buffers
     processor.unblock()
     processor.recover()

@@ -1,13 +1,15 @@
 """What several test files share."""
 
+import asyncio
 import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from portal import Portal
 
-from partitioned_buffer import Entry, Map, PartialFailure, Queue, Retry
+from partitioned_buffer import AsyncMap, AsyncQueue, Entry, Map, PartialFailure, Queue, Retry
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 _numbers = itertools.count()
@@ -172,25 +174,56 @@ class FaultyProcessor:
         return min((due for due in outside if due and due > now), default=None)
 
 
+KINDS: dict[str, dict[str, Callable[..., Any]]] = {
+    "threads": {"queue": Queue, "map": Map},
+    "tasks": {
+        "queue": lambda *args, **options: Portal(AsyncQueue(*args, **options)),
+        "map": lambda *args, **options: Portal(AsyncMap(*args, **options)),
+    },
+}
+"""What makes a buffer of each kind, by who its workers are."""
+
+
+def _awaited(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """Make *kind* with the same processor, and dead letter handler, as coroutine functions."""
+
+    def as_coroutine(function: Callable[..., object]) -> Callable[..., object]:
+        async def call(*args: Any) -> None:
+            await asyncio.sleep(0)
+            function(*args)
+
+        return call
+
+    def make(name: str, processor: Any, *, dead_letter: Any, **options: Any) -> Portal:
+        handler = as_coroutine(dead_letter)
+        return Portal(kind(name, as_coroutine(processor), dead_letter=handler, **options))
+
+    return make
+
+
+KINDS["coroutines"] = {"queue": _awaited(AsyncQueue), "map": _awaited(AsyncMap)}
+
+
 class Buffers:
     """Makes started buffers on the test's clock; checks the ledger of each at the end."""
 
-    def __init__(self, clock: FakeClock, processor: RecordingProcessor) -> None:
+    def __init__(self, clock: FakeClock, processor: RecordingProcessor, face: str) -> None:
+        self._kinds = KINDS[face]
         self._defaults: dict[str, Any] = {"clock": clock, "partitions": 1, "retry": EVERY_5_S}
         self._processor = processor
         self.made: list[Queue[Any] | Map[Any, Any]] = []
 
     def queue(self, **options: Any) -> Queue[Any]:
-        queue: Queue[Any] = self._make(Queue, options)
+        queue: Queue[Any] = self._make("queue", options)
         return queue
 
     def map(self, **options: Any) -> Map[Any, Any]:
-        mapped: Map[Any, Any] = self._make(Map, options)
+        mapped: Map[Any, Any] = self._make("map", options)
         return mapped
 
-    def _make(self, kind: Callable[..., Any], options: dict[str, Any]) -> Any:
+    def _make(self, kind: str, options: dict[str, Any]) -> Any:
         name = options.pop("name", f"buffer-{next(_numbers)}")
         processor = options.pop("processor", self._processor)
-        buffer = kind(name, processor, **(self._defaults | options))
+        buffer = self._kinds[kind](name, processor, **(self._defaults | options))
         self.made.append(buffer)
         return buffer.start()

@@ -14,6 +14,8 @@ from partitioned_buffer._steps import run
 from partitioned_buffer.events import ItemsDropped
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
+pytestmark = pytest.mark.both_faces
+
 
 def wait_until_blocked(buffer: Any, count: int = 1) -> None:
     wait_until(lambda: buffer.stats().blocked == count)
@@ -345,6 +347,7 @@ def test_push_all_by_parts_says_how_much_went_in(
     assert queue.stats().accepted == 4
 
 
+@pytest.mark.threads
 def test_a_worker_does_not_wait_for_itself(
     buffers: Buffers, clock: FakeClock, hook: RecordingHook
 ) -> None:

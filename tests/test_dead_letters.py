@@ -23,6 +23,8 @@ from partitioned_buffer.abc import DeadLetterHandler
 from partitioned_buffer.dead_letters import DeadLetterFile, Replayed
 from partitioned_buffer.testing import RecordingProcessor
 
+pytestmark = pytest.mark.both_faces
+
 DOWN = OSError("down")
 needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="needs fcntl")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

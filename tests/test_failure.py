@@ -26,6 +26,8 @@ from partitioned_buffer.events import (
 )
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
+pytestmark = pytest.mark.both_faces
+
 
 @pytest.mark.parametrize(
     "error", [OSError("down"), SystemExit(1), KeyboardInterrupt(), GeneratorExit()]
@@ -111,6 +113,7 @@ def test_a_failure_is_announced_and_logged(
     assert "OSError: down" in caplog.text
 
 
+@pytest.mark.threads
 def test_a_worker_that_dies_is_restarted_with_its_table_intact(
     buffers: Buffers,
     clock: FakeClock,
@@ -142,6 +145,7 @@ def test_a_worker_that_dies_is_restarted_with_its_table_intact(
     assert "the worker died (1 in a row) and is restarted; nothing is lost" in caplog.text
 
 
+@pytest.mark.threads
 def test_an_exception_thrown_into_the_worker_does_not_end_it(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
@@ -215,6 +219,7 @@ def test_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.threads
 def test_the_traceback_of_a_failure_does_not_keep_the_thread_from_ending(
     buffers: Buffers, processor: RecordingProcessor
 ) -> None:
@@ -372,7 +377,7 @@ def test_an_overdue_call_is_not_waited_for_by_stop(
 
     assert reports[0].left == (1,)
     processor.unblock()
-    queue._workers[0].thread.join(60)
+    wait_until(lambda: queue._workers[0].ended)
     assert queue.stats().delivered == queue.stats().accepted == 1
 
 
@@ -448,6 +453,7 @@ def test_a_dead_letter_handler_that_raises_changes_nothing(
 # --- workers -----------------------------------------------------------------------
 
 
+@pytest.mark.threads
 def test_a_worker_that_dies_each_time_backs_off_and_says_so(
     buffers: Buffers,
     clock: FakeClock,
@@ -481,6 +487,7 @@ def test_a_worker_that_dies_each_time_backs_off_and_says_so(
     assert queue.stats().delivered == queue.stats().accepted == 2
 
 
+@pytest.mark.threads
 def test_a_cycle_that_is_completed_ends_the_backing_off(
     buffers: Buffers, clock: FakeClock, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,6 +526,7 @@ def lose_the_thread(queue: Queue[int], clock: FakeClock, monkeypatch: pytest.Mon
     assert not worker.thread.is_alive()
 
 
+@pytest.mark.threads
 def test_a_worker_whose_thread_is_gone_is_replaced(
     buffers: Buffers,
     clock: FakeClock,
@@ -544,6 +552,7 @@ def test_a_worker_whose_thread_is_gone_is_replaced(
     assert queue.stats().delivered == queue.stats().accepted == 8
 
 
+@pytest.mark.threads
 def test_a_buffer_is_stopped_and_started_again_without_its_worker(
     buffers: Buffers,
     clock: FakeClock,
@@ -561,6 +570,7 @@ def test_a_buffer_is_stopped_and_started_again_without_its_worker(
     assert processor.items == [1, 2, 3]
 
 
+@pytest.mark.threads
 def test_a_thread_that_cannot_be_had_is_asked_for_again(
     buffers: Buffers,
     clock: FakeClock,

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
-from helpers import FaultyProcessor, in_thread, key_of, wait_until
+from helpers import KINDS, FaultyProcessor, in_thread, key_of, wait_until
 
 from partitioned_buffer import (
     BufferAlreadyRunning,
     BufferFull,
     BufferNotRunning,
-    Map,
     PartialFailure,
-    Queue,
     Reject,
     Retry,
     RetryAfter,
@@ -137,7 +135,7 @@ def is_stuck(failure: str, end: str) -> bool:
 class Cell:
     """One combination, started."""
 
-    def __init__(self, kind: str, policy: str, failure: str, end: str) -> None:
+    def __init__(self, face: str, kind: str, policy: str, failure: str, end: str) -> None:
         self.policy, self.failure, self.end = policy, failure, end
         self.clock = FakeClock()
         self.processor = FaultyProcessor(
@@ -147,7 +145,7 @@ class Cell:
             shortly=end == "stop in time",
             handler_raises=failure == "handler raises",
         )
-        self.buffer: Any = {"queue": Queue, "map": Map}[kind](
+        self.buffer: Any = KINDS[face][kind](
             f"faults: {kind}, {policy}, {failure}, {end}",
             self.processor,
             partitions=2,
@@ -170,7 +168,7 @@ class Cell:
         self.buffer.stop()
 
     def write(self, item: int, value: str = "new", version: int = 2) -> None:
-        if isinstance(self.buffer, Queue):
+        if hasattr(self.buffer, "push"):
             self.buffer.push(item)
         else:
             self.buffer.put_newer(item, value, version)
@@ -180,7 +178,7 @@ class Cell:
         for item in WRITTEN:
             with contextlib.nullcontext() if item not in admitted.refused else refused():
                 self.write(item, "old", 1)
-        if isinstance(self.buffer, Queue):
+        if hasattr(self.buffer, "push"):
             return 0
         for item in admitted.kept:
             self.write(item)
@@ -231,10 +229,8 @@ class Cell:
             self.clock.settle()
 
     def join(self) -> None:
-        threads = [self.buffer._watchdog.thread, *(w.thread for w in self.buffer._workers)]
-        for thread in threads:
-            thread.join(60)
-        assert not any(thread.is_alive() for thread in threads)
+        """Wait for what is left of the workers."""
+        wait_until(lambda: all(worker.ended for worker in self.buffer._workers))
 
     def fill_up(self, items: "itertools.count[int]", *, to_the_brim: bool) -> list[int]:
         """Write as much as there is room for, and, at the brim, one more."""
@@ -275,11 +271,12 @@ def combinations() -> list[tuple[str, str, str, str]]:
     return [c for c in every if c[3] != "stop with blocked writers" or c[1].startswith("block")]
 
 
+@pytest.mark.both_faces
 @pytest.mark.parametrize(("kind", "policy", "failure", "end"), combinations())
 def test_whatever_fails_every_item_is_in_one_place_and_no_room_is_lost(
-    kind: str, policy: str, failure: str, end: str
+    face: str, kind: str, policy: str, failure: str, end: str
 ) -> None:
-    with contextlib.closing(Cell(kind, policy, failure, end)) as cell:
+    with contextlib.closing(Cell(face, kind, policy, failure, end)) as cell:
         writes = admitted(policy)
         even, odd = ([item for item in writes.kept if item % 2 == lane] for lane in (0, 1))
         outcome = expected(failure, end, even)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import (
@@ -21,6 +21,8 @@ from partitioned_buffer import (
     WrongThread,
 )
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
+
+pytestmark = pytest.mark.both_faces
 
 
 def test_a_with_block_starts_and_stops(processor: RecordingProcessor) -> None:
@@ -86,6 +88,7 @@ def test_starting_twice_raises(buffers: Buffers) -> None:
     assert queue.running
 
 
+@pytest.mark.threads
 def test_a_name_belongs_to_one_running_buffer(
     buffers: Buffers, processor: RecordingProcessor
 ) -> None:
@@ -100,6 +103,7 @@ def test_a_name_belongs_to_one_running_buffer(
         assert partitioned_buffer.get("events") is second
 
 
+@pytest.mark.threads
 def test_get_finds_a_running_buffer_by_name_and_kind(buffers: Buffers) -> None:
     queue = buffers.queue(name="events")
 
@@ -212,7 +216,7 @@ def test_stop_with_a_timeout_leaves_a_blocked_call_behind(
         queue.push(3)
 
     processor.unblock()
-    queue._workers[0].thread.join()
+    wait_until(lambda: queue._workers[0].ended)
     assert processor.items == [1], "what stop() reported as left is not delivered later"
     assert queue.stats().held == 1
 
@@ -387,6 +391,7 @@ def test_a_bad_timeout_raises_and_changes_nothing(
     assert queue.running
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("method", ["flush", "stop"])
 def test_a_processor_cannot_wait_for_itself(
     method: str, buffers: Buffers, clock: FakeClock

@@ -13,6 +13,8 @@ from partitioned_buffer._map_log import BACKLOG, PAUSE
 from partitioned_buffer._map_table import MapTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
+pytestmark = pytest.mark.both_faces
+
 
 def values(processor: RecordingProcessor) -> dict[Any, Any]:
     return {entry.key: entry.value for entry in processor.items}

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 
 pytest.importorskip("hypothesis")
-from helpers import EVERY_5_S, Sink
+from helpers import EVERY_5_S, KINDS, Sink
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from partitioned_buffer import BufferFull, BufferNotRunning, Entry, Map, PartialFailure, Reject
+from partitioned_buffer import BufferFull, BufferNotRunning, Entry, PartialFailure, Reject
 from partitioned_buffer.testing import FakeClock, assert_balanced
 
 keys = st.sampled_from("abcdef")
@@ -157,6 +157,8 @@ class Model:
 class MapMachine(RuleBasedStateMachine):
     """One partition, so that the model knows when a cycle begins. Values are unique."""
 
+    face = "threads"
+
     @initialize(size=sizes, bound=bounds, merging=st.booleans())
     def begin(self, size: Any, bound: tuple[int, str] | None, merging: bool) -> None:
         self.clock, self.model = FakeClock(), Model(bound, merging)
@@ -164,7 +166,7 @@ class MapMachine(RuleBasedStateMachine):
         more: dict[str, Any] = {"merge": operator.add if merging else None}
         if bound is not None:
             more |= {"max_size": bound[0], "when_full": bound[1]}
-        self.map = Map[str, int](
+        self.map = KINDS[self.face]["map"](
             f"model-{next(_numbers)}",
             self.sink,
             partitions=1,
@@ -354,7 +356,15 @@ class MapMachine(RuleBasedStateMachine):
         assert_balanced(self.map.stats())
 
 
-MapMachine.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, print_blob=True
-)
+class TaskMapMachine(MapMachine):
+    """The same over tasks that await their processor."""
+
+    face = "coroutines"
+
+
+for machine, examples in ((MapMachine, 300), (TaskMapMachine, 100)):
+    machine.TestCase.settings = settings(
+        max_examples=examples, stateful_step_count=40, deadline=None, print_blob=True
+    )
 TestMapModel = MapMachine.TestCase
+TestTaskMapModel = TaskMapMachine.TestCase

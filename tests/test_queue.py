@@ -9,6 +9,8 @@ from partitioned_buffer import BufferNotRunning, Queue, by_content
 from partitioned_buffer._queue_table import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
+pytestmark = pytest.mark.both_faces
+
 
 def test_items_arrive_in_the_order_pushed_in_batches(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
@@ -189,6 +191,7 @@ def test_size_counts_what_waits_and_what_is_in_flight(
     assert queue.size() == 0
 
 
+@pytest.mark.threads
 def test_an_empty_buffer_is_true(buffers: Buffers) -> None:
     queue = buffers.queue()
 
@@ -329,6 +332,7 @@ def test_a_processor_that_pushes_while_the_buffer_stops_is_refused(
     assert report.left == ()
 
 
+@pytest.mark.threads
 def test_the_repr_says_what_it_is(buffers: Buffers) -> None:
     queue = buffers.queue(name="events", partitions=2)
 

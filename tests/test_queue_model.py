@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("hypothesis")
-from helpers import Sink
+from helpers import KINDS, Sink, wait_until
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -15,7 +15,6 @@ from partitioned_buffer import (
     BufferFull,
     BufferNotRunning,
     PartialFailure,
-    Queue,
     Reject,
     Retry,
     RetryAfter,
@@ -42,6 +41,8 @@ Item = tuple[int, int]
 class QueueMachine(RuleBasedStateMachine):
     """The model: what was accepted under each key, in order, and where each item can have gone."""
 
+    face = "threads"
+
     @initialize(
         partitions=st.integers(1, 4),
         size=sizes,
@@ -67,7 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
             more = {bound[0]: bound[1], "when_full": bound[2]}
             more |= {"block_timeout": patience} if bound[2] == "block" else {}
             more |= {"size_of": lambda item: 1 + item[0] % 2} if bound[0] == "max_bytes" else {}
-        self.queue = Queue[Item](
+        self.queue = KINDS[self.face]["queue"](
             f"model-{next(_numbers)}",
             self.sink,
             partitions=partitions,
@@ -174,8 +175,7 @@ class QueueMachine(RuleBasedStateMachine):
         delivered, dead = len(self.sink.delivered), len(self.sink.dead)
         began, slow = self.clock.monotonic(), sum(self.sink.delays)
         report = self.queue.stop(timeout)
-        for worker in self.queue._workers:
-            worker.thread.join(30)
+        wait_until(lambda: all(worker.ended for worker in self.queue._workers))
         assert timeout is None or self.clock.monotonic() <= began + timeout + slow
         assert report.delivered + report.dead_lettered + len(report.left) <= self.count
         assert report.delivered <= len(self.sink.delivered) - delivered
@@ -231,7 +231,15 @@ class QueueMachine(RuleBasedStateMachine):
         assert_balanced(self.queue.stats())
 
 
-QueueMachine.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, print_blob=True
-)
+class TaskQueueMachine(QueueMachine):
+    """The same over tasks that await their processor."""
+
+    face = "coroutines"
+
+
+for machine, examples in ((QueueMachine, 300), (TaskQueueMachine, 100)):
+    machine.TestCase.settings = settings(
+        max_examples=examples, stateful_step_count=40, deadline=None, print_blob=True
+    )
 TestQueueModel = QueueMachine.TestCase
+TestTaskQueueModel = TaskQueueMachine.TestCase

@@ -19,6 +19,8 @@ from partitioned_buffer.events import (
 )
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
+pytestmark = pytest.mark.both_faces
+
 
 def kinds(hook: RecordingHook) -> list[type[Event]]:
     return [type(event) for event in hook.events]

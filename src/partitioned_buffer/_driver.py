@@ -88,30 +88,44 @@ class Driver(Generic[B]):
                 if self.abandoned:
                     self._give_up(effects)
                     return False
-                if type(effect) is not Process:
+                if type(effect) is Process and effect.attempt == 1:
+                    self.called_at = now
+                    try:  # in these very lines: a generator of their own costs as much as a batch
+                        outcome = None
+                        if self._in_place:
+                            processor(effect.batch)
+                        else:
+                            outcome = yield Call(processor, (effect.batch,))
+                    except BaseException as error:  # SystemExit, too, is the processor's own affair
+                        outcome = error
+                else:
                     outcome = yield from self._do(effect)
-                    continue
-                if effect.attempt > 1:
-                    self.emit(BatchRetried, attempt=effect.attempt)
-                self.called_at = now
-                try:  # in these very lines: a generator for each call would cost as much as a batch
-                    outcome = None
-                    if self._in_place:
-                        processor(effect.batch)
-                    else:
-                        yield Call(processor, (effect.batch,))
-                except BaseException as error:  # SystemExit, too, is the processor's own affair
-                    outcome = error
-                    self.emit(ProcessingException, duration=monotonic() - began, error=error)
+                if isinstance(outcome, BaseException):
+                    self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
         except StopIteration:
             return True
 
-    def _do(self, effect: Any) -> CallingSteps[bool | None]:
+    def _do(self, effect: Any) -> CallingSteps[bool | BaseException | None]:
         if isinstance(effect, Wait):
             self.called_at = None
             return (yield from self._wait(effect))
         self.called_at = self._clock.monotonic()
-        yield from self._dead_letter(effect)
+        if isinstance(effect, DeadLetter):
+            yield from self._dead_letter(effect)
+            return None
+        self.emit(BatchRetried, attempt=effect.attempt)
+        return (yield from self._call(self._processor, effect.batch))
+
+    def _call(
+        self, function: Callable[..., object], *args: Any
+    ) -> CallingSteps[BaseException | None]:
+        """Call *function*; return what it raised."""
+        if not self._in_place:
+            return (yield Call(function, args))
+        try:
+            function(*args)
+        except BaseException as error:
+            return error
         return None
 
     def _wait(self, effect: Wait) -> Steps[bool]:
@@ -133,13 +147,8 @@ class Driver(Generic[B]):
         handler = self._buffer._settings.dead_letter
         first, self._buried = not self._buried, self._buried + size
         if handler is not None:
-            args = effect.items, effect.error, effect.attempts
-            try:
-                if self._in_place:
-                    handler(*args)
-                else:
-                    yield Call(handler, args)
-            except BaseException as error:
+            error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
+            if error is not None:
                 telemetry.note_dead_letter_error(handler, error)
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         if first:  # of this cycle: a burst is one line in the log

@@ -15,9 +15,9 @@ class FakeClock:
 
     Give it to a buffer as `clock=`. Threads that wait are real, only their time is not.
 
-    When the thread that made the clock waits itself (in `stop()`, in `flush()`, for room in a
-    full buffer) and everybody else waits too, nobody is left to advance it: it then jumps to
-    what is due next, as often as it takes.
+    When the thread that made the clock, or the task that entered an async buffer, waits itself
+    (in `stop()`, in `flush()`, for room in a full buffer) and everybody else waits too, nobody is
+    left to advance it: it then jumps to what is due next, as often as it takes.
 
     *patience*: real seconds after which a wait that cannot end is given up.
     """
@@ -29,8 +29,7 @@ class FakeClock:
         self._patience = patience
         self._began = time.time()
         self._owner = threading.get_ident()
-        self._owner_task: object = None
-        self._loop: Loop | None = None
+        self._openers: dict[Loop, object] = {}
 
     def monotonic(self) -> float:
         """Return the seconds advanced so far."""
@@ -50,9 +49,7 @@ class FakeClock:
     def async_signal(self, loop: Loop, /) -> "_FakeAsyncSignal":
         """Return a signal for a task of *loop*, whose timeouts are this clock's."""
         with self._changed:
-            if not any(isinstance(signal, _FakeAsyncSignal) for signal in self._signals):
-                self._owner_task = loop.task()
-            self._loop = loop
+            self._openers.setdefault(loop, loop.task())
             signal = _FakeAsyncSignal(self, loop)
             self._signals.append(signal)
             return signal
@@ -103,10 +100,11 @@ class FakeClock:
         await self._beside_the_loop(self.settle)
 
     async def _beside_the_loop(self, call: Callable[[], None]) -> None:
-        if self._loop is None:  # no buffer has been entered
+        here = [loop for loop in self._openers if loop.task() is not None]
+        if not here:  # no buffer has been entered
             call()
             return
-        done, errors = self._loop.signal(), list[BaseException]()
+        done, errors = here[-1].signal(), list[BaseException]()
 
         def run() -> None:
             try:
@@ -212,7 +210,8 @@ class _FakeAsyncSignal(_AnyFakeSignal):
             self._news.set()
 
     async def wait(self, timeout: float | None) -> None:
-        clock, is_owner = self._clock, self._loop.task() is self._clock._owner_task
+        clock, task = self._clock, self._loop.task()
+        is_owner = task is clock._openers[self._loop]
         try:
             with clock._changed:
                 self._begin(timeout)

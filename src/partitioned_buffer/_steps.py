@@ -26,14 +26,14 @@ class Pause(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Call *function*, in whatever way it has to be; throw in what it raises."""
+    """Call *function*, in whatever way it has to be, and send back what it raised, or None."""
 
     function: Callable[..., object]
     args: tuple[Any, ...]
 
 
 Steps = Generator[Pause, None, R]
-CallingSteps = Generator[Pause | Call, None, R]
+CallingSteps = Generator[Pause | Call, BaseException | None, R]
 
 
 class MustNotWait(Exception):  # thrown in, and caught where it waits

@@ -174,9 +174,10 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
                 worker.cancel()
 
     def _join(self, grace: float) -> Steps[None]:
+        ending = [worker for worker in self._workers if not worker.is_in_thread]
         clock = SystemClock()
-        gone = Countdown(clock, self._loop.signal(), len(self._workers))
-        for worker in self._workers:
+        gone = Countdown(clock, self._loop.signal(), len(ending))
+        for worker in ending:
             worker.stop(gone)
         until = clock.monotonic() + grace
         while not gone.done and (yield from gone.wait(until)):

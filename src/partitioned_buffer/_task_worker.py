@@ -57,6 +57,11 @@ class TaskWorker(Worker[B]):
             return True
         return self._task is not None and self._loop.task() is self._task
 
+    @property
+    def is_in_thread(self) -> bool:
+        """Whether it waits for a call of a plain function, which cannot be cancelled."""
+        return self._job is not None
+
     async def main(self) -> None:
         """Be the task."""
         self._task = self._loop.task()
@@ -91,7 +96,7 @@ class TaskWorker(Worker[B]):
                         if self._hand_over(steps):
                             break
                         failure = error if self._job is None else self._job.error
-                step = next(steps) if failure is None else steps.throw(failure)
+                step = steps.send(failure)
         except StopIteration:
             pass
         if cut is not None:
@@ -133,6 +138,6 @@ class TaskWorker(Worker[B]):
             error = RuntimeError("the task that would have awaited this was cancelled")
         try:
             with suppress(StopIteration):
-                _ = next(steps) if error is None else steps.throw(error)
+                steps.send(error)
         finally:
             self.end()

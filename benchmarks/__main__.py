@@ -1,8 +1,8 @@
 """
 Measure, print, and with --write renew docs/benchmarks.md and its plot.
 
-    make bench                                 about 10 minutes
-    make bench BENCH="--quick"                 about one, with fewer items and rounds
+    make bench                                 about 12 minutes
+    make bench BENCH="--quick"                 about two, with fewer items and rounds
     make bench BENCH="--write"
 """
 
@@ -12,9 +12,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import async_cases
 import cases
+from async_subjects import loops, missing
 from measure import Row, rounds
-from report import memory_table, plot, rate_table, ratio_table
+from report import memory_table, pair_table, plot, rate_table, ratio_table
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
@@ -52,20 +54,48 @@ def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
     return "\n".join(text), runs
 
 
+def measure_loops(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
+    """Run the cases of the asyncio face on each kind of loop; return the report, and the writes."""
+    count, times = (10_000, 3) if quick else (100_000, 15)
+    text, writes = [], {}
+    if left_out := missing():
+        text.append(f"Left out, not installed: {', '.join(left_out)}.\n")
+    for name, loop in loops().items():
+        writes[name] = rounds(async_cases.writes(count, loop), times)
+        burst, crowd = (
+            rounds(async_cases.end_to_end(count, producers, loop), max(3, times // 3))
+            for producers in (1, 8)
+        )
+        text += [
+            f"### {name}: writes, one task\n",
+            ratio_table(writes[name], cases.FLOOR),
+            f"### {name}: end to end, one task that puts {count:,} at once\n",
+            rate_table(burst, async_cases.BASE),
+            f"### {name}: end to end, eight tasks that take turns\n",
+            rate_table(crowd, async_cases.BASE),
+            f"### {name}: like with like, one task\n",
+            pair_table(async_cases.like_with_like(writes[name], burst)),
+        ]
+    return "\n".join(text), writes
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("--quick", action="store_true", help="fewer items and rounds")
     parser.add_argument("--write", action="store_true", help="renew docs/benchmarks.md")
     options = parser.parse_args()
-    text, runs = measure(options.quick)
+    of_threads, runs = measure(options.quick)
+    of_tasks, writes = measure_loops(options.quick)
+    text = f"{of_threads}\n{of_tasks}"
     sys.stdout.write(text)
     if options.write:
         page = DOCS / "benchmarks.md"
         before, rest = page.read_text().split(BEGIN)
         after = rest.split(END)[1]
         page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-        plot(runs["writes"], cases.FLOOR, DOCS / "benchmarks.svg")
+        panels = {"from a thread": runs["writes"], "from a task": writes["asyncio"]}
+        plot(panels, cases.FLOOR, DOCS / "benchmarks.svg")
 
 
 if __name__ == "__main__":

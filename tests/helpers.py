@@ -190,7 +190,10 @@ def _awaited(kind: Callable[..., Any]) -> Callable[..., Any]:
     def as_coroutine(function: Callable[..., object]) -> Callable[..., object]:
         async def call(*args: Any) -> None:
             await asyncio.sleep(0)
-            function(*args)
+            try:
+                function(*args)
+            except KeyboardInterrupt:  # ends a loop, whoever raises it
+                raise SystemExit from None
 
         return call
 

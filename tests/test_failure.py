@@ -166,6 +166,7 @@ def test_an_exception_thrown_into_the_worker_does_not_end_it(
     assert thread.is_alive()
 
 
+@pytest.mark.threads
 def test_a_worker_that_dies_while_stopping_leaves_its_items_in_the_report(
     buffers: Buffers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

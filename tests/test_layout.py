@@ -54,16 +54,16 @@ MAY_IMPORT = {
         "_exit _ledger _life _steps _telemetry _thread_watchdog _thread_worker abc errors"
     ),
     "_threads": "_build _entry _hot _keywords _options _thread_life _writes",
-    "_async_writes": "_gate _hot _steps _writes errors",
     "_loops": "abc",
     "_asyncio_loop": "_loops",
     "_trio_loop": "_loops",
     "_home": "_asyncio_loop _loops _trio_loop",
+    "_async_writes": "_gate _home _hot _steps _writes errors",
     "_task_calls": "_steps abc",
     "_task_worker": "_buffer _checks _loops _steps _task_calls _worker abc",
     "_task_life": (
-        "_clock _countdown _exit _home _ledger _life _loops _options _room _steps _tables "
-        "_task_worker _telemetry _watchdog abc errors"
+        "_clock _countdown _exit _home _ledger _life _loops _options _room _steps "
+        "_tables _task_worker _telemetry _watchdog abc errors"
     ),
     "_tasks": "_async_writes _build _entry _hot _keywords _options _task_life",
     "__init__": "_buffer _entry _ledger _retry _routing _tasks _telemetry _threads errors",

@@ -6,11 +6,11 @@ that suspends the task only if there is none. With `_nowait` it raises `BufferFu
 may be called from any thread.
 """
 
-from asyncio import _get_running_loop as running  # the public one raises in trio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ._gate import Gate
+from ._home import whereabouts
 from ._hot import Key, Push, Put, PutNewer
 from ._steps import drive
 from ._writes import MapWrites, QueueWrites, fill_slot
@@ -41,8 +41,8 @@ class AsyncQueueWrites(QueueWrites[T]):
 
     __slots__ = {"push_nowait": Push.__call__.__doc__}
     push_nowait: Push[T]
-    _native: object  # the buffer's loop
-    _forbid_elsewhere: Callable[[str], None]  # and what is to be asked if another one runs
+    _whereabouts: object  # the buffer's
+    _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
@@ -61,7 +61,7 @@ class AsyncQueueWrites(QueueWrites[T]):
         `when_full` says, and `WrongThread` on another event loop; the item was not accepted then.
         What the callable raises is raised.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("push")
         try:
             self.push_nowait(item, partition_key=partition_key)
@@ -79,7 +79,7 @@ class AsyncQueueWrites(QueueWrites[T]):
 
         Raises `TypeError` for one text or bytes, and what `push` raises.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("push_all")
         await write(self, self._groups(items, partition_key))
 
@@ -101,8 +101,8 @@ class AsyncMapWrites(MapWrites[K, V]):
     }
     put_nowait: Put[K, V]
     put_newer_nowait: PutNewer[K, V]
-    _native: object  # the buffer's loop
-    _forbid_elsewhere: Callable[[str], None]  # and what is to be asked if another one runs
+    _whereabouts: object  # the buffer's
+    _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
@@ -116,7 +116,7 @@ class AsyncMapWrites(MapWrites[K, V]):
         Raises `TypeError` for an unhashable key, and what `push` raises; nothing was accepted
         then.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("put")
         try:
             self.put_nowait(key, value, partition_key=partition_key)
@@ -133,7 +133,7 @@ class AsyncMapWrites(MapWrites[K, V]):
 
         Raises `TypeError` for a version that is no int, and what `put` raises.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("put_newer")
         try:
             self.put_newer_nowait(key, value, version, partition_key=partition_key)
@@ -150,7 +150,7 @@ class AsyncMapWrites(MapWrites[K, V]):
         Raises what `put` raises, and `TypeError` for what is no pair; nothing was accepted
         then, unless the error says how much.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("put_all")
         await write(self, self._groups(self._ops(entries), partition_key))
 
@@ -163,7 +163,7 @@ class AsyncMapWrites(MapWrites[K, V]):
         Raises what `put_newer` raises, and `TypeError` for what is no triple; nothing was
         accepted then, unless the error says how much.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("put_all_newer")
         ops = self._newer_ops(entries)
         await write(self, self._groups(ops, partition_key, mixed=True))
@@ -174,7 +174,7 @@ class AsyncMapWrites(MapWrites[K, V]):
 
         Raises what `put` raises.
         """
-        if running() is not self._native:
+        if whereabouts() != self._whereabouts:
             self._forbid_elsewhere("delete")
         super().delete(key, partition_key=partition_key)
 

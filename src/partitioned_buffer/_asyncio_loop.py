@@ -97,6 +97,16 @@ class AsyncioLoop(RunningLoop):
             return task is None or task.cancelling() > 0
         return isinstance(error, KeyboardInterrupt | GeneratorExit)
 
+    def forgive(self, error: BaseException) -> bool:
+        task = asyncio.current_task()
+        if not isinstance(error, asyncio.CancelledError) or task is None or not task.cancelling():
+            return False
+        task.uncancel()
+        return True
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+        self.native.call_later(min(seconds, LONGEST), callback)
+
     def shield(self) -> AbstractContextManager[object]:
         # A cancellation of asyncio's own comes once, and has come. Those of anyio come again
         # and again until their scope is left.

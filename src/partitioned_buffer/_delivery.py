@@ -50,7 +50,7 @@ class Wait:
 
 @dataclass(slots=True)
 class DeadLetter:
-    """Hand *items* to the dead letter handler; send back None."""
+    """Hand *items* to the dead letter handler; send back None, or what cut it off."""
 
     items: list[Any]
     error: BaseException
@@ -193,5 +193,6 @@ class _Trouble(Generic[B]):
         batch: Any = self._in_flight.again(size, newest=False)
         if batch is not None:
             items = list(batch.values()) if isinstance(batch, dict) else batch
-            yield DeadLetter(items, self._error, self._attempts)
-            self._in_flight.bury()
+            cut = yield DeadLetter(items, self._error, self._attempts)
+            if cut is None:
+                self._in_flight.bury()

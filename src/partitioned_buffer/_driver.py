@@ -45,6 +45,7 @@ class Driver(Generic[B]):
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
         self.abandoned = self.forked = False
+        self.cut: BaseException | None = None  # what a task was cut off by in the middle of a call
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
@@ -100,7 +101,7 @@ class Driver(Generic[B]):
                         outcome = error
                 else:
                     outcome = yield from self._do(effect)
-                if isinstance(outcome, BaseException):
+                if isinstance(outcome, BaseException) and isinstance(effect, Process):
                     self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
         except StopIteration:
             return True
@@ -111,8 +112,7 @@ class Driver(Generic[B]):
             return (yield from self._wait(effect))
         self.called_at = self._clock.monotonic()
         if isinstance(effect, DeadLetter):
-            yield from self._dead_letter(effect)
-            return None
+            return (yield from self._dead_letter(effect))
         self.emit(BatchRetried, attempt=effect.attempt)
         return (yield from self._call(self._processor, effect.batch))
 
@@ -142,14 +142,17 @@ class Driver(Generic[B]):
         )
         return (yield from self._rest(effect.seconds))
 
-    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[None]:
+    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
+        """Hand over; return what cut that off, for then nobody has it."""
         telemetry, size = self._buffer._telemetry, len(effect.items)
         handler = self._buffer._settings.dead_letter
-        first, self._buried = not self._buried, self._buried + size
         if handler is not None:
             error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
+            if error is not None and error is self.cut:
+                return error
             if error is not None:
                 telemetry.note_dead_letter_error(handler, error)
+        first, self._buried = not self._buried, self._buried + size
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         if first:  # of this cycle: a burst is one line in the log
             report(
@@ -161,6 +164,7 @@ class Driver(Generic[B]):
                 effect.attempts,
                 error=effect.error,
             )
+        return None
 
     def _give_up(self, steps: Effects[B]) -> None:
         steps.close()

@@ -126,11 +126,11 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
 
     def _report(self, before: Stats) -> StopReport:
         with self._life:
-            self._state = "stopped"
+            first, self._state = self._state != "stopped", "stopped"
             self._release_name()
         after = self.stats()
         left = tuple(item for table in self._tables for item in table.held())
-        if left:
+        if left and first:
             report("buffer %r was stopped with %d undelivered", self.name, len(left))
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left

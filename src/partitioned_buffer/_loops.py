@@ -58,5 +58,13 @@ class RunningLoop(ABC):
         """Return whether *error* is the end of this very task, and no affair of what it called."""
 
     @abstractmethod
+    def forgive(self, error: BaseException) -> bool:
+        """Take back what cancelled this very task, if *error* is that and it can be; say so."""
+
+    @abstractmethod
+    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Have *callback* called in so many seconds, unless the loop has ended by then."""
+
+    @abstractmethod
     def shield(self) -> AbstractContextManager[object]:
         """Keep cancellations that were made already from what is awaited in it."""

@@ -68,10 +68,9 @@ class Helper:
         self._jobs.put(job)
         return job
 
-    async def wait(self, job: Job) -> None:
-        """Wait until *job* is done."""
-        while not job.done:
-            await self._signal.wait(None)
+    async def wait(self) -> None:
+        """Wait until a job may be done."""
+        await self._signal.wait(None)
 
     def is_current(self) -> bool:
         """Return whether this is the thread."""

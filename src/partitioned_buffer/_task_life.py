@@ -9,8 +9,8 @@ from typing import Any, Self, TypeVar
 from ._clock import SystemClock
 from ._countdown import Countdown
 from ._exit import at_exit
-from ._home import current_loop
-from ._ledger import StopReport
+from ._home import current_loop, whereabouts
+from ._ledger import Stats, StopReport
 from ._life import LivingBuffer, stop_all
 from ._loops import Group, RunningLoop
 from ._steps import Steps, drive, now
@@ -27,7 +27,8 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
     """Enters, stops and flushes."""
 
     _loop: RunningLoop
-    _native: object = None
+    _whereabouts: object = None
+    _winding: Stats | None = None  # as of when a worker began to stop the buffer
     _group: Group
     _how_to_start = "use it in an `async with` block"
     _how_to_go_on = "write before stop(), or use it in an `async with` block again"
@@ -46,7 +47,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             self._claim_name()
         try:
             self._loop, self._died = current_loop(), False
-            self._native = self._loop.native
+            self._whereabouts = whereabouts() or object()
             self._group = self._loop.group()
             await self._group.__aenter__()
         except BaseException:
@@ -59,7 +60,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
 
     def _start_tasks(self, loop: RunningLoop, group: Group) -> None:
         self._workers = tuple(
-            TaskWorker(self, index, loop, self._signal(), self._cut_off)
+            TaskWorker(self, index, loop, self._signal(), self)
             for index in range(len(self._tables))
         )
         self._watchdog = watchdog = Watchdog(self, self._signal(), lambda: self._workers)
@@ -127,6 +128,23 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             self.size(),
             error=error,
         )
+
+    def _wind_down(self) -> None:
+        """Begin to stop, for `exit_timeout` seconds at most, whether or not anybody waits."""
+        if self._state != "running":
+            return
+        if (begun := self._begin_stop()) is not None:
+            ending, self._winding = begun
+            ending.close()
+        timeout = self._settings.exit_timeout
+        if timeout is not None:
+            self._loop.later(timeout, self._let_go)
+
+    def _ended(self) -> None:
+        """Be stopped, if that was begun by a worker, and this was the last."""
+        if self._winding is not None and all(worker.ended for worker in self._workers):
+            before, self._winding = self._winding, None
+            self._report(before)
 
     async def stop(self, timeout: float | None = None) -> StopReport:
         """

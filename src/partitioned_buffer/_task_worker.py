@@ -10,6 +10,7 @@ import inspect
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from ._buffer import Buffer
 from ._checks import is_coroutine_function
@@ -18,6 +19,20 @@ from ._steps import Call, CallingSteps
 from ._task_calls import Helper, Job
 from ._worker import B, Worker
 from .abc import AsyncSignal
+
+
+class Overseer(Protocol):
+    """What a worker tells its buffer."""
+
+    def _cut_off(self, index: int, error: BaseException) -> None:
+        """Worker *index* ends at once, and may leave something: *error* ended it."""
+
+    def _wind_down(self) -> None:
+        """A worker was cancelled, and takes it for a request to stop."""
+
+    def _ended(self) -> None:
+        """A worker has ended."""
+
 
 FAIRNESS = 0.005
 """Seconds after which a worker lets other tasks run, should its processor never wait."""
@@ -34,11 +49,12 @@ class TaskWorker(Worker[B]):
         index: int,
         loop: RunningLoop,
         signal: AsyncSignal,
-        cut_off: Callable[[int, BaseException], None],
+        overseer: Overseer,
     ) -> None:
         super().__init__(buffer, index, signal, in_place=False)
         self._loop = loop
-        self._cut_off = cut_off
+        self._overseer = overseer
+        self._was_asked = False
         self._task: object = None
         self._helper = Helper(f"{buffer.name}-{index}", loop.signal())
         self._shared_at = 0.0
@@ -68,7 +84,7 @@ class TaskWorker(Worker[B]):
         try:
             await self._go(self.work())
         except BaseException as error:
-            self._cut_off(self._index, error)
+            self._overseer._cut_off(self._index, error)
             raise
         finally:
             if not self._handed_over:
@@ -77,6 +93,19 @@ class TaskWorker(Worker[B]):
     def end(self) -> None:
         super().end()
         self._helper.end()
+        self._overseer._ended()
+
+    def _declines(self, error: BaseException) -> bool:
+        """
+        Take it for a request to stop, once, if others than the buffer have cancelled this task.
+
+        Who shuts down a loop cancels all tasks, and waits for them.
+        """
+        if self.driver.abandoned or self._was_asked or not self._loop.forgive(error):
+            return False
+        self._was_asked = True
+        self._overseer._wind_down()
+        return True
 
     async def _go(self, steps: CallingSteps[None]) -> None:
         cut: BaseException | None = None
@@ -90,7 +119,9 @@ class TaskWorker(Worker[B]):
                     else:
                         await step.signal.wait(step.seconds)  # type: ignore[misc]
                 except BaseException as error:
-                    cut = error
+                    if self._declines(error):
+                        continue
+                    cut = self.driver.cut = error
                     self.abandon()  # after which the steps wait for nothing any more
                     if isinstance(step, Call):
                         if self._hand_over(steps):
@@ -105,23 +136,31 @@ class TaskWorker(Worker[B]):
     async def _call(self, call: Call) -> BaseException | None:
         """Make *call* and return what it raised; raise what is the end of this task."""
         self._job = None
-        if time.monotonic() - self._shared_at > FAIRNESS:
-            await self._loop.checkpoint()
-            self._shared_at = time.monotonic()
         try:
+            if time.monotonic() - self._shared_at > FAIRNESS:
+                self._shared_at = time.monotonic()
+                await self._loop.checkpoint()
             if id(call.function) in self._coroutine_functions:
                 await call.function(*call.args)  # type: ignore[misc]
                 return None
             self._job = job = self._helper.begin(call)
-            await self._helper.wait(job)
+            await self._wait(job)
             self._job = None
             if job.error is None and inspect.isawaitable(job.result):
                 await job.result
         except BaseException as error:
-            if self._loop.ends(error):
+            if self._loop.ends(error) and not self._declines(error):
                 raise
             return error
         return job.error
+
+    async def _wait(self, job: Job) -> None:
+        while not job.done:
+            try:
+                await self._helper.wait()
+            except BaseException as error:
+                if not self._declines(error):
+                    raise
 
     def _hand_over(self, steps: CallingSteps[None]) -> bool:
         """Leave *steps* to the thread, if it is in the middle of a call; return whether it is."""

@@ -65,7 +65,8 @@ class TrioGroup:
 
     def start(self, main: Main, name: str) -> Callable[[], object]:
         """Start a task; return what cancels it."""
-        scope = trio.CancelScope()
+        # What cancels the body cancels the nursery, too: a worker ends when it is told to.
+        scope = trio.CancelScope(shield=True)
 
         async def run() -> None:
             with scope:
@@ -100,6 +101,12 @@ class TrioLoop(RunningLoop):
 
     def ends(self, error: BaseException) -> bool:
         return isinstance(error, trio.Cancelled | KeyboardInterrupt | GeneratorExit)
+
+    def forgive(self, error: BaseException) -> bool:  # noqa: ARG002  # a worker is shielded
+        return False
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+        raise NotImplementedError  # is for what was forgiven
 
     def shield(self) -> AbstractContextManager[object]:
         return trio.CancelScope(shield=True)

@@ -61,7 +61,7 @@ class AsyncQueueWrites(QueueWrites[T]):
         `when_full` says, and `WrongThread` on another event loop; the item was not accepted then.
         What the callable raises is raised.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push")
         try:
             self.push_nowait(item, partition_key=partition_key)
@@ -79,7 +79,7 @@ class AsyncQueueWrites(QueueWrites[T]):
 
         Raises `TypeError` for one text or bytes, and what `push` raises.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push_all")
         await write(self, self._groups(items, partition_key))
 
@@ -116,7 +116,7 @@ class AsyncMapWrites(MapWrites[K, V]):
         Raises `TypeError` for an unhashable key, and what `push` raises; nothing was accepted
         then.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put")
         try:
             self.put_nowait(key, value, partition_key=partition_key)
@@ -133,7 +133,7 @@ class AsyncMapWrites(MapWrites[K, V]):
 
         Raises `TypeError` for a version that is no int, and what `put` raises.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_newer")
         try:
             self.put_newer_nowait(key, value, version, partition_key=partition_key)
@@ -150,7 +150,7 @@ class AsyncMapWrites(MapWrites[K, V]):
         Raises what `put` raises, and `TypeError` for what is no pair; nothing was accepted
         then, unless the error says how much.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all")
         await write(self, self._groups(self._ops(entries), partition_key))
 
@@ -163,7 +163,7 @@ class AsyncMapWrites(MapWrites[K, V]):
         Raises what `put_newer` raises, and `TypeError` for what is no triple; nothing was
         accepted then, unless the error says how much.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all_newer")
         ops = self._newer_ops(entries)
         await write(self, self._groups(ops, partition_key, mixed=True))
@@ -174,7 +174,7 @@ class AsyncMapWrites(MapWrites[K, V]):
 
         Raises what `put` raises.
         """
-        if whereabouts() != self._whereabouts:
+        if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("delete")
         super().delete(key, partition_key=partition_key)
 

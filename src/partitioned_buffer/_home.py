@@ -13,11 +13,10 @@ from collections.abc import Callable
 from ._asyncio_loop import AsyncioLoop
 from ._loops import RunningLoop
 
-
 # What tells one loop from another, at next to no cost. The public `get_running_loop` raises where
 # there is none; Python 3.11's asks the system for the process each time.
 whereabouts: Callable[[], object] = (
-    asyncio._get_running_loop if sys.version_info >= (3, 12) else threading.get_ident
+    asyncio._get_running_loop if sys.version_info >= (3, 12) else threading.current_thread
 )
 
 

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "_versions": "",
     "_routing": "",
     "_checks": "",
+    "_running": "",
     "_steps": "abc",
     "_clock": "abc",
     "_retry": "_checks errors",
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "_bounded_map": "_entry _map_table _room _tables",
     "_keywords": "_retry abc",
     "_options": "_checks _clock _keywords _retry abc errors",
-    "_gate": "_options _room _steps errors",
+    "_gate": "_options _room _running _steps errors",
     "_gates": "_bounded_map _bounded_queue _entry _gate _steps",
     "_hot": "_entry _map_table _queue_table",
     "_hot_bounded": "_bounded_map _entry _gates _hot _map_table _queue_table",
@@ -47,22 +48,25 @@ MAY_IMPORT = {
     "_driver": "_buffer _delivery _steps _telemetry errors events",
     "_worker": "_buffer _countdown _driver _steps abc events",
     "_watchdog": "_buffer _steps _telemetry _worker abc events",
-    "_life": ("_buffer _countdown _exit _ledger _steps _telemetry _watchdog _worker abc errors"),
+    "_life": (
+        "_buffer _countdown _exit _ledger _running _steps _telemetry _watchdog _worker abc errors"
+    ),
     "_thread_worker": "_buffer _clock _exit _steps _telemetry _worker",
     "_thread_watchdog": "_buffer _clock _steps _telemetry _thread_worker _watchdog",
     "_thread_life": (
-        "_exit _ledger _life _steps _telemetry _thread_watchdog _thread_worker abc errors"
+        "_exit _ledger _life _running _steps _telemetry _thread_watchdog _thread_worker abc errors"
     ),
     "_threads": "_build _entry _hot _keywords _options _thread_life _writes",
     "_loops": "abc",
     "_asyncio_loop": "_loops",
     "_trio_loop": "_loops",
-    "_home": "_asyncio_loop _loops _trio_loop",
+    "_home": "_asyncio_loop _loops _running _trio_loop",
+    "_blocking": "_loops errors",
     "_async_writes": "_gate _home _hot _steps _writes errors",
     "_task_calls": "_steps abc",
     "_task_worker": "_buffer _checks _loops _steps _task_calls _worker abc",
     "_task_life": (
-        "_clock _countdown _exit _home _ledger _life _loops _options _room _steps "
+        "_blocking _clock _countdown _exit _home _ledger _life _loops _options _room _steps "
         "_tables _task_worker _telemetry _watchdog abc errors"
     ),
     "_tasks": "_async_writes _build _entry _hot _keywords _options _task_life",

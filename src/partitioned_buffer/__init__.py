@@ -19,13 +19,13 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     _delivery.py    what becomes of a batch: a generator of effects
     _buffer.py      settings, tables, state and names; never waits
     _build.py       puts tables, room and gate together
-    _steps.py       waiting, written once for threads and tasks
+    _steps.py       waiting, written once for threads and tasks; _running.py where it would hurt
     _life.py        stop, flush, exit and fork
       _worker.py  _driver.py  _watchdog.py  _countdown.py  _exit.py    what it takes
     _threads.py     Queue and Map
       _thread_life.py  _thread_worker.py  _thread_watchdog.py          by threads
     _tasks.py       AsyncQueue and AsyncMap
-      _task_life.py  _task_worker.py  _task_calls.py                   by tasks
+      _task_life.py  _task_worker.py  _task_calls.py  _blocking.py     by tasks
       _async_writes.py                                                 writes that can be awaited
       _home.py  _loops.py  _asyncio_loop.py  _trio_loop.py             of which loop
 """

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
 
 from ._loops import Main, RunningLoop
 
@@ -90,6 +91,9 @@ class AsyncioLoop(RunningLoop):
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)
+
+    def run(self, main: Main) -> Any:
+        return asyncio.run_coroutine_threadsafe(main(), self.native).result()
 
     def ends(self, error: BaseException) -> bool:
         if isinstance(error, asyncio.CancelledError):

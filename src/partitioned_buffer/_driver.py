@@ -9,6 +9,7 @@ A thread's driver calls the processor and the dead letter handler in place; a ta
 them called (see `_steps`).
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -39,8 +40,8 @@ class Driver(Generic[B]):
         self._buffer = buffer
         self._index = index
         self._table = buffer._tables[index]
-        self._clock = buffer._settings.clock
-        self._processor: Callable[[B], object] = buffer._settings.processor
+        self._clock, processor = buffer._settings.clock, buffer._settings.processor
+        self._processor: Callable[[B], object] = self._first if in_place else processor
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
@@ -49,6 +50,18 @@ class Driver(Generic[B]):
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
+
+    def _first(self, batch: B) -> None:
+        """Call the processor for the first time: see that it does not want to be awaited."""
+        processor = self._buffer._settings.processor
+        made = processor(batch)
+        if inspect.iscoroutine(made):  # a lambda around a coroutine function, say
+            made.close()
+            raise TypeError(
+                f"{processor!r} returned a coroutine, which a thread cannot await: nothing was "
+                "delivered; see AsyncQueue and AsyncMap"
+            )
+        self._processor = processor
 
     def cycle(self, *, last: bool) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""

@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ._options import Settings
 from ._room import MakeSignal, Room
+from ._running import STALLED
 from ._steps import MustNotWait, Steps
 from .errors import BufferFull, PartitionedBufferError
 
@@ -43,6 +44,8 @@ class Face(Protocol):
     def _run(self) -> Run: ...
     @property
     def _is_own_worker(self) -> Callable[[], bool]: ...
+    @property
+    def _patience(self) -> Callable[[], float | None]: ...
     @property
     def _refused(self) -> Callable[..., Exception | None]: ...
 
@@ -92,7 +95,8 @@ class Gate(ABC, Generic[W]):
         self.room = self._room = room
         self.weigh = weigher(settings)
         self._tables = tables
-        self._is_own_worker, self._refused, self.run = face._is_own_worker, face._refused, face._run
+        self._is_own_worker, self._patience = face._is_own_worker, face._patience
+        self._refused, self.run = face._refused, face._run
 
     def _find_room(self, table: W, writes: int, demand: Demand) -> Steps[bool]:
         """
@@ -128,6 +132,8 @@ class Gate(ABC, Generic[W]):
                 "a logging handler or a finalizer) would wait for itself"
             ) from None
         timeout, clock = self._settings.block_timeout, self._settings.clock
+        if timeout is None:
+            timeout = self._patience()
         deadline = None if timeout is None else clock.monotonic() + timeout
         try:
             granted = yield from self._room.wait(count, weight, deadline)
@@ -136,9 +142,9 @@ class Gate(ABC, Generic[W]):
         if not granted:
             if self._room.closed and (error := self._refused()) is not None:
                 raise error from None
-            raise self._full() from None
+            raise self._full(stalled=self._patience() is not None) from None
 
-    def _full(self, hopeless: bool = False) -> BufferFull:
+    def _full(self, hopeless: bool = False, stalled: bool = False) -> BufferFull:
         settings = self._settings
         bounds = {"max_size": settings.max_size, "max_bytes": settings.max_bytes}
         bound = ", ".join(f"{name}={value}" for name, value in bounds.items() if value is not None)
@@ -147,7 +153,7 @@ class Gate(ABC, Generic[W]):
         waited = "" if settings.block_timeout is None else f" for {settings.block_timeout} s"
         return BufferFull(
             f"buffer {settings.name!r} was full{waited} ({bound}): its processor is slower than "
-            "its writers, or failing; see stats()"
+            f"its writers, or failing; see stats(){f'. {STALLED}' if stalled else ''}"
         )
 
     def _pass(self, steps: Steps[bool], table: W, written: Any) -> bool:
@@ -183,6 +189,9 @@ class Gate(ABC, Generic[W]):
                 raise
             message = f"{done} of {total} items of this call were accepted, then: {error}"
             raise type(error)(message) from error
+        except BaseException as error:  # interrupted, or cancelled
+            error.add_note(f"{done} of {total} items of this call were accepted")
+            raise
 
     def _enter_together(self, pieces: list[tuple[W, list[Any]]]) -> Steps[bool]:
         """Take room for all *pieces*, if that is possible in one piece."""

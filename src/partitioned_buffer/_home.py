@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ._asyncio_loop import AsyncioLoop
 from ._loops import RunningLoop
+from ._running import running_loop
 
 # What tells one loop from another, at next to no cost. The public `get_running_loop` raises where
 # there is none; Python 3.11's asks the system for the process each time.
@@ -26,8 +27,7 @@ def current_loop() -> RunningLoop:
 
     Raises `RuntimeError` if there is none.
     """
-    trio = sys.modules.get("trio")  # who runs it has imported it
-    if trio is not None and trio.lowlevel.in_trio_run():
+    if "trio" in sys.modules and not isinstance(running_loop(), asyncio.AbstractEventLoop | None):
         from ._trio_loop import TrioLoop  # noqa: PLC0415  # trio need not be installed
 
         return TrioLoop()

@@ -10,6 +10,7 @@ from ._buffer import Buffer, running
 from ._countdown import Countdown
 from ._exit import begin_exit
 from ._ledger import Stats, StopReport
+from ._running import STALLED
 from ._steps import Steps, run
 from ._telemetry import report
 from ._watchdog import Watchdog
@@ -49,6 +50,12 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
     @abstractmethod
     def _join(self, grace: float) -> Steps[None]:
         """Give the workers so many seconds, of real time, to end."""
+
+    @abstractmethod
+    def _patience(self) -> float | None:
+        """
+        Return for how many seconds a wait that has no timeout may settle nothing; None: for ever.
+        """
 
     def _forbid_restart(self) -> None:
         """Raise unless the buffer can be started now."""
@@ -110,8 +117,7 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
             while not ending.done:
                 until = deadline
                 if until is None:
-                    settled = [at for w in self._workers if (at := w.settled_at) is not None]
-                    until = max([began, *settled]) + self._settings.processing_timeout
+                    until = self._settled_since(began) + self._settings.processing_timeout
                 if not (yield from ending.wait(until)):
                     break
         except BaseException:  # interrupted, or cancelled: as if its time were over
@@ -123,6 +129,10 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
         self._let_go()
         yield from self._join(GRACE if ending.done else LATE_GRACE)
         return self._report(before)
+
+    def _settled_since(self, began: float) -> float:
+        """Return when something was settled last, or *began*."""
+        return max([began, *(at for w in self._workers if (at := w.settled_at) is not None)])
 
     def _report(self, before: Stats) -> StopReport:
         with self._life:
@@ -143,22 +153,31 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
             raise error
         with self._life:  # a forked child's first write may be about to start them
             workers = self._workers
-        flushed = self._countdown(len(workers))
+        flushed, began = self._countdown(len(workers)), self._settings.clock.monotonic()
         for worker in workers:
             worker.flush(flushed)
         try:
             while not flushed.done:
-                if not (yield from flushed.wait(deadline)):
-                    raise TimeoutError(
-                        f"buffer {self.name!r} was not flushed within {timeout} seconds: "
-                        f"{self.size()} items are held and stay in line"
-                    )
+                until, patience = deadline, self._patience()
+                if until is None and patience is not None:
+                    until = self._settled_since(began) + patience
+                if not (yield from flushed.wait(until)):
+                    raise self._not_flushed(timeout)
         finally:
             for worker in workers:
                 worker.forget_flush(flushed)
             flushed.close()
         if flushed.failed:
             raise BufferNotRunning(f"buffer {self.name!r} was stopped before it was flushed")
+
+    def _not_flushed(self, timeout: float | None) -> TimeoutError:
+        within, hint = f"within {timeout} seconds", ""
+        if timeout is None:
+            within, hint = f"for nothing was settled in {self._patience()} seconds", f". {STALLED}"
+        return TimeoutError(
+            f"buffer {self.name!r} was not flushed {within}: {self.size()} items are held and stay "
+            f"in line{hint}"
+        )
 
     def _countdown(self, count: int) -> Countdown:
         return Countdown(self._settings.clock, self._signal(), count)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .abc import AsyncSignal
 
-Main = Callable[[], Coroutine[Any, Any, None]]
+Main = Callable[[], Coroutine[Any, Any, Any]]
 
 
 class Group(Protocol):
@@ -31,8 +31,6 @@ class Group(Protocol):
 class RunningLoop(ABC):
     """The loop that runs in this thread."""
 
-    native: object
-
     @abstractmethod
     def here(self) -> bool:
         """Return whether it is the one running in this thread."""
@@ -52,6 +50,10 @@ class RunningLoop(ABC):
     @abstractmethod
     def checkpoint(self) -> Awaitable[object]:
         """Let other tasks run."""
+
+    @abstractmethod
+    def run(self, main: Main) -> Any:
+        """Run a coroutine there, and wait for it in this, another thread; return its result."""
 
     @abstractmethod
     def ends(self, error: BaseException) -> bool:

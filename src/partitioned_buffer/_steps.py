@@ -32,7 +32,7 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
 
 
-Steps = Generator[Pause, None, R]
+Steps = Generator[Pause, Any, R]
 CallingSteps = Generator[Pause | Call, BaseException | None, R]
 
 

@@ -4,8 +4,9 @@ its end. Its tasks never outlive it.
 """
 
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from ._blocking import Blocking
 from ._clock import SystemClock
 from ._countdown import Countdown
 from ._exit import at_exit
@@ -67,6 +68,19 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         for index, worker in enumerate(self._workers):
             worker.cancel = group.start(worker.main, f"{self.name}-{index}")
         group.start(lambda: drive(watchdog.watch()), f"{self.name}-watchdog")
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is for tasks: use it in an `async with` block")
+
+    def __exit__(self, *_raised: object) -> NoReturn:
+        raise TypeError
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            hint = ": use it in an `async with` block" if name == "start" else ""
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint}")
 
     async def __aexit__(
         self,
@@ -178,10 +192,18 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         self._forbid_elsewhere("flush")
         await drive(self._flush(timeout))
 
+    @property
+    def _blocking(self) -> Blocking:
+        """For a thread that wants to wait: a replay of dead letters."""
+        return Blocking(self, self._loop)
+
     def _signal(self) -> AsyncSignal:
         clock: Any = self._settings.clock  # checked when the buffer was made
         signal: AsyncSignal = clock.async_signal(self._loop)
         return signal
+
+    def _patience(self) -> None:
+        return None
 
     def _let_go(self) -> None:
         if self._watchdog:

@@ -4,11 +4,12 @@ The life of a buffer whose partitions have a thread each (see `_thread_worker`).
 
 import threading
 import time
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from ._exit import at_exit, exit_has_begun
 from ._ledger import StopReport
 from ._life import LivingBuffer, stop_all
+from ._running import STALLED, running_loop
 from ._steps import Steps, run
 from ._telemetry import report
 from ._thread_watchdog import ThreadWatchdog
@@ -118,7 +119,10 @@ class ThreadedBuffer(LivingBuffer[B, ThreadWorker[B], ThreadWatchdog]):
 
         Raises `WrongThread` in a processor or hook of this buffer, which would wait for itself.
         """
-        return run(self._stop(timeout))
+        stopped = run(self._stop(timeout))
+        if stopped.left and running_loop() is not None:
+            report("buffer %r: %s", self.name, STALLED)
+        return stopped
 
     def flush(self, timeout: float | None = None) -> None:
         """
@@ -131,6 +135,9 @@ class ThreadedBuffer(LivingBuffer[B, ThreadWorker[B], ThreadWatchdog]):
         Raises `TimeoutError` when the time is over: nothing is lost, and processing goes on.
         Raises `BufferNotRunning`, also when the buffer is stopped meanwhile with something
         left, and `WrongThread` in a processor or hook of this buffer.
+
+        On the thread of a running event loop, which the processor may be waiting for, None waits
+        only as long as something is settled every `processing_timeout` seconds.
         """
         run(self._flush(timeout))
 
@@ -138,6 +145,9 @@ class ThreadedBuffer(LivingBuffer[B, ThreadWorker[B], ThreadWatchdog]):
 
     def _signal(self) -> Signal:
         return self._settings.clock.signal()
+
+    def _patience(self) -> float | None:
+        return None if running_loop() is None else self._settings.processing_timeout
 
     def _let_go(self) -> None:
         for worker in self._workers:
@@ -165,3 +175,19 @@ class ThreadedBuffer(LivingBuffer[B, ThreadWorker[B], ThreadWatchdog]):
 
     def __exit__(self, *_raised: object) -> None:
         self.stop()
+
+    def __aenter__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is for threads: use it in a `with` block, or an "
+            f"Async{type(self).__name__} in an `async with` block"
+        )
+
+    def __aexit__(self, *_raised: object) -> NoReturn:
+        raise TypeError
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            hint = f": see Async{kind}" if name.endswith("_nowait") else ""
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}{hint}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
+from typing import Any
 
 import trio
 
@@ -98,6 +99,9 @@ class TrioLoop(RunningLoop):
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
+
+    def run(self, main: Main) -> Any:
+        return trio.from_thread.run(main, trio_token=self.native)
 
     def ends(self, error: BaseException) -> bool:
         return isinstance(error, trio.Cancelled | KeyboardInterrupt | GeneratorExit)

@@ -148,6 +148,7 @@ class DeadLetterFile:
         each item at least once. Lines that cannot be read or decoded go back as they were.
 
         *timeout*: seconds for the flush (for each of two, if something had been left over).
+        For an AsyncQueue or AsyncMap: `await asyncio.to_thread(letters.replay, queue)`.
 
         Returns `Replayed(0, 0)` at once if there is no file, or another thread or process is
         replaying it (on Windows, do not let two processes).
@@ -157,6 +158,7 @@ class DeadLetterFile:
         """
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout={timeout!r}: expected a number of seconds from 0, or None")
+        buffer = getattr(buffer, "_blocking", buffer)
         appending, replaying = self._own_locks()
         if not replaying.acquire(blocking=False):
             return Replayed(0, 0)

@@ -69,13 +69,13 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             worker.cancel = group.start(worker.main, f"{self.name}-{index}")
         group.start(lambda: drive(watchdog.watch()), f"{self.name}-watchdog")
 
-    def __enter__(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} is for tasks: use it in an `async with` block")
-
-    def __exit__(self, *_raised: object) -> NoReturn:
-        raise TypeError
-
     if not TYPE_CHECKING:  # checkers know what there is
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"{type(self).__name__} is for tasks: use it in an `async with` block")
+
+        def __exit__(self, *_raised: object) -> NoReturn:
+            raise TypeError
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self).__name__

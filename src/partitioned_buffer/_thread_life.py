@@ -176,16 +176,16 @@ class ThreadedBuffer(LivingBuffer[B, ThreadWorker[B], ThreadWatchdog]):
     def __exit__(self, *_raised: object) -> None:
         self.stop()
 
-    def __aenter__(self) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} is for threads: use it in a `with` block, or an "
-            f"Async{type(self).__name__} in an `async with` block"
-        )
-
-    def __aexit__(self, *_raised: object) -> NoReturn:
-        raise TypeError
-
     if not TYPE_CHECKING:  # checkers know what there is
+
+        def __aenter__(self) -> NoReturn:
+            raise TypeError(
+                f"{type(self).__name__} is for threads: use it in a `with` block, or an "
+                f"Async{type(self).__name__} in an `async with` block"
+            )
+
+        def __aexit__(self, *_raised: object) -> NoReturn:
+            raise TypeError
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self).__name__

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import assert_type
 
 import partitioned_buffer
-from partitioned_buffer import Entry, Map, Queue, Stats, StopReport
+from partitioned_buffer import AsyncMap, AsyncQueue, Entry, Map, Queue, Stats, StopReport
 from partitioned_buffer.abc import Clock, Hook, Processor
 from partitioned_buffer.events import Event
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
@@ -56,6 +56,42 @@ assert_type(partitioned_buffer.get("clicks", Queue[Click]), Queue[Click])
 Queue("clicks", store, procesing_interval=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 clicks.update_options(processing_interval=1.0, flush_at=None)
 clicks.update_options(partitions=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def asynchronously() -> None:
+    async def store_soon(batch: list[Click]) -> None: ...
+    async def upsert_soon(batch: list[Entry[str, float]]) -> None: ...
+    async def replace_soon(table: dict[str, Entry[str, float]]) -> None: ...
+
+    soon = AsyncQueue("clicks", store_soon)
+    assert_type(soon, AsyncQueue[Click])
+    assert_type(AsyncQueue("clicks", store), AsyncQueue[Click])
+    async with soon as entered:
+        assert_type(entered, AsyncQueue[Click])
+    await soon.push(Click(1))
+    soon.push_nowait(Click(1))
+    await soon.push_all([Click(1)], partition_key=lambda click: click.user)
+    await soon.push("no click")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    soon.push_nowait("no click")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    soon.push(Click(1))  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    assert_type(await soon.stop(1.0), StopReport)
+    with soon:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
+        pass
+    async with clicks:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
+        pass
+    clicks.push_nowait(Click(1))  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+    costs = AsyncMap("costs", upsert_soon)
+    assert_type(costs, AsyncMap[str, float])
+    await costs.put_all({"a": 1.0})
+    await costs.put_newer("a", 1.0, "7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    costs.put_newer_nowait("a", 1.0, 7)
+    assert_type(costs.get("a", "none"), float | str)
+    whole = AsyncMap("whole", replace_soon, processing_batch_size="table")
+    assert_type(whole, AsyncMap[str, float])
+
+    assert_type(partitioned_buffer.get("clicks", AsyncQueue[Click]), AsyncQueue[Click])
+
 
 hook: Hook = RecordingHook()
 clock: Clock = FakeClock()

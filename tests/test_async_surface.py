@@ -280,7 +280,7 @@ def test_waiting_on_the_thread_of_a_loop_that_the_processor_needs_ends_and_says_
         jumper = threading.Thread(target=jump, args=(clock, 7.0, 3))
         jumper.start()
         with pytest.raises(
-            TimeoutError, match=r"nothing was settled in 7\.0 seconds: 1 items.*loop"
+            TimeoutError, match=r"and nothing settled within 7\.0 seconds: 1 items.*loop"
         ):
             queue.flush()
         with pytest.raises(BufferFull, match=r"asyncio\.to_thread"):

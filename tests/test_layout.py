@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "_hot_bounded": "_bounded_map _entry _gates _hot _map_table _queue_table",
     "_writes": "_entry _gate _gates _hot _hot_bounded _map_table _queue_table _routing",
     "_build": "_bounded_map _bounded_queue _gate _gates _map_table _options _queue_table _room",
-    "_telemetry": "abc events",
+    "_telemetry": "_checks abc events",
     "_buffer": "_keywords _ledger _options _room _tables _telemetry errors",
     "_countdown": "_steps abc",
     "_exit": "",
@@ -64,10 +64,10 @@ MAY_IMPORT = {
     "_blocking": "_loops errors",
     "_async_writes": "_gate _home _hot _steps _writes errors",
     "_task_calls": "_steps abc",
-    "_task_worker": "_buffer _checks _loops _steps _task_calls _worker abc",
+    "_task_worker": "_buffer _checks _delivery _loops _steps _task_calls _worker abc",
     "_task_life": (
-        "_blocking _clock _countdown _exit _home _ledger _life _loops _options _room _steps "
-        "_tables _task_worker _telemetry _watchdog abc errors"
+        "_blocking _clock _countdown _delivery _exit _home _ledger _life _loops _options _room "
+        "_steps _tables _task_worker _telemetry _watchdog abc errors"
     ),
     "_tasks": "_async_writes _build _entry _hot _keywords _options _task_life",
     "__init__": "_buffer _entry _ledger _retry _routing _tasks _telemetry _threads errors",

@@ -44,8 +44,8 @@ BAD = [
     ("processing_timeout", None, "seconds above 0"),
     ("flush_at", 0, "from 1, or None"),
     ("flush_at", "10", "from 1, or None"),
-    ("hooks", print, "callables"),
-    ("hooks", ["print"], "callables"),
+    ("hooks", print, "plain functions"),
+    ("hooks", ["print"], "plain functions"),
     ("clock", None, "a Clock"),
     ("remember_versions", -1, "from 0"),
 ]

@@ -93,8 +93,17 @@ def test_subscribers_hear_every_buffer_until_they_unsubscribe(
     assert len(hook.events) == 6
 
 
+def test_a_coroutine_function_is_no_hook() -> None:
+    async def hook(event: object) -> None: ...
+
+    with pytest.raises(TypeError, match="expected a plain function"):
+        partitioned_buffer.subscribe(hook)
+    with pytest.raises(partitioned_buffer.InvalidOption, match="plain functions"):
+        partitioned_buffer.Queue("q", print, hooks=[hook])
+
+
 def test_subscribing_what_cannot_be_called_raises() -> None:
-    with pytest.raises(TypeError, match="hook='print': expected a callable"):
+    with pytest.raises(TypeError, match="hook='print': expected a plain function"):
         partitioned_buffer.subscribe("print")  # type: ignore[arg-type]
 
 

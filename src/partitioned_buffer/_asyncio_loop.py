@@ -66,9 +66,11 @@ class AsyncioGroup(asyncio.TaskGroup):
     fixtures and lifespans do.
     """
 
-    def start(self, main: Main, name: str) -> Callable[[], object]:
-        """Start a task; return what cancels it."""
-        return self.create_task(main(), name=name).cancel
+    def start(self, main: Main, name: str, gone: Callable[[], None]) -> Callable[[], object]:
+        """Start a task, which calls *gone* at its end; return what cancels it."""
+        task = self.create_task(main(), name=name)
+        task.add_done_callback(lambda _: gone())
+        return task.cancel
 
 
 class AsyncioLoop(RunningLoop):

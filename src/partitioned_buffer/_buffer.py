@@ -42,7 +42,7 @@ def get(name: str, kind: "type[Buffer[Any]] | None" = None) -> "Buffer[Any]":
     """
     Return the running buffer called *name*.
 
-    Give its *kind* (`Queue` or `Map`) too, to have that checked and typed:
+    Give its *kind* (`Queue`, `AsyncMap`, ...) too, to have that checked and typed:
     `get("events", Queue).push(event)`.
 
     Raises `BufferNotFound` when no buffer of that name (and kind) is running.

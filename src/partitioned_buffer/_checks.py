@@ -35,7 +35,8 @@ def is_coroutine_function(value: Any) -> bool:
     )
 
 
-def _is_plain_function(value: Any) -> bool:
+def is_plain_function(value: Any) -> bool:
+    """Return whether *value* can be called without an event loop."""
     return callable(value) and not is_coroutine_function(value)
 
 
@@ -57,12 +58,12 @@ _PLAIN = "(a coroutine function cannot run in a thread: see AsyncQueue and Async
 
 ANYTHING = Check("anything", lambda _: True)
 NAME = Check("a text of at least one character", lambda v: isinstance(v, str) and v != "")
-PROCESSOR = Check(f"a plain function of one batch {_PLAIN}", _is_plain_function)
+PROCESSOR = Check(f"a plain function of one batch {_PLAIN}", is_plain_function)
 ASYNC_PROCESSOR = Check("a function of one batch, plain or a coroutine function", callable)
-HANDLER = Check(f"a plain function of items, error and attempts {_PLAIN}", _is_plain_function)
+HANDLER = Check(f"a plain function of items, error and attempts {_PLAIN}", is_plain_function)
 ASYNC_HANDLER = Check("a function of items, error and attempts, plain or a coroutine one", callable)
-MERGE = Check("a plain function of the old and the new value", _is_plain_function)
-SIZE_OF = Check("a plain function that returns a number of bytes", _is_plain_function)
+MERGE = Check("a plain function of the old and the new value", is_plain_function)
+SIZE_OF = Check("a plain function that returns a number of bytes", is_plain_function)
 COUNT = Check("a whole number from 1", lambda v: _is_int(v) and v >= 1)
 COUNT_OR_ZERO = Check("a whole number from 0", lambda v: _is_int(v) and v >= 0)
 BATCH_SIZE = Check('a whole number from 1, or "table"', lambda v: v == "table" or COUNT.passes(v))
@@ -74,8 +75,8 @@ WAIT = Check("a finite number of seconds from 0", lambda v: _is_number(v) and 0 
 FLAG = Check("True or False", lambda v: isinstance(v, bool))
 ERRORS = Check("an exception type, or a tuple of them", _is_errors)
 HOOKS = Check(
-    "callables that take an event, in a list or tuple",
-    lambda v: isinstance(v, Collection) and all(map(callable, v)),
+    "plain functions that take an event, in a list or tuple",
+    lambda v: isinstance(v, Collection) and all(map(is_plain_function, v)),
 )
 CLOCK = Check("a Clock, as in `abc`", lambda v: _has(v, "monotonic", "time", "signal"))
 ASYNC_CLOCK = Check(

@@ -30,7 +30,7 @@ B_co = TypeVar("B_co", covariant=True)
 @dataclass(slots=True)
 class Process(Generic[B]):
     """
-    Give *batch* to the processor; send back what it raised, or None.
+    Give *batch* to the processor; send back what it raised (or a `CutShort`), or None.
 
     First attempts of one cycle share one object, for making it takes as long as cutting a batch.
     """
@@ -50,11 +50,15 @@ class Wait:
 
 @dataclass(slots=True)
 class DeadLetter:
-    """Hand *items* to the dead letter handler; send back None, or what cut it off."""
+    """Hand *items* to the dead letter handler; send back None, or a `CutShort`."""
 
     items: list[Any]
     error: BaseException
     attempts: int
+
+
+class CutShort(Exception):  # it is no error, and only ever sent back
+    """The call was cut short, for no fault of what it was given, which is still in hand."""
 
 
 class InFlight(Protocol[B_co]):
@@ -103,7 +107,7 @@ def deliver(
         error = yield first
         if error is None:
             acknowledge()
-        else:
+        elif not isinstance(error, CutShort):  # or it is taken again
             yield from _Trouble(in_flight, retry, monotonic).settle(error)
             in_flight.release()
 
@@ -165,12 +169,12 @@ class _Trouble(Generic[B]):
 
     def _attempt(self, size: int | None) -> Trial[B]:
         """Try the first *size* in hand; return how many of them failed."""
-        batch = self._in_flight.again(size)
-        if batch is None:
-            return 0
         self._attempts += 1
-        error = yield Process(batch, self._attempts)
-        return self._judge(error)
+        while (batch := self._in_flight.again(size)) is not None:
+            error = yield Process(batch, self._attempts)
+            if not isinstance(error, CutShort):
+                return self._judge(error)
+        return 0
 
     def _isolate(self, size: int) -> Effects[B]:
         """Halve the first *size* in hand, which failed together, until what fails is alone."""
@@ -190,9 +194,9 @@ class _Trouble(Generic[B]):
                 yield from self._isolate(failed)
 
     def _bury(self, size: int) -> Effects[B]:
-        batch: Any = self._in_flight.again(size, newest=False)
-        if batch is not None:
-            items = list(batch.values()) if isinstance(batch, dict) else batch
+        cut: CutShort | None = CutShort()
+        while cut and (batch := self._in_flight.again(size, newest=False)) is not None:
+            items: Any = list(batch.values()) if isinstance(batch, dict) else batch
             cut = yield DeadLetter(items, self._error, self._attempts)
             if cut is None:
                 self._in_flight.bury()

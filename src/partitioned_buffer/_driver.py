@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ._buffer import Buffer
-from ._delivery import DeadLetter, Effects, Process, Wait, deliver
+from ._delivery import CutShort, DeadLetter, Effects, Process, Wait, deliver
 from ._steps import Call, CallingSteps, Steps
 from ._telemetry import report
 from .errors import BufferNotRunning
@@ -46,7 +46,6 @@ class Driver(Generic[B]):
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
         self.abandoned = self.forked = False
-        self.cut: BaseException | None = None  # what a task was cut off by in the middle of a call
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
@@ -114,7 +113,7 @@ class Driver(Generic[B]):
                         outcome = error
                 else:
                     outcome = yield from self._do(effect)
-                if isinstance(outcome, BaseException) and isinstance(effect, Process):
+                if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
                     self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
         except StopIteration:
             return True
@@ -155,13 +154,13 @@ class Driver(Generic[B]):
         )
         return (yield from self._rest(effect.seconds))
 
-    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
-        """Hand over; return what cut that off, for then nobody has it."""
+    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
+        """Hand over; say if that was cut short, for then nobody has it."""
         telemetry, size = self._buffer._telemetry, len(effect.items)
         handler = self._buffer._settings.dead_letter
         if handler is not None:
             error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
-            if error is not None and error is self.cut:
+            if isinstance(error, CutShort):
                 return error
             if error is not None:
                 telemetry.note_dead_letter_error(handler, error)

@@ -171,12 +171,12 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
             raise BufferNotRunning(f"buffer {self.name!r} was stopped before it was flushed")
 
     def _not_flushed(self, timeout: float | None) -> TimeoutError:
-        within, hint = f"within {timeout} seconds", ""
+        why, hint = f"within {timeout} seconds", ""
         if timeout is None:
-            within, hint = f"for nothing was settled in {self._patience()} seconds", f". {STALLED}"
+            why, hint = f"and nothing settled within {self._patience()} seconds", f". {STALLED}"
         return TimeoutError(
-            f"buffer {self.name!r} was not flushed {within}: {self.size()} items are held and stay "
-            f"in line{hint}"
+            f"buffer {self.name!r} was not flushed {why}: {self.size()} items are held and stay in "
+            f"line{hint}"
         )
 
     def _countdown(self, count: int) -> Countdown:

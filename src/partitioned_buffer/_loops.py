@@ -23,8 +23,8 @@ class Group(Protocol):
         /,
     ) -> bool | None: ...
 
-    def start(self, main: Main, name: str) -> Callable[[], object]:
-        """Start a task; return what cancels it."""
+    def start(self, main: Main, name: str, gone: Callable[[], None]) -> Callable[[], object]:
+        """Start a task, which calls *gone* at its end; return what cancels it."""
         ...
 
 

@@ -161,8 +161,8 @@ class Settings:
     )
     exit_timeout: float | None = _option(
         or_none(TIMEOUT),
-        """Seconds that the end of the interpreter waits for a buffer that was not stopped. None:
-        as `stop()` does without a timeout.""",
+        """Seconds that the end of the interpreter waits for a buffer that was not stopped, and a
+        cancelled task or loop for an async one. None: as `stop()` does without a timeout.""",
         30.0,
         tunable=True,
     )

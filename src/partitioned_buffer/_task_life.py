@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from ._blocking import Blocking
 from ._clock import SystemClock
 from ._countdown import Countdown
+from ._delivery import CutShort
 from ._exit import at_exit
 from ._home import current_loop, whereabouts
 from ._ledger import Stats, StopReport
@@ -57,6 +58,11 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         self._start_tasks(self._loop, self._group)
         self._let_in()
         at_exit(stop_all)
+        try:
+            await self._loop.checkpoint()  # a worker that has begun can be asked to stop
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def _start_tasks(self, loop: RunningLoop, group: Group) -> None:
@@ -66,8 +72,9 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         )
         self._watchdog = watchdog = Watchdog(self, self._signal(), lambda: self._workers)
         for index, worker in enumerate(self._workers):
-            worker.cancel = group.start(worker.main, f"{self.name}-{index}")
-        group.start(lambda: drive(watchdog.watch()), f"{self.name}-watchdog")
+            worker.cancel = group.start(worker.main, f"{self.name}-{index}", worker.gone)
+        name = f"{self.name}-watchdog"
+        group.start(lambda: drive(watchdog.watch()), name, lambda: None)
 
     if not TYPE_CHECKING:  # checkers know what there is
 
@@ -125,7 +132,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
 
     def _cut_off(self, index: int, error: BaseException) -> None:
         """Stop at once: a worker was cancelled, or died."""
-        died = not self._loop.ends(error)
+        died = not (isinstance(error, CutShort) or self._loop.ends(error))
         self._died = self._died or died
         with self._life:
             if self._state != "running":
@@ -138,7 +145,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             "buffer %r, partition %d: the worker %s; the buffer is stopped, with %d undelivered",
             self.name,
             index,
-            "died" if died else "was cancelled",
+            "died" if died else f"was ended by {type(error).__name__}",
             self.size(),
             error=error,
         )
@@ -158,6 +165,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         """Be stopped, if that was begun by a worker, and this was the last."""
         if self._winding is not None and all(worker.ended for worker in self._workers):
             before, self._winding = self._winding, None
+            self._let_go()
             self._report(before)
 
     async def stop(self, timeout: float | None = None) -> StopReport:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ._buffer import Buffer
 from ._checks import is_coroutine_function
+from ._delivery import CutShort
 from ._loops import RunningLoop
 from ._steps import Call, CallingSteps
 from ._task_calls import Helper, Job
@@ -54,7 +55,7 @@ class TaskWorker(Worker[B]):
         super().__init__(buffer, index, signal, in_place=False)
         self._loop = loop
         self._overseer = overseer
-        self._was_asked = False
+        self._was_asked = self._began_at_all = False
         self._task: object = None
         self._helper = Helper(f"{buffer.name}-{index}", loop.signal())
         self._shared_at = 0.0
@@ -80,7 +81,7 @@ class TaskWorker(Worker[B]):
 
     async def main(self) -> None:
         """Be the task."""
-        self._task = self._loop.task()
+        self._task, self._began_at_all = self._loop.task(), True
         try:
             await self._go(self.work())
         except BaseException as error:
@@ -89,6 +90,12 @@ class TaskWorker(Worker[B]):
         finally:
             if not self._handed_over:
                 self.end()
+
+    def gone(self) -> None:
+        """Note that the task has ended; one that is cancelled before its first step takes none."""
+        if not self._began_at_all:
+            self._overseer._cut_off(self._index, CutShort())
+            self.end()
 
     def end(self) -> None:
         super().end()
@@ -121,12 +128,12 @@ class TaskWorker(Worker[B]):
                 except BaseException as error:
                     if self._declines(error):
                         continue
-                    cut = self.driver.cut = error
+                    cut = error
                     self.abandon()  # after which the steps wait for nothing any more
                     if isinstance(step, Call):
                         if self._hand_over(steps):
                             break
-                        failure = error if self._job is None else self._job.error
+                        failure = CutShort() if self._job is None else self._job.error
                 step = steps.send(failure)
         except StopIteration:
             pass
@@ -149,9 +156,11 @@ class TaskWorker(Worker[B]):
             if job.error is None and inspect.isawaitable(job.result):
                 await job.result
         except BaseException as error:
-            if self._loop.ends(error) and not self._declines(error):
+            if not self._loop.ends(error):
+                return error
+            if not self._declines(error):
                 raise
-            return error
+            return CutShort()
         return job.error
 
     async def _wait(self, job: Job) -> None:
@@ -174,7 +183,7 @@ class TaskWorker(Worker[B]):
         error = job.error
         if inspect.iscoroutine(job.result):
             job.result.close()
-            error = RuntimeError("the task that would have awaited this was cancelled")
+            error = CutShort()
         try:
             with suppress(StopIteration):
                 steps.send(error)

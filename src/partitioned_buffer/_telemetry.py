@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from ._checks import is_plain_function
 from .abc import DeadLetterHandler, Hook
 from .events import Event
 
@@ -44,8 +45,8 @@ def subscribe(hook: Hook) -> Callable[[], None]:
     Raises `TypeError` when *hook* is not callable.
     """
     global _subscribers
-    if not callable(hook):
-        raise TypeError(f"hook={hook!r}: expected a callable that takes an event")
+    if not is_plain_function(hook):
+        raise TypeError(f"hook={hook!r}: expected a plain function that takes an event")
 
     def once(event: Event, /) -> object:  # a hook of its own, so that only it is taken out
         return hook(event)

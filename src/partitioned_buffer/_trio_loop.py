@@ -64,14 +64,17 @@ class TrioGroup:
     ) -> bool | None:
         return await self._manager.__aexit__(kind, error, traceback)
 
-    def start(self, main: Main, name: str) -> Callable[[], object]:
-        """Start a task; return what cancels it."""
+    def start(self, main: Main, name: str, gone: Callable[[], None]) -> Callable[[], object]:
+        """Start a task, which calls *gone* at its end; return what cancels it."""
         # What cancels the body cancels the nursery, too: a worker ends when it is told to.
         scope = trio.CancelScope(shield=True)
 
         async def run() -> None:
-            with scope:
-                await main()
+            try:
+                with scope:
+                    await main()
+            finally:
+                gone()
 
         self._nursery.start_soon(run, name=name)
         return scope.cancel

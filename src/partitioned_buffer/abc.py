@@ -25,7 +25,7 @@ class Processor(Protocol[B_contra]):
     Returning means delivered. Raising means not delivered: the batch is given
     again, as its buffer's `Retry` says, and what is behind it waits. To say more,
     raise `PartialFailure`, `Reject` or `RetryAfter`. It is called by one thread
-    per partition, so by several threads at once.
+    (or task) per partition, so by several at once.
     """
 
     def __call__(self, batch: B_contra, /) -> object:

@@ -6,7 +6,7 @@ Everything that can fail, drawn as a tree.
     ├── BufferAlreadyRunning  (RuntimeError)  started twice, or its name is taken
     ├── BufferNotFound        (LookupError)   no running buffer has that name
     ├── BufferFull                            there is no room, and there was none in time
-    ├── WrongThread           (RuntimeError)  a wait that could only wait for itself
+    ├── WrongThread           (RuntimeError)  a wait for itself, or away from its event loop
     ├── InvalidOption         (ValueError)    an option's value is not what it should be
     │   └── UnknownOption     (TypeError)     there is no such option
     └── raised by a processor, to say more than "it failed"
@@ -46,7 +46,7 @@ class BufferFull(PartitionedBufferError):
 
 
 class WrongThread(PartitionedBufferError, RuntimeError):
-    """A worker of the buffer was asked to wait for itself, which would never end."""
+    """A wait that could not end: in a worker for itself, or on another event loop."""
 
 
 class InvalidOption(PartitionedBufferError, ValueError):

@@ -34,6 +34,10 @@ class Portal:
             return attribute
         return lambda *args, **kwargs: self._await(attribute(*args, **kwargs))
 
+    @property
+    def _blocking(self) -> Self:
+        return self
+
     def __len__(self) -> int:
         return len(self.buffer)
 

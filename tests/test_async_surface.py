@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers import wait_until
 
 import partitioned_buffer
 from partitioned_buffer import (
@@ -273,10 +274,12 @@ def test_waiting_on_the_thread_of_a_loop_that_the_processor_needs_ends_and_says_
             needing(asyncio.get_running_loop(), done),
             partitions=1,
             max_size=1,
+            flush_at=1,
             processing_timeout=7.0,
             clock=clock,
         ).start()
         queue.push(1)
+        wait_until(lambda: queue._workers[0].driver.called_at is not None)
         jumper = threading.Thread(target=jump, args=(clock, 7.0, 3))
         jumper.start()
         with pytest.raises(

@@ -14,6 +14,7 @@ from async_subjects import (
     Subject,
     appended,
     consumed,
+    consumed_in_time,
     flushed,
     installed,
     kept,
@@ -29,6 +30,7 @@ from subjects import PLENTY
 
 BATCH, BOUND = 100, 1000
 BASE = "asyncio.Queue, put_nowait"
+IN_TIME = "asyncio.Queue, put_nowait, by size or time"
 THEIRS_BOUNDED = f"asyncio.Queue, await put, maxsize={BOUND}"
 OURS_BOUNDED = f"AsyncQueue, await push, max_size={BOUND}, flush_at={BATCH}"
 Make = Callable[[Process], Subject]
@@ -101,6 +103,7 @@ def _end_to_end_subjects() -> dict[str, tuple[Make, Method]]:
     if installed("flushq"):
         subjects["flushq, await enqueue"] = (lambda process: flushed(process, BATCH), "put")
     return subjects | {
+        IN_TIME: (lambda process: consumed_in_time(process, BATCH), "put_nowait"),
         THEIRS_BOUNDED: (task(standard, bound=BOUND), "put"),
         "asyncio.Queue, put_nowait, plain": (task(standard, in_thread=True), "put_nowait"),
         "AsyncQueue, push_nowait": (own(), "put_nowait"),
@@ -171,6 +174,7 @@ def like_with_like(
     ]
     rates = [
         ("AsyncQueue, push_nowait", BASE),
+        ("AsyncQueue, push_nowait", IN_TIME),
         ("AsyncQueue, await push", "asyncio.Queue, await put"),
         (OURS_BOUNDED, THEIRS_BOUNDED),
         ("AsyncQueue, push_nowait, plain", "asyncio.Queue, put_nowait, plain"),

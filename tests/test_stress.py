@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from helpers import KINDS
 
 from partitioned_buffer import BufferNotRunning, Entry, Map, Queue
 from partitioned_buffer.testing import assert_balanced
@@ -101,11 +102,13 @@ def run(
         return counts
 
 
-@pytest.mark.parametrize("partitions", [1, 2, 8])
+@pytest.mark.parametrize(
+    ("kind", "partitions"), [("threads", n) for n in (1, 2, 8)] + [("tasks", 2)]
+)
 @pytest.mark.parametrize("ending", ["writers first", "stop under load"])
-def test_queue(partitions: int, ending: str) -> None:
+def test_queue(kind: str, partitions: int, ending: str) -> None:
     collect = Collector(lambda: array("q"))
-    queue = Queue[int](
+    queue = KINDS[kind]["queue"](
         "stress",
         collect,
         partitions=partitions,
@@ -113,12 +116,18 @@ def test_queue(partitions: int, ending: str) -> None:
         processing_batch_size=500,
     )
 
+    push, push_all = (
+        (queue.push, queue.push_all)
+        if kind == "threads"
+        else (queue.push_nowait, queue.push_all_nowait)
+    )
+
     def write(me: int, number: int) -> None:
         item = number * WRITERS + me
         if number % 3:
-            queue.push(item)
+            push(item)
         else:
-            queue.push_all([item])
+            push_all([item])
 
     counts = run(queue, write, ending)
 

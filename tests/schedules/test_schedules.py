@@ -341,6 +341,9 @@ class Bounded(Driven):
     def _is_own_worker(self) -> bool:
         return False
 
+    def _patience(self) -> None:
+        return None
+
     def bound(self, size: int, when_full: WhenFull) -> Any:
         self.room = Room(SystemClock(), self._signal, size, None)
         self.room.permits = Visible()

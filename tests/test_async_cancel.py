@@ -521,3 +521,19 @@ async def test_tasks_cancelled_before_their_first_step_leave_nothing_running() -
     async with queue:
         await queue.push(1)
     assert queue.stats().delivered == 1
+
+
+@running
+async def test_the_time_of_an_earlier_end_is_over_for_nobody_who_came_later() -> None:
+    processor = Slow()
+    queue = AsyncQueue("q", processor, partitions=1, exit_timeout=0.05)
+    user = asyncio.create_task(use(queue, 3))
+    await turns()
+    await cancel_all()
+    assert user.cancelled()
+    async with queue:
+        await asyncio.sleep(0.1)  # past the end of exit_timeout
+        await queue.push(3)
+        await queue.flush()
+
+    assert processor.items == [0, 1, 2, 3]

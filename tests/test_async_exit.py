@@ -93,7 +93,8 @@ def test_a_second_interrupt_does_not_wait() -> None:
     except KeyboardInterrupt:
         tell(queue)
     """
-    lines = run(program, then=interrupt)  # once it is filled, and once it hangs
+    interrupts = iter([interrupt, interrupt])  # once it is filled, and once it hangs
+    lines = run(program, then=lambda process: next(interrupts, lambda _: None)(process))
 
     assert lines[-1] == "1000 0 1000 True"
     assert any("undelivered" in line for line in lines)

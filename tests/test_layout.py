@@ -59,14 +59,14 @@ MAY_IMPORT = {
     "_threads": "_build _entry _hot _keywords _options _thread_life _writes",
     "_loops": "abc",
     "_asyncio_loop": "_loops",
-    "_trio_loop": "_loops",
+    "_trio_loop": "_loops _running",
     "_home": "_asyncio_loop _loops _running _trio_loop",
     "_blocking": "_loops errors",
     "_async_writes": "_gate _home _hot _steps _writes errors",
     "_task_calls": "_steps abc",
     "_task_worker": "_buffer _checks _delivery _loops _steps _task_calls _worker abc",
     "_task_life": (
-        "_blocking _clock _countdown _delivery _exit _home _ledger _life _loops _options _room "
+        "_blocking _clock _countdown _exit _home _ledger _life _loops _options _room "
         "_steps _tables _task_worker _telemetry _watchdog abc errors"
     ),
     "_tasks": "_async_writes _build _entry _hot _keywords _options _task_life",

@@ -428,6 +428,7 @@ def test_a_bad_triple_writes_none_of_the_good_ones(bad: Any, buffers: Buffers) -
     assert mapped.stats().accepted == 0
 
 
+@pytest.mark.threads  # one by one through a portal takes long
 def test_writes_of_one_key_take_no_more_room_than_one_entry(buffers: Buffers) -> None:
     mapped = buffers.map()
     for number in range(100_000):

@@ -76,6 +76,8 @@ class AsyncioGroup(asyncio.TaskGroup):
 class AsyncioLoop(RunningLoop):
     """The loop that runs in this thread."""
 
+    way_in = "asyncio.run_coroutine_threadsafe(buffer.{}(...), loop)"
+
     def __init__(self) -> None:
         self.native: asyncio.AbstractEventLoop = asyncio.get_running_loop()
 

@@ -31,6 +31,9 @@ class Group(Protocol):
 class RunningLoop(ABC):
     """The loop that runs in this thread."""
 
+    way_in: str
+    """How another thread gets a buffer's method awaited here, for messages."""
+
     @abstractmethod
     def here(self) -> bool:
         """Return whether it is the one running in this thread."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from ._blocking import Blocking
 from ._clock import SystemClock
 from ._countdown import Countdown
-from ._delivery import CutShort
 from ._exit import at_exit
 from ._home import current_loop, whereabouts
 from ._ledger import Stats, StopReport
@@ -130,9 +129,9 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
                 raise
             raise one from None
 
-    def _cut_off(self, index: int, error: BaseException) -> None:
+    def _cut_off(self, index: int, error: BaseException | None) -> None:
         """Stop at once: a worker was cancelled, or died."""
-        died = not (isinstance(error, CutShort) or self._loop.ends(error))
+        died = error is not None and not self._loop.ends(error)
         self._died = self._died or died
         with self._life:
             if self._state != "running":
@@ -145,7 +144,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             "buffer %r, partition %d: the worker %s; the buffer is stopped, with %d undelivered",
             self.name,
             index,
-            "died" if died else f"was ended by {type(error).__name__}",
+            "died" if died else f"was ended by {type(error).__name__}" if error else "never began",
             self.size(),
             error=error,
         )
@@ -157,9 +156,14 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         if (begun := self._begin_stop()) is not None:
             ending, self._winding = begun
             ending.close()
-        timeout = self._settings.exit_timeout
+        timeout, workers = self._settings.exit_timeout, self._workers
+
+        def let_go() -> None:
+            if self._workers is workers:  # or the buffer has been entered again
+                self._let_go()
+
         if timeout is not None:
-            self._loop.later(timeout, self._let_go)
+            self._loop.later(timeout, let_go)
 
     def _ended(self) -> None:
         """Be stopped, if that was begun by a worker, and this was the last."""
@@ -241,7 +245,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             nowait = "" if method in ("flush", "stop") else f"{method}_nowait() works anywhere; "
             raise WrongThread(
                 f"buffer {self.name!r} lives on another event loop: {nowait}{method}() has to be "
-                f"awaited there, by asyncio.run_coroutine_threadsafe(buffer.{method}(...), loop)"
+                f"awaited there, by {self._loop.way_in.format(method)}"
             )
 
     def _begin_exit(self) -> None:

@@ -25,8 +25,8 @@ from .abc import AsyncSignal
 class Overseer(Protocol):
     """What a worker tells its buffer."""
 
-    def _cut_off(self, index: int, error: BaseException) -> None:
-        """Worker *index* ends at once, and may leave something: *error* ended it."""
+    def _cut_off(self, index: int, error: BaseException | None) -> None:
+        """Worker *index* ends at once, and may leave something; *error* ended it, if it began."""
 
     def _wind_down(self) -> None:
         """A worker was cancelled, and takes it for a request to stop."""
@@ -94,7 +94,7 @@ class TaskWorker(Worker[B]):
     def gone(self) -> None:
         """Note that the task has ended; one that is cancelled before its first step takes none."""
         if not self._began_at_all:
-            self._overseer._cut_off(self._index, CutShort())
+            self._overseer._cut_off(self._index, None)
             self.end()
 
     def end(self) -> None:

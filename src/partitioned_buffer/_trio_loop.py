@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from ._loops import Main, RunningLoop
+from ._running import running_loop
 
 
 class TrioSignal:
@@ -83,16 +84,19 @@ class TrioGroup:
 class TrioLoop(RunningLoop):
     """The loop that runs in this thread."""
 
+    way_in = "trio.from_thread.run(buffer.{}, ..., trio_token=token)"
+
     def __init__(self) -> None:
         self.native: trio.lowlevel.TrioToken = trio.lowlevel.current_trio_token()
 
     def here(self) -> bool:
-        return trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self.native
+        return running_loop() is self.native
 
     def task(self) -> object:
-        return (
-            trio.lowlevel.current_task() if self.here() and trio.lowlevel.in_trio_task() else None
-        )
+        try:
+            return trio.lowlevel.current_task() if self.here() else None
+        except RuntimeError:  # documented: between tasks
+            return None
 
     def signal(self) -> TrioSignal:
         return TrioSignal(self.native)

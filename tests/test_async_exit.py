@@ -93,8 +93,13 @@ def test_a_second_interrupt_does_not_wait() -> None:
     except KeyboardInterrupt:
         tell(queue)
     """
-    interrupts = iter([interrupt, interrupt])  # once it is filled, and once it hangs
-    lines = run(program, then=lambda process: next(interrupts, lambda _: None)(process))
+    left = [interrupt, interrupt]  # once it is filled, and once it hangs
+
+    def twice(process: subprocess.Popen[str]) -> None:
+        if left:
+            left.pop()(process)
+
+    lines = run(program, then=twice)
 
     assert lines[-1] == "1000 0 1000 True"
     assert any("undelivered" in line for line in lines)

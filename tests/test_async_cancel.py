@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from partitioned_buffer import AsyncQueue, BufferNotRunning, Retry, StopReport
+from partitioned_buffer._asyncio_loop import AsyncioLoop
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
 FOREVER = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
@@ -58,10 +59,13 @@ class Slow:
         self.items += batch
 
 
-async def use(queue: AsyncQueue[int], pushed: int = 25) -> None:
+async def use(
+    queue: AsyncQueue[int], pushed: int = 25, then: Callable[[], object] = lambda: None
+) -> None:
     async with queue:
         for number in range(pushed):
             await queue.push(number)
+        then()
         await asyncio.Event().wait()
 
 
@@ -81,8 +85,8 @@ async def test_a_timeout_around_the_block_delivers_what_is_held() -> None:
     processor = Slow()
     queue = AsyncQueue("q", processor, partitions=2)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await use(queue)
+        async with asyncio.timeout(None) as limit:
+            await use(queue, then=lambda: limit.reschedule(0.0))
 
     assert settled(queue)
     assert sorted(processor.items) == list(range(25))
@@ -524,16 +528,22 @@ async def test_tasks_cancelled_before_their_first_step_leave_nothing_running() -
 
 
 @running
-async def test_the_time_of_an_earlier_end_is_over_for_nobody_who_came_later() -> None:
+async def test_the_time_of_an_earlier_end_is_over_for_nobody_who_came_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timers: list[Callable[[], object]] = []
+    monkeypatch.setattr(AsyncioLoop, "later", lambda _self, _seconds, call: timers.append(call))
     processor = Slow()
-    queue = AsyncQueue("q", processor, partitions=1, exit_timeout=0.05)
-    user = asyncio.create_task(use(queue, 3))
-    await turns()
-    await cancel_all()
-    assert user.cancelled()
+    queue = AsyncQueue("q", processor, partitions=1)
     async with queue:
-        await asyncio.sleep(0.1)  # past the end of exit_timeout
-        await queue.push(3)
+        await queue.push(1)
+        (worker,) = [task for task in asyncio.all_tasks() if task.get_name() == "q-0"]
+        worker.cancel()
+        await until(lambda: queue.stats().delivered == 1)
+    (exit_timeout_is_over,) = timers
+    async with queue:
+        exit_timeout_is_over()
+        await queue.push(2)
         await queue.flush()
 
-    assert processor.items == [0, 1, 2, 3]
+    assert processor.items == [1, 2]

@@ -101,7 +101,7 @@ def test_a_second_interrupt_does_not_wait() -> None:
 
     lines = run(program, then=twice)
 
-    assert lines[-1] == "1000 0 1000 True"
+    assert "1000 0 1000 True" in lines
     assert any("undelivered" in line for line in lines)
 
 

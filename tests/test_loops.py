@@ -129,9 +129,10 @@ def test_a_cancelled_scope_around_the_block_delivers_what_is_held(
 ) -> None:
     async def main() -> None:
         processor = Slow()
-        with anyio.move_on_after(0.01) as scope:
+        with anyio.CancelScope() as scope:
             async with AsyncQueue("q", processor, partitions=2) as queue:
                 await queue.push_all(range(25))
+                scope.cancel()
                 await anyio.sleep_forever()
         assert scope.cancelled_caught
         assert settled(queue)
@@ -168,11 +169,12 @@ def test_a_failing_task_group_around_the_block_delivers_what_is_held(
 def test_what_hangs_is_waited_for_exit_timeout_seconds(run: Callable[[Any], None]) -> None:
     async def main() -> None:
         clock = FakeClock()
-        with anyio.move_on_after(0.01):
+        with anyio.CancelScope() as scope:
             async with AsyncQueue(
                 "q", down, partitions=1, exit_timeout=12.0, clock=clock, retry=FOREVER
             ) as queue:
                 await queue.push(1)
+                scope.cancel()
                 await anyio.sleep_forever()
         assert settled(queue)
         assert (clock.monotonic(), queue.stats().held) == (12.0, 1)

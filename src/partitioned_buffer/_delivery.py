@@ -107,7 +107,7 @@ def deliver(
         error = yield first
         if error is None:
             acknowledge()
-        elif not isinstance(error, CutShort):  # or it is taken again
+        else:
             yield from _Trouble(in_flight, retry, monotonic).settle(error)
             in_flight.release()
 
@@ -127,7 +127,12 @@ class _Trouble(Generic[B]):
 
     def settle(self, error: BaseException) -> Effects[B]:
         """Try what is in hand until it is delivered, or given up."""
-        failed = self._judge(error)
+        if isinstance(error, CutShort):  # that was no attempt
+            self._attempts = 0
+            self._in_flight.keep(None)
+            failed = yield from self._attempt(None)
+        else:
+            failed = self._judge(error)
         while failed and not self._rejected and (seconds := self._patience()) is not None:
             in_full = yield Wait(seconds, self._error, self._attempts)
             if not in_full:

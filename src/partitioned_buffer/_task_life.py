@@ -58,13 +58,15 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
         self._let_in()
         at_exit(stop_all)
         try:
-            await self._loop.checkpoint()  # a worker that has begun can be asked to stop
+            while not self._beginning.done:  # only who has begun can be asked to stop
+                await drive(self._beginning.wait(None))
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return self
 
     def _start_tasks(self, loop: RunningLoop, group: Group) -> None:
+        self._beginning = Countdown(SystemClock(), loop.signal(), len(self._tables))
         self._workers = tuple(
             TaskWorker(self, index, loop, self._signal(), self)
             for index in range(len(self._tables))
@@ -74,6 +76,9 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             worker.cancel = group.start(worker.main, f"{self.name}-{index}", worker.gone)
         name = f"{self.name}-watchdog"
         group.start(lambda: drive(watchdog.watch()), name, lambda: None)
+
+    def _begun(self) -> None:
+        self._beginning.report()
 
     if not TYPE_CHECKING:  # checkers know what there is
 

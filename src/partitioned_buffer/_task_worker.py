@@ -25,6 +25,9 @@ from .abc import AsyncSignal
 class Overseer(Protocol):
     """What a worker tells its buffer."""
 
+    def _begun(self) -> None:
+        """A worker has begun, or is not going to."""
+
     def _cut_off(self, index: int, error: BaseException | None) -> None:
         """Worker *index* ends at once, and may leave something; *error* ended it, if it began."""
 
@@ -55,7 +58,7 @@ class TaskWorker(Worker[B]):
         super().__init__(buffer, index, signal, in_place=False)
         self._loop = loop
         self._overseer = overseer
-        self._was_asked = self._began_at_all = False
+        self._has_begun = self._was_asked = False
         self._task: object = None
         self._helper = Helper(f"{buffer.name}-{index}", loop.signal())
         self._shared_at = 0.0
@@ -81,7 +84,8 @@ class TaskWorker(Worker[B]):
 
     async def main(self) -> None:
         """Be the task."""
-        self._task, self._began_at_all = self._loop.task(), True
+        self._task = self._loop.task()
+        self._begin()
         try:
             await self._go(self.work())
         except BaseException as error:
@@ -93,9 +97,16 @@ class TaskWorker(Worker[B]):
 
     def gone(self) -> None:
         """Note that the task has ended; one that is cancelled before its first step takes none."""
-        if not self._began_at_all:
+        if self._begin():
             self._overseer._cut_off(self._index, None)
             self.end()
+
+    def _begin(self) -> bool:
+        """Say that the worker has begun; return whether that was still to be said."""
+        first, self._has_begun = not self._has_begun, True
+        if first:
+            self._overseer._begun()
+        return first
 
     def end(self) -> None:
         super().end()

@@ -303,8 +303,7 @@ class World:
         with pytest.raises(BufferNotFound):
             get("explored")
         assert CLOCK.now < self.until, "somebody waited for nothing"
-        # A worker that was cancelled before it began could not be asked to deliver first.
-        if self.calm and all(worker._task is not None for worker in self.buffer._workers):
+        if self.calm:
             assert not self.held
         self.errors.clear()
         self.stuck = False
@@ -526,4 +525,4 @@ def test_who_is_cancelled_in_the_middle_of_ending_leaves_what_is_held(
 ) -> None:
     scenario = called(name, calm=False)
 
-    assert sweep(scenario, first, schedules=FEW, then=then, gaps=3) > 10 * FEW
+    assert sweep(scenario, first, schedules=FEW, then=then, gaps=2) > 10 * FEW

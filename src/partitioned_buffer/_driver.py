@@ -11,7 +11,7 @@ them called (see `_steps`).
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ._buffer import Buffer
 from ._delivery import CutShort, DeadLetter, Effects, Process, Wait, deliver
@@ -89,7 +89,7 @@ class Driver(Generic[B]):
     def _drive(self, effects: Effects[B], began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
-        outcome: Any = None
+        call, outcome = Call(processor, ()), cast("Any", None)
         try:
             while True:
                 if self.forked:  # by the processor: the table is another worker's now
@@ -108,7 +108,8 @@ class Driver(Generic[B]):
                         if self._in_place:
                             processor(effect.batch)
                         else:
-                            outcome = yield Call(processor, (effect.batch,))
+                            call.args = (effect.batch,)
+                            outcome = yield call
                     except BaseException as error:  # SystemExit, too, is the processor's own affair
                         outcome = error
                 else:

@@ -11,6 +11,7 @@ same words. A task's worker also leaves its calls of user code to who runs it, a
 """
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from .abc import AsyncSignal, Signal
@@ -25,8 +26,13 @@ class Pause(NamedTuple):
     seconds: float | None
 
 
-class Call(NamedTuple):
-    """Call *function*, in whatever way it has to be, and send back what it raised, or None."""
+@dataclass(slots=True)
+class Call:
+    """
+    Call *function*, in whatever way it has to be, and send back what it raised, or None.
+
+    The next one may be the same object, for making it takes as long as cutting a batch.
+    """
 
     function: Callable[..., object]
     args: tuple[Any, ...]

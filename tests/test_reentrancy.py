@@ -297,19 +297,25 @@ def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupted(
     """The one room that comes back belongs to the writer in line, who is below the handler."""
     queue = buffers.queue(flush_at=1, max_size=1, clock=SystemClock())
     outcomes: list[str] = []
+    shots, hit = itertools.count(), threading.Event()
 
     def handler(*_: object) -> None:
+        if next(shots):
+            return
         try:
             queue.push("handler's")
         except BufferFull as error:
             outcomes.append(str(error))
         finally:
             processor.unblock()
+            hit.set()
 
     def shoot() -> None:
         while not queue.stats().blocked:
             pass
-        os.kill(os.getpid(), signal.SIGUSR1)
+        while not hit.is_set():  # a wait that is just beginning does not notice a signal
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            hit.wait(0.05)
 
     before = signal.signal(signal.SIGUSR1, handler)
     try:

@@ -40,7 +40,7 @@ demo: $(VENV)/.flights
 	$(BIN)/python examples/flights.py $(DEMO)
 
 test: $(VENV)/.test $(VENV)/.flights
-	$(BIN)/python -m pytest --ignore=tests/schedules
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --ignore=tests/schedules
 	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/schedules --frontrun-patch-locks
 
 check: $(VENV)/.dev $(VENV)/.bench
@@ -63,7 +63,7 @@ mutants: $(VENV)/.mutants
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
-	$(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py \
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py \
 		--ignore=tests/test_prefork.py --ignore=tests/test_loops.py --ignore=tests/servers
 
 stress: $(VENV)/.core

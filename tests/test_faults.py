@@ -187,6 +187,7 @@ class Cell:
     def reach_the_end(self) -> StopReport | None:
         buffer, end = self.buffer, self.end
         if end == "stop in trouble":
+            self.clock.settle()  # a worker that has yet to begin would wait from then on
             self.clock.jump(INTERVAL)
             assert self.processor.entered.wait(60)
             wait_until(lambda: buffer.stats().partitions[1].held == 0)

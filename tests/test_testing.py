@@ -1,10 +1,13 @@
 """The test doubles we give to users do what they say."""
 
+import asyncio
 import threading
+from typing import Any
 
 import pytest
 from helpers import Buffers
 
+from partitioned_buffer._home import current_loop
 from partitioned_buffer.abc import Clock, Hook, Processor
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
@@ -68,6 +71,39 @@ def test_a_signal_wakes_its_waiter(clock: FakeClock) -> None:
     waiter.join(30)
 
     assert not waiter.is_alive()
+
+
+def test_a_task_that_goes_on_never_seems_to_wait(clock: FakeClock) -> None:
+    class Watched:  # the condition, as whoever settles sees the waiter at each of its steps
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __enter__(self) -> None:
+            idle.append(signal.idle)
+            self._inner.__enter__()
+
+        def __exit__(self, *_raised: object) -> None:
+            self._inner.__exit__(None, None, None)
+            idle.append(signal.idle)
+
+        def notify_all(self) -> None:
+            self._inner.notify_all()
+
+    async def main() -> None:
+        nonlocal signal
+        signal = clock.async_signal(current_loop())
+        waiter = asyncio.create_task(signal.wait(None))
+        await asyncio.sleep(0)
+        clock._changed = Watched(clock._changed)  # type: ignore[assignment]
+        assert signal.idle
+        signal.set()
+        idle.clear()
+        await waiter
+
+    idle: list[bool] = []
+    signal: Any = None
+    asyncio.run(main())
+    assert idle == [False, False]
 
 
 def test_the_processor_fails_as_ordered() -> None:

@@ -218,7 +218,7 @@ class _FakeAsyncSignal(_AnyFakeSignal):
             while not self._ready():
                 if not (is_owner and clock._jump_to_next()):
                     await self._news.wait(None)
-            self._up = False
         finally:
             with clock._changed:
                 self._end()
+        self._up = False  # last: while it counted as waiting, it would have seemed idle

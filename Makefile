@@ -64,7 +64,7 @@ mutants: $(VENV)/.mutants
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
 	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py \
-		--ignore=tests/test_prefork.py --ignore=tests/test_loops.py --ignore=tests/servers $(CORE)
+		--ignore=tests/test_prefork.py --ignore=tests/test_loops.py --ignore=tests/servers
 
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/test_stress.py

@@ -74,6 +74,9 @@ def test_a_signal_wakes_its_waiter(clock: FakeClock) -> None:
 
 
 def test_a_task_that_goes_on_never_seems_to_wait(clock: FakeClock) -> None:
+    idle: list[bool] = []
+    signal: Any = None
+
     class Watched:  # the condition, as whoever settles sees the waiter at each of its steps
         def __init__(self, inner: Any) -> None:
             self._inner = inner
@@ -100,8 +103,6 @@ def test_a_task_that_goes_on_never_seems_to_wait(clock: FakeClock) -> None:
         idle.clear()
         await waiter
 
-    idle: list[bool] = []
-    signal: Any = None
     asyncio.run(main())
     assert idle == [False, False]
 

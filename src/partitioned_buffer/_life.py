@@ -158,8 +158,8 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
             worker.flush(flushed)
         try:
             while not flushed.done:
-                until, patience = deadline, self._patience()
-                if until is None and patience is not None:
+                until = deadline
+                if until is None and (patience := self._patience()) is not None:
                     until = self._settled_since(began) + patience
                 if not (yield from flushed.wait(until)):
                     raise self._not_flushed(timeout)

@@ -1,6 +1,7 @@
 """Whether an event loop runs here. Importing none, for most programs that ask have none."""
 
 import sys
+from contextlib import suppress
 from typing import Final
 
 STALLED: Final = (
@@ -11,10 +12,9 @@ STALLED: Final = (
 
 def running_loop() -> object | None:
     """Return the loop that runs in this thread, and stands still while the thread waits."""
-    asyncio, trio = sys.modules.get("asyncio"), sys.modules.get("trio")  # who runs one has it
-    if trio is not None:
-        try:
-            return trio.lowlevel.current_trio_token()  # type: ignore[no-any-return]
-        except RuntimeError:  # documented: not here
-            pass
-    return None if asyncio is None else asyncio._get_running_loop()
+    # Who runs one has imported it. Not by `get`, which on free-threaded builds of Python 3.13 locks
+    # what is the whole program's; and a child may inherit that lock from threads that meet there.
+    if "trio" in sys.modules:
+        with suppress(RuntimeError):  # documented: not here
+            return sys.modules["trio"].lowlevel.current_trio_token()  # type: ignore[no-any-return]
+    return sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "_hot_bounded": "_bounded_map _entry _gates _hot _map_table _queue_table",
     "_writes": "_entry _gate _gates _hot _hot_bounded _map_table _queue_table _routing",
     "_build": "_bounded_map _bounded_queue _gate _gates _map_table _options _queue_table _room",
+    "_kinds": "_entry _hot _keywords _options",
     "_telemetry": "_checks abc events",
     "_buffer": "_keywords _ledger _options _room _tables _telemetry errors",
     "_countdown": "_steps abc",
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     "_thread_life": (
         "_exit _ledger _life _running _steps _telemetry _thread_watchdog _thread_worker abc errors"
     ),
-    "_threads": "_build _entry _hot _keywords _options _thread_life _writes",
+    "_threads": "_build _entry _kinds _options _thread_life _writes",
     "_loops": "abc",
     "_asyncio_loop": "_loops",
     "_trio_loop": "_loops _running",
@@ -69,7 +70,7 @@ MAY_IMPORT = {
         "_blocking _clock _countdown _exit _home _ledger _life _loops _options _room "
         "_steps _tables _task_worker _telemetry _watchdog abc errors"
     ),
-    "_tasks": "_async_writes _build _entry _hot _keywords _options _task_life",
+    "_tasks": "_async_writes _build _entry _kinds _options _task_life",
     "__init__": "_buffer _entry _ledger _retry _routing _tasks _telemetry _threads errors",
     "dead_letters": "_entry errors",
     "_fake_clock": "abc",

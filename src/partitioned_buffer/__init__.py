@@ -18,7 +18,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
       _bounded_queue.py  _bounded_map.py                 ... and part of a bound
     _delivery.py    what becomes of a batch: a generator of effects
     _buffer.py      settings, tables, state and names; never waits
-    _build.py       puts tables, room and gate together
+    _kinds.py       what makes a Queue and a Map; _build.py puts tables, room and gate together
     _steps.py       waiting, written once for threads and tasks; _running.py where it would hurt
     _life.py        stop, flush, exit and fork
       _worker.py  _driver.py  _watchdog.py  _countdown.py  _exit.py    what it takes

@@ -1,15 +1,14 @@
 """
-Queue and Map, driven by threads: writes (see `_writes`) and a life (see `_thread_life`).
+Queue and Map, driven by threads: made (see `_kinds`) of writes (see `_writes`) and a life (see
+`_thread_life`).
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import ClassVar, TypeVar
 
 from ._build import map_parts, queue_parts
 from ._entry import Entry
-from ._hot import Key
-from ._keywords import CommonOptions, MapOptions
-from ._options import settings
+from ._kinds import MapInit, QueueInit
+from ._options import Settings
 from ._thread_life import ThreadedBuffer
 from ._writes import MapWrites, QueueWrites
 
@@ -18,7 +17,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Queue(QueueWrites[T], ThreadedBuffer[list[T]]):
+class Queue(QueueInit[T], QueueWrites[T], ThreadedBuffer[list[T]]):
     """
     A buffer that keeps insertion order.
 
@@ -28,29 +27,19 @@ class Queue(QueueWrites[T], ThreadedBuffer[list[T]]):
     Raises `InvalidOption` or `UnknownOption` for options that are no good.
     """
 
-    def __init__(
-        self,
-        name: str,
-        processor: Callable[[list[T]], object],
-        *,
-        processing_batch_size: int | Literal["table"] = 10,
-        partition_key: Key[T] = None,
-        **options: Unpack[CommonOptions],
-    ) -> None:
-        made = settings(
-            "Queue",
-            name=name,
-            processor=processor,
-            processing_batch_size=processing_batch_size,
-            partition_key=partition_key,
-            **options,
-        )
+    _kind: ClassVar[str] = "Queue"
+
+    def _assemble(self, made: Settings) -> None:
         tables, gate, room = queue_parts(made, self)
-        QueueWrites.__init__(self, tables, partition_key, gate)
+        QueueWrites.__init__(self, tables, made.partition_key, gate)
         ThreadedBuffer.__init__(self, made, tables, room)
 
 
-class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]]):
+class Map(
+    MapInit[K, V],
+    MapWrites[K, V],
+    ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]],
+):
     """
     A buffer that keeps one value per key: the last written, the newest version, or all of
     them made one by *merge*.
@@ -62,47 +51,9 @@ class Map(MapWrites[K, V], ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V
     Raises `InvalidOption` or `UnknownOption` for options that are no good.
     """
 
-    @overload
-    def __init__(
-        self,
-        name: str,
-        processor: Callable[[list[Entry[K, V]]], object],
-        *,
-        processing_batch_size: int = 10,
-        partition_key: Key[K] = None,
-        merge: Callable[[V, V], V] | None = None,
-        **options: Unpack[MapOptions],
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        name: str,
-        processor: Callable[[dict[K, Entry[K, V]]], object],
-        *,
-        processing_batch_size: Literal["table"],
-        partition_key: Key[K] = None,
-        merge: Callable[[V, V], V] | None = None,
-        **options: Unpack[MapOptions],
-    ) -> None: ...
-    def __init__(
-        self,
-        name: str,
-        processor: Callable[[Any], object],
-        *,
-        processing_batch_size: int | Literal["table"] = 10,
-        partition_key: Key[K] = None,
-        merge: Callable[[V, V], V] | None = None,
-        **options: Unpack[MapOptions],
-    ) -> None:
-        made = settings(
-            "Map",
-            name=name,
-            processor=processor,
-            processing_batch_size=processing_batch_size,
-            partition_key=partition_key,
-            merge=merge,
-            **options,
-        )
+    _kind: ClassVar[str] = "Map"
+
+    def _assemble(self, made: Settings) -> None:
         tables, gate, room = map_parts(made, self)
-        MapWrites.__init__(self, tables, partition_key, gate)
+        MapWrites.__init__(self, tables, made.partition_key, gate)
         ThreadedBuffer.__init__(self, made, tables, room)

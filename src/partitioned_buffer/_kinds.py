@@ -1,0 +1,102 @@
+"""
+How a Queue and a Map are made, whoever drives them: from options, all of them checked first.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack, overload
+
+from ._entry import Entry
+from ._hot import Key
+from ._keywords import CommonOptions, MapOptions
+from ._options import Settings, settings
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class QueueInit(Generic[T]):
+    """What makes a Queue, or an AsyncQueue."""
+
+    __slots__ = ()
+    _kind: ClassVar[str]
+
+    def __init__(
+        self,
+        name: str,
+        processor: Callable[[list[T]], object],
+        *,
+        processing_batch_size: int | Literal["table"] = 10,
+        partition_key: Key[T] = None,
+        **options: Unpack[CommonOptions],
+    ) -> None:
+        self._assemble(
+            settings(
+                self._kind,
+                name=name,
+                processor=processor,
+                processing_batch_size=processing_batch_size,
+                partition_key=partition_key,
+                **options,
+            )
+        )
+
+    @abstractmethod
+    def _assemble(self, made: Settings) -> None:
+        """Put the parts together."""
+
+
+class MapInit(Generic[K, V]):
+    """What makes a Map, or an AsyncMap."""
+
+    __slots__ = ()
+    _kind: ClassVar[str]
+
+    @overload
+    def __init__(
+        self,
+        name: str,
+        processor: Callable[[list[Entry[K, V]]], object],
+        *,
+        processing_batch_size: int = 10,
+        partition_key: Key[K] = None,
+        merge: Callable[[V, V], V] | None = None,
+        **options: Unpack[MapOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        name: str,
+        processor: Callable[[dict[K, Entry[K, V]]], object],
+        *,
+        processing_batch_size: Literal["table"],
+        partition_key: Key[K] = None,
+        merge: Callable[[V, V], V] | None = None,
+        **options: Unpack[MapOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        processor: Callable[[Any], object],
+        *,
+        processing_batch_size: int | Literal["table"] = 10,
+        partition_key: Key[K] = None,
+        merge: Callable[[V, V], V] | None = None,
+        **options: Unpack[MapOptions],
+    ) -> None:
+        self._assemble(
+            settings(
+                self._kind,
+                name=name,
+                processor=processor,
+                processing_batch_size=processing_batch_size,
+                partition_key=partition_key,
+                merge=merge,
+                **options,
+            )
+        )
+
+    @abstractmethod
+    def _assemble(self, made: Settings) -> None:
+        """Put the parts together."""

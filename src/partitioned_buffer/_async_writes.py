@@ -4,6 +4,9 @@ Writing from coroutines: what a Queue's and a Map's writes do, and for waiting, 
 Each write comes twice. The plain name waits for room, as `when_full` says, and has to be awaited;
 that suspends the task only if there is none. With `_nowait` it raises `BufferFull` instead, and
 may be called from any thread.
+
+The plain names override methods that need no `await`: no caller has a buffer of either face in hand
+as one of the other, so type checkers are told to let that pass.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -15,7 +15,7 @@ from ._ledger import Stats, StopReport
 from ._life import LivingBuffer, stop_all
 from ._loops import Group, RunningLoop
 from ._steps import Steps, drive, now
-from ._task_worker import TaskWorker
+from ._task_worker import Overseer, TaskWorker
 from ._telemetry import report
 from ._watchdog import Watchdog
 from .abc import AsyncSignal
@@ -24,7 +24,7 @@ from .errors import WrongThread
 B = TypeVar("B")
 
 
-class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
+class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog], Overseer[B]):
     """Enters, stops and flushes."""
 
     _loop: RunningLoop
@@ -68,8 +68,7 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
     def _start_tasks(self, loop: RunningLoop, group: Group) -> None:
         self._beginning = Countdown(SystemClock(), loop.signal(), len(self._tables))
         self._workers = tuple(
-            TaskWorker(self, index, loop, self._signal(), self)
-            for index in range(len(self._tables))
+            TaskWorker(self, index, loop, self._signal()) for index in range(len(self._tables))
         )
         self._watchdog = watchdog = Watchdog(self, self._signal(), lambda: self._workers)
         for index, worker in enumerate(self._workers):
@@ -118,16 +117,10 @@ class TaskBuffer(LivingBuffer[B, TaskWorker[B], Watchdog]):
             await self._leave(kind, error, traceback)
         return None
 
-    async def _leave(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Wait for the tasks. Only if one has died does *error* come from their group."""
-        raised = (kind, error, traceback) if self._died else (None, None, None)
+    async def _leave(self, *raised: Any) -> None:
+        """Wait for the tasks. Only if one has died does what was *raised* come from their group."""
         try:
-            await self._group.__aexit__(*raised)
+            await self._group.__aexit__(*(raised if self._died else (None, None, None)))
         except BaseExceptionGroup as group:
             one, *others = group.exceptions
             if others:

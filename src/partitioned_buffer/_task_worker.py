@@ -8,9 +8,9 @@ else held.
 
 import inspect
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from ._buffer import Buffer
 from ._checks import is_coroutine_function
@@ -22,18 +22,22 @@ from ._worker import B, Worker
 from .abc import AsyncSignal
 
 
-class Overseer(Protocol):
-    """What a worker tells its buffer."""
+class Overseer(Buffer[B]):
+    """A buffer, and what its workers tell it."""
 
+    @abstractmethod
     def _begun(self) -> None:
         """A worker has begun, or is not going to."""
 
+    @abstractmethod
     def _cut_off(self, index: int, error: BaseException | None) -> None:
         """Worker *index* ends at once, and may leave something; *error* ended it, if it began."""
 
+    @abstractmethod
     def _wind_down(self) -> None:
         """A worker was cancelled, and takes it for a request to stop."""
 
+    @abstractmethod
     def _ended(self) -> None:
         """A worker has ended."""
 
@@ -49,22 +53,21 @@ class TaskWorker(Worker[B]):
 
     def __init__(
         self,
-        buffer: Buffer[B],
+        overseer: Overseer[B],
         index: int,
         loop: RunningLoop,
         signal: AsyncSignal,
-        overseer: Overseer,
     ) -> None:
-        super().__init__(buffer, index, signal, in_place=False)
+        super().__init__(overseer, index, signal, in_place=False)
         self._loop = loop
         self._overseer = overseer
         self._has_begun = self._was_asked = False
         self._task: object = None
-        self._helper = Helper(f"{buffer.name}-{index}", loop.signal())
+        self._helper = Helper(f"{overseer.name}-{index}", loop.signal())
         self._shared_at = 0.0
         self._job: Job | None = None  # the thread's call that is waited for
         self._handed_over = False
-        made = buffer._settings
+        made = overseer._settings
         self._coroutine_functions = {
             id(function)
             for function in (made.processor, made.dead_letter)

@@ -102,14 +102,14 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
             self._write(self._groups(items, partition_key))
             return
         # Straight to the table where that will do: it is half the cost of a small batch.
-        self._turn = table.next
         batch = items if type(items) is list else _listed(items)
+        self._turn = table.next
         if not table.write(batch):
             self._write({table: batch})
 
     def _groups(self, items: Iterable[T], partition_key: object) -> dict[QueueTable[T], list[Any]]:
         """Return what is to be stored of *items*, by table."""
-        batch = _listed(items)
+        batch = items if type(items) is list else _listed(items)
         store = batch if self._gate is None else list(map(self._gate.store, batch))
         if partition_key is None and (table := self._turn) is not None:
             self._turn = table.next

@@ -1,9 +1,10 @@
 """What several test files share."""
 
 import asyncio
+import functools
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -38,6 +39,29 @@ def wait_until(condition: Callable[[], bool]) -> None:
             return
         threading.Event().wait(0.001)
     pytest.fail("it does not happen")
+
+
+def running(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run a coroutine function as a test."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
+
+    return run
+
+
+async def turns(count: int = 10) -> None:
+    """Let other tasks have so many turns."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Do as `wait_until`, in a task."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0)
 
 
 class Sink:

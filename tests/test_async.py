@@ -5,11 +5,12 @@ import contextvars
 import functools
 import gc
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import running, until
 
 from partitioned_buffer import (
     AsyncMap,
@@ -58,22 +59,6 @@ class Coroutine:
     @property
     def items(self) -> list[Any]:
         return [item for batch in self.batches for item in batch]
-
-
-def running(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a coroutine function as a test."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
-
-    return run
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  # nobody tells
-            await asyncio.sleep(0)
 
 
 # --- who calls what, where ---------------------------------------------------------

@@ -5,37 +5,18 @@ Each case is one that happens in programs; `test_async_schedules` cancels everyw
 """
 
 import asyncio
-import functools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers import running, turns, until
 
 from partitioned_buffer import AsyncQueue, BufferNotRunning, Retry, StopReport
 from partitioned_buffer._asyncio_loop import AsyncioLoop
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
 FOREVER = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
-
-
-def running(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
-
-    return run
-
-
-async def turns(count: int = 10) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  # nobody tells
-            await asyncio.sleep(0)
 
 
 class Slow:

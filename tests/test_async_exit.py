@@ -27,6 +27,10 @@ async def fill(queue):
     for number in range(1000):
         await queue.push(number)
     print("ready", flush=True)
+async def live(queue):
+    async with queue:
+        await fill(queue)
+        await asyncio.Event().wait()
 """
 
 ALL = "1000 1000 0 True"
@@ -65,12 +69,8 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 def test_an_interrupt_delivers_what_is_held() -> None:
     program = """
     queue = AsyncQueue("q", deliver, partitions=2)
-    async def main():
-        async with queue:
-            await fill(queue)
-            await asyncio.Event().wait()
     try:
-        asyncio.run(main())
+        asyncio.run(live(queue))
     except KeyboardInterrupt:
         tell(queue)
     """
@@ -84,12 +84,8 @@ def test_a_second_interrupt_does_not_wait() -> None:
         print("ready", flush=True)
         await asyncio.Event().wait()
     queue = AsyncQueue("q", hang, partitions=1)
-    async def main():
-        async with queue:
-            await fill(queue)
-            await asyncio.Event().wait()
     try:
-        asyncio.run(main())
+        asyncio.run(live(queue))
     except KeyboardInterrupt:
         tell(queue)
     """
@@ -110,10 +106,6 @@ def test_a_shutdown_recipe_at_a_signal_delivers_what_is_held() -> None:
     """The one that cancels every task, as many programs have it."""
     program = """
     queue = AsyncQueue("q", deliver, partitions=2)
-    async def main():
-        async with queue:
-            await fill(queue)
-            await asyncio.Event().wait()
     async def shut_down(loop):
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
@@ -125,7 +117,7 @@ def test_a_shutdown_recipe_at_a_signal_delivers_what_is_held() -> None:
     def terminate():
         shutting.append(loop.create_task(shut_down(loop)))
     loop.add_signal_handler(signal.SIGTERM, terminate)
-    task = loop.create_task(main())
+    task = loop.create_task(live(queue))
     loop.run_forever()
     loop.close()
     tell(queue)

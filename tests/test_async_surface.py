@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import wait_until
+from helpers import until, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import (
@@ -291,7 +291,7 @@ def test_waiting_on_the_thread_of_a_loop_that_the_processor_needs_ends_and_says_
         assert queue.stop().left == (1,)
         jumper.join()
         assert "wait in another one: await asyncio.to_thread" in caplog.text
-        await until_ended(queue)
+        await until(lambda: queue._workers[0].ended)
         assert (queue.stats().delivered, done) == (1, [1]), "it had not been lost"
 
     asyncio.run(main())
@@ -306,12 +306,6 @@ def jump(clock: FakeClock, seconds: float, times: int) -> None:
             )
             assert clock._changed.wait_for(waiting, 60)
         clock.jump(seconds)
-
-
-async def until_ended(queue: Queue[int]) -> None:
-    async with asyncio.timeout(60):
-        while not queue._workers[0].ended:  # noqa: ASYNC110  # nobody tells
-            await asyncio.sleep(0)
 
 
 def test_in_a_thread_of_its_own_the_stop_waits_for_such_a_processor() -> None:

@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 PATIENCE = 60.0
-FORKS = 200
+FORKS = 100
 
 under_load = pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")),

@@ -264,9 +264,9 @@ async def test_a_push_with_room_does_not_give_way() -> None:
 @running
 async def test_a_push_to_a_full_buffer_waits_for_room_and_nowait_raises() -> None:
     processor = Coroutine()
-    async with AsyncQueue("q", processor, partitions=1, max_size=2) as queue:
+    async with AsyncQueue("q", processor, partitions=1, max_size=2, block_timeout=60.0) as queue:
         queue.push_all_nowait([1, 2])
-        with pytest.raises(BufferFull, match=r"was full \(max_size=2\)"):
+        with pytest.raises(BufferFull, match=r"was full \(max_size=2\)"):  # "for" no seconds
             queue.push_nowait(3)
         with pytest.raises(BufferFull):
             queue.push_all_nowait([3, 4])

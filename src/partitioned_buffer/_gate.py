@@ -131,10 +131,10 @@ class Gate(ABC, Generic[W]):
                 f"buffer {self._settings.name!r} is full, and this call (in its processor, a hook, "
                 "a logging handler or a finalizer) would wait for itself"
             ) from None
-        timeout, clock = self._settings.block_timeout, self._settings.clock
+        settings, timeout = self._settings, self._settings.block_timeout
         if timeout is None:
             timeout = self._patience()
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        deadline = None if timeout is None else settings.clock.monotonic() + timeout
         try:
             granted = yield from self._room.wait(count, weight, deadline)
         except MustNotWait:
@@ -142,17 +142,20 @@ class Gate(ABC, Generic[W]):
         if not granted:
             if self._room.closed and (error := self._refused()) is not None:
                 raise error from None
-            raise self._full(stalled=self._patience() is not None) from None
+            stalled = self._patience() is not None
+            raise self._full(waited=settings.block_timeout, stalled=stalled) from None
 
-    def _full(self, hopeless: bool = False, stalled: bool = False) -> BufferFull:
+    def _full(
+        self, hopeless: bool = False, *, waited: float | None = None, stalled: bool = False
+    ) -> BufferFull:
         settings = self._settings
         bounds = {"max_size": settings.max_size, "max_bytes": settings.max_bytes}
         bound = ", ".join(f"{name}={value}" for name, value in bounds.items() if value is not None)
         if hopeless:
             return BufferFull(f"one write of more than buffer {settings.name!r} holds ({bound})")
-        waited = "" if settings.block_timeout is None else f" for {settings.block_timeout} s"
+        time = "" if waited is None else f" for {waited} s"
         return BufferFull(
-            f"buffer {settings.name!r} was full{waited} ({bound}): its processor is slower than "
+            f"buffer {settings.name!r} was full{time} ({bound}): its processor is slower than "
             f"its writers, or failing; see stats(){f'. {STALLED}' if stalled else ''}"
         )
 

@@ -264,6 +264,7 @@ async def test_a_push_with_room_does_not_give_way() -> None:
 @running
 async def test_a_push_to_a_full_buffer_waits_for_room_and_nowait_raises() -> None:
     processor = Coroutine()
+    processor.go_on.clear()
     async with AsyncQueue("q", processor, partitions=1, max_size=2, block_timeout=60.0) as queue:
         queue.push_all_nowait([1, 2])
         with pytest.raises(BufferFull, match=r"was full \(max_size=2\)"):  # "for" no seconds
@@ -275,9 +276,8 @@ async def test_a_push_to_a_full_buffer_waits_for_room_and_nowait_raises() -> Non
         many = asyncio.create_task(queue.push_all([4, 5]))
         await asyncio.sleep(0)
         assert queue.stats().blocked == 2
-        await queue.flush()
+        processor.go_on.set()
         await waiting
-        await queue.flush()
         await many
 
     assert processor.items == [1, 2, 3, 4, 5]
@@ -345,11 +345,10 @@ async def test_size_of_is_called_once_for_an_item_that_has_to_wait() -> None:
 
 @running
 async def test_writers_wait_in_line_for_block_timeout_seconds() -> None:
-    clock, processor = FakeClock(), Coroutine()
-    processor.go_on.clear()
-    async with AsyncQueue(
-        "q", processor, partitions=1, max_size=1, block_timeout=2.0, clock=clock
-    ) as queue:
+    clock, processor = FakeClock(), RecordingProcessor()
+    processor.fail_always(OSError())
+    options: dict[str, Any] = {"partitions": 1, "retry": Retry(wait_initial=60.0), "clock": clock}
+    async with AsyncQueue("q", processor, max_size=1, block_timeout=2.0, **options) as queue:
         await queue.push(1)
         waiting = asyncio.create_task(queue.push(2))
         await asyncio.sleep(0)
@@ -358,7 +357,7 @@ async def test_writers_wait_in_line_for_block_timeout_seconds() -> None:
         clock.jump(0.1)
         with pytest.raises(BufferFull, match=r"was full for 2\.0 s"):
             await waiting
-        processor.go_on.set()
+        processor.recover()
 
     assert processor.items == [1]
 

@@ -145,6 +145,7 @@ async def test_a_second_cancellation_ends_the_waiting_at_once() -> None:
 @running
 async def test_a_push_whose_wait_is_cancelled_has_written_nothing_and_keeps_no_room() -> None:
     processor = Slow()
+    processor.gate.clear()
     async with AsyncQueue("q", processor, partitions=1, max_size=3) as queue:
         await queue.push_all([1, 2, 3])
         first, second = (asyncio.create_task(queue.push(number)) for number in (4, 5))
@@ -153,7 +154,7 @@ async def test_a_push_whose_wait_is_cancelled_has_written_nothing_and_keeps_no_r
         with pytest.raises(asyncio.CancelledError):
             await first
         assert queue.stats().blocked == 1
-        await queue.flush()
+        processor.gate.set()
         await second
         queue.push_all_nowait([6, 7])
         assert queue.stats().held == 3
@@ -164,22 +165,20 @@ async def test_a_push_whose_wait_is_cancelled_has_written_nothing_and_keeps_no_r
 @running
 async def test_a_push_that_is_cancelled_when_it_has_just_got_room_gives_it_back() -> None:
     processor = Slow()
+    processor.gate.clear()
     async with AsyncQueue("q", processor, partitions=1, max_size=1) as queue:
         await queue.push(1)
         waiting = asyncio.create_task(queue.push(2))
         await turns()
-        assert queue._room is not None
-        room = queue._room
-        queue._tables[0].swap(0.0)
-        queue._tables[0].take(None)
-        queue._tables[0].acknowledge()  # gives the room to the push, which has not run yet
-        assert room.blocked == 0
-        waiting.cancel()
+        processor.gate.set()
+        await until(lambda: queue.stats().blocked == 0)  # it has the room, and has not run yet
+        assert queue.stats().accepted == 1
+        assert waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         queue.push_nowait(3)
 
-    assert processor.items == [3]
+    assert processor.items == [1, 3]
 
 
 @running

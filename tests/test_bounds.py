@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers, in_thread, wait_until
+from helpers import Buffers, in_thread, key_of, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
+from partitioned_buffer._bounded_map import BoundedMapTable
+from partitioned_buffer._bounded_queue import BoundedQueueTable
 from partitioned_buffer._room import Room
 from partitioned_buffer._steps import run
 from partitioned_buffer.events import ItemsDropped
@@ -252,6 +254,7 @@ def test_a_blocked_writer_gives_up_after_its_timeout(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
     queue = buffers.queue(max_size=1, block_timeout=3.0, processing_interval=100.0)
+    processor.fail_always(OSError())
     queue.push(1)
 
     with pytest.raises(BufferFull, match=r"was full for 3.0 s \(max_size=1\): its processor"):
@@ -260,6 +263,23 @@ def test_a_blocked_writer_gives_up_after_its_timeout(
     assert clock.monotonic() == 3.0
     assert queue.size() == 1
     assert queue.stats().blocked == 0
+
+
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_who_waits_for_room_has_what_is_held_delivered_before_its_time(
+    kind: str, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    buffer: Any = getattr(buffers, kind)(max_size=2, processing_interval=100.0)
+    write = buffer.push if kind == "queue" else lambda number: buffer.put(number, "value")
+    for number in (1, 2, 3):
+        write(number)
+
+    assert [key_of(item) for item in processor.items] == [1, 2]
+    assert clock.monotonic() == 0.0
+    clock.advance(99.0)
+    assert len(processor.items) == 2, "nobody waits any more"
+    clock.advance(1.0)
+    assert len(processor.items) == 3
 
 
 def test_a_block_timeout_of_nothing_is_raise(buffers: Buffers) -> None:
@@ -289,9 +309,9 @@ def test_blocked_writers_get_an_error_when_the_buffer_stops(
 def test_writers_are_let_in_in_the_order_they_came(clock: FakeClock) -> None:
     room = Room(clock, clock.signal, 4, None)
     assert room.admit(4)
-    first, first_outcome = in_thread(lambda: run(room.wait(3, 0, None)))
+    first, first_outcome = in_thread(lambda: run(room.wait(3, 0, None, lambda: None)))
     wait_until(lambda: room.blocked == 1)
-    second, second_outcome = in_thread(lambda: run(room.wait(1, 0, None)))
+    second, second_outcome = in_thread(lambda: run(room.wait(1, 0, None, lambda: None)))
     wait_until(lambda: room.blocked == 2)
 
     room.give(2)
@@ -310,6 +330,7 @@ def test_a_writer_that_gives_up_lets_the_next_one_in(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
     queue = buffers.queue(max_size=3, block_timeout=2.0, processing_interval=100.0)
+    processor.fail_always(OSError())
     queue.push(1)
     big, big_outcome = in_thread(lambda: queue.push_all([2, 3, 4]))
     wait_until_blocked(queue)
@@ -593,6 +614,44 @@ def test_the_bound_holds_under_many_writers(policy: str, measure: str, partition
 # --- writers in line, and writes of many -------------------------------------------
 
 
+@pytest.mark.threads
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_a_write_wakes_the_worker_as_long_as_others_are_in_line(
+    kind: str, clock: FakeClock
+) -> None:
+    room, woken = Room(clock, clock.signal, 1, None), list[bool]()
+    table: Any = BoundedQueueTable(room)
+    if kind == "map":
+        table = BoundedMapTable(room, 0, None, None)
+    table.open(lambda: woken.append(True), None, 0.0)
+
+    def write(number: int) -> bool:
+        woken.clear()
+        table.write([number if kind == "queue" else (number, "value")])
+        return bool(woken)
+
+    def cycle() -> bool:
+        woken.clear()
+        table.swap(0.0)
+        while table.take(1):
+            table.acknowledge()
+        return bool(woken)
+
+    assert room.admit(1)
+    assert not write(0)
+    first, second = (room.wait(1, 0, None, table.press) for _ in range(2))
+    assert next(first)
+    assert next(second)
+    assert len(woken) == 2
+    assert not cycle(), "the first has its room"
+    assert not cycle(), "and has not written yet"
+    assert next(first, "granted") == "granted"
+    assert write(1)
+    assert not cycle()
+    assert next(second, "granted") == "granted"
+    assert not write(2), "nobody is in line any more"
+
+
 @pytest.mark.parametrize("measure", ["max_size", "max_bytes"])
 @pytest.mark.parametrize("kind", ["queue", "map"])
 def test_blocked_writers_write_in_the_order_they_came(
@@ -626,6 +685,7 @@ def test_blocked_writers_give_up_one_by_one_and_nothing_of_theirs_is_accepted(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
     queue = buffers.queue(max_size=2, block_timeout=3.0, processing_interval=100.0)
+    processor.fail_always(OSError())
     queue.push_all([1, 2])
     early = in_thread(lambda: queue.push_all([3, 4]))
     wait_until_blocked(queue)
@@ -641,6 +701,7 @@ def test_blocked_writers_give_up_one_by_one_and_nothing_of_theirs_is_accepted(
     late[0].join(60)
     assert isinstance(late[1][0], BufferFull)
 
+    processor.recover()
     queue.flush()
     assert processor.items == [1, 2]
     assert queue.stats().accepted == 2
@@ -718,5 +779,5 @@ def test_room_that_comes_back_when_it_is_closed_already_is_given_to_nobody() -> 
     room = Room(FakeClock(), ClosingSignal, 1, None)
     assert room.admit(1, 0)
 
-    assert not run(room.wait(1, 0, None))
+    assert not run(room.wait(1, 0, None, lambda: None))
     assert room.admit(1, 0)

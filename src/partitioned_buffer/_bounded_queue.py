@@ -7,7 +7,7 @@ dropping what is next in line. The lock is the room's: with one for all tables, 
 threads can each have what the other wants, whatever a finalizer does in the middle.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from ._queue_table import QueueTable
@@ -37,6 +37,12 @@ class BoundedQueueTable(QueueTable[T]):
 
     def _weigh(self, stored: list[Any]) -> int:
         return sum(weight for _, weight in stored) if self._room.weighed else 0
+
+    def attend(self, written: Sequence[T]) -> bool:
+        if self._pressed:
+            with self._lock:  # which is the room's, so that nobody joins the line meanwhile
+                self._press(on=self._room.blocked > 0)
+        return not self.alert or len(self.waiting) < self.limit or super().attend(written)
 
     @busily
     def swap(self, now: float, *, seal: bool = False) -> int:

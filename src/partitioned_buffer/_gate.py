@@ -29,6 +29,7 @@ class Bounded(Protocol):
     def write(self, batch: list[Any], /) -> bool: ...
     def drop_newest(self, count: int) -> None: ...
     def drop_oldest(self) -> bool: ...
+    def press(self) -> None: ...
 
 
 Run = Callable[[Generator[Any, None, Any]], Any]
@@ -136,7 +137,7 @@ class Gate(ABC, Generic[W]):
             timeout = self._patience()
         deadline = None if timeout is None else settings.clock.monotonic() + timeout
         try:
-            granted = yield from self._room.wait(count, weight, deadline)
+            granted = yield from self._room.wait(count, weight, deadline, self._press)
         except MustNotWait:
             raise self._full() from None
         if not granted:
@@ -144,6 +145,10 @@ class Gate(ABC, Generic[W]):
                 raise error from None
             stalled = self._patience() is not None
             raise self._full(waited=settings.block_timeout, stalled=stalled) from None
+
+    def _press(self) -> None:
+        for table in self._tables:
+            table.press()
 
     def _full(
         self, hopeless: bool = False, *, waited: float | None = None, stalled: bool = False

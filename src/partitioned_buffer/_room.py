@@ -150,8 +150,14 @@ class Room:
             first.granted = True
             first.signal.set()
 
-    def wait(self, count: int, weight: int, deadline: float | None) -> Steps[bool]:
-        """Wait in line for room, and take it; return False if there was none in time."""
+    def wait(
+        self, count: int, weight: int, deadline: float | None, press: Callable[[], None]
+    ) -> Steps[bool]:
+        """
+        Wait in line for room, and take it; return False if there was none in time.
+
+        *press* is called by who is in line and waits, so that room is made.
+        """
         waiter = _Waiter(count, weight, self._signal())
         try:
             with self.lock:
@@ -164,6 +170,7 @@ class Room:
                 remaining = None if deadline is None else deadline - self._clock.monotonic()
                 if remaining is not None and remaining <= 0:
                     break
+                press()
                 yield Pause(waiter.signal, remaining)
         except BaseException:
             self._leave(waiter)

@@ -74,7 +74,7 @@ class Table(ABC, Generic[B]):
     # fmt: off
     __slots__ = (
         "_busy", "_drop_reasons", "_dropped", "_drops", "_flush_at", "_in_flight_since", "_lock",
-        "_rung", "_sealed", "_since", "_wake", "closed",
+        "_pressed", "_rung", "_sealed", "_since", "_tuned", "_wake", "closed",
     )
     # fmt: on
 
@@ -86,7 +86,9 @@ class Table(ABC, Generic[B]):
         self._lock = threading.RLock()
         self._busy = False
         self._wake: Callable[[], None] = _nobody
-        self._flush_at: int | None = None
+        self._tuned: int | None = None
+        self._pressed = False
+        self._flush_at: int | None = None  # as tuned; 1 while pressed
         self._rung = False
         self._sealed = True
         self._since = self._in_flight_since = 0.0
@@ -100,7 +102,7 @@ class Table(ABC, Generic[B]):
         with self._lock:
             self._wake = wake
             self._since = now
-            self._sealed = self.closed = False
+            self._sealed = self.closed = self._pressed = False
             self.retune(flush_at)
 
     def rewire(self, wake: Callable[[], None]) -> None:
@@ -117,9 +119,20 @@ class Table(ABC, Generic[B]):
     def retune(self, flush_at: int | None) -> None:
         """Change how many waiting items wake the worker."""
         with self._lock:
-            self._flush_at = flush_at
+            self._tuned = flush_at
             self._rung = False
-            self._watch()
+            self._press(on=self._pressed)
+
+    def press(self) -> None:
+        """Wake the worker now, and for whatever is written while writers wait for room."""
+        with self._lock:
+            self._rung = True
+            self._press(on=True)
+            self._wake()
+
+    def _press(self, *, on: bool) -> None:
+        self._pressed, self._flush_at = on, 1 if on else self._tuned
+        self._watch()
 
     def _catch_up(self) -> None:
         """Do what writers had to leave undone while the table was busy."""

@@ -159,9 +159,10 @@ class Gate(ABC, Generic[W]):
         if hopeless:
             return BufferFull(f"one write of more than buffer {settings.name!r} holds ({bound})")
         time = "" if waited is None else f" for {waited} s"
+        idle = "" if settings.when_full == "block" else ", or has yet to be called (see flush_at)"
         return BufferFull(
             f"buffer {settings.name!r} was full{time} ({bound}): its processor is slower than "
-            f"its writers, or failing; see stats(){f'. {STALLED}' if stalled else ''}"
+            f"its writers, or failing{idle}; see stats(){f'. {STALLED}' if stalled else ''}"
         )
 
     def _pass(self, steps: Steps[bool], table: W, written: Any) -> bool:

@@ -32,6 +32,10 @@ from partitioned_buffer.errors import BufferFull, BufferNotRunning
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 
+TRIES = 3
+"""Explorations in which what is planted has to be found: about one in a hundred misses it, however
+long it is, where the others find it at the seventh schedule."""
+
 
 def explore(
     setup: Any,
@@ -119,11 +123,13 @@ class Naive:
 
 
 def test_the_explorer_finds_the_race_of_a_replaced_list() -> None:
-    result = explore(
-        Naive, [Naive.push, Naive.swap], lambda naive: len(naive.items) + len(naive.taken) == 1
-    )
+    def holds() -> bool:
+        result = explore(
+            Naive, [Naive.push, Naive.swap], lambda naive: len(naive.items) + len(naive.taken) == 1
+        )
+        return bool(result.property_holds)
 
-    assert not result.property_holds
+    assert not all(holds() for _ in range(TRIES))
 
 
 class Driven:
@@ -204,7 +210,8 @@ def test_the_explorer_finds_a_swap_that_clears_too_much(monkeypatch: pytest.Monk
     monkeypatch.setattr(QueueTable, "swap", swap)
 
     with pytest.raises(AssertionError):
-        test_no_push_is_lost_or_doubled_by_a_swap()
+        for _ in range(TRIES):
+            test_no_push_is_lost_or_doubled_by_a_swap()
 
 
 def test_a_push_during_stop_is_either_delivered_or_refused() -> None:
@@ -454,7 +461,8 @@ def test_the_explorer_finds_a_queue_that_drops_what_the_processor_has(
     monkeypatch.setattr(BoundedQueueTable, "acknowledge", unlocked_acknowledge)
 
     with pytest.raises((AssertionError, IndexError)):
-        test_what_the_processor_has_is_never_dropped()
+        for _ in range(TRIES):
+            test_what_the_processor_has_is_never_dropped()
 
 
 def unlocked_acknowledge(table: BoundedQueueTable[Any]) -> None:

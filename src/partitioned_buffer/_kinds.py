@@ -16,11 +16,24 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class QueueInit(Generic[T]):
-    """What makes a Queue, or an AsyncQueue."""
+class _Init:
+    """What every kind begins with."""
 
     __slots__ = ()
     _kind: ClassVar[str]
+
+    def _make(self, **options: Any) -> None:
+        self._assemble(settings(self._kind, **options))
+
+    @abstractmethod
+    def _assemble(self, made: Settings) -> None:
+        """Put the parts together."""
+
+
+class QueueInit(_Init, Generic[T]):
+    """What makes a Queue, or an AsyncQueue."""
+
+    __slots__ = ()
 
     def __init__(
         self,
@@ -31,27 +44,19 @@ class QueueInit(Generic[T]):
         partition_key: Key[T] = None,
         **options: Unpack[CommonOptions],
     ) -> None:
-        self._assemble(
-            settings(
-                self._kind,
-                name=name,
-                processor=processor,
-                processing_batch_size=processing_batch_size,
-                partition_key=partition_key,
-                **options,
-            )
+        self._make(
+            name=name,
+            processor=processor,
+            processing_batch_size=processing_batch_size,
+            partition_key=partition_key,
+            **options,
         )
 
-    @abstractmethod
-    def _assemble(self, made: Settings) -> None:
-        """Put the parts together."""
 
-
-class MapInit(Generic[K, V]):
+class MapInit(_Init, Generic[K, V]):
     """What makes a Map, or an AsyncMap."""
 
     __slots__ = ()
-    _kind: ClassVar[str]
 
     @overload
     def __init__(
@@ -85,18 +90,11 @@ class MapInit(Generic[K, V]):
         merge: Callable[[V, V], V] | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
-        self._assemble(
-            settings(
-                self._kind,
-                name=name,
-                processor=processor,
-                processing_batch_size=processing_batch_size,
-                partition_key=partition_key,
-                merge=merge,
-                **options,
-            )
+        self._make(
+            name=name,
+            processor=processor,
+            processing_batch_size=processing_batch_size,
+            partition_key=partition_key,
+            merge=merge,
+            **options,
         )
-
-    @abstractmethod
-    def _assemble(self, made: Settings) -> None:
-        """Put the parts together."""

@@ -117,7 +117,7 @@ class TrioLoop(RunningLoop):
         return False
 
     def later(self, seconds: float, callback: Callable[[], object]) -> None:
-        raise NotImplementedError  # is for what was forgiven
+        raise NotImplementedError  # it is for what was forgiven, and `forgive` forgives nothing
 
     def shield(self) -> AbstractContextManager[object]:
         return trio.CancelScope(shield=True)

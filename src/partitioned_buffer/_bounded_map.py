@@ -60,9 +60,7 @@ class BoundedMapTable(MapTable[K, V]):
         self._gone: set[K] = set()  # those of them that have left since, and may have come back
 
     def attend(self, ops: Sequence[Op]) -> bool:
-        if self._pressed:
-            with self._lock:  # which is the room's, so that nobody joins the line meanwhile
-                self._press(on=self._room.blocked > 0)
+        self._ease(lambda: self._room.blocked)
         return super().attend(ops)
 
     # --- giving back -----------------------------------------------------------

@@ -39,9 +39,7 @@ class BoundedQueueTable(QueueTable[T]):
         return sum(weight for _, weight in stored) if self._room.weighed else 0
 
     def attend(self, written: Sequence[T]) -> bool:
-        if self._pressed:
-            with self._lock:  # which is the room's, so that nobody joins the line meanwhile
-                self._press(on=self._room.blocked > 0)
+        self._ease(lambda: self._room.blocked)
         return not self.alert or len(self.waiting) < self.limit or super().attend(written)
 
     @busily

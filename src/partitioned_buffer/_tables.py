@@ -130,6 +130,12 @@ class Table(ABC, Generic[B]):
             self._press(on=True)
             self._wake()
 
+    def _ease(self, count_line: Callable[[], int]) -> None:
+        """Be pressed no longer, if nobody waits for room any more."""
+        if self._pressed:
+            with self._lock:  # which is the room's, so that nobody joins the line meanwhile
+                self._press(on=count_line() > 0)
+
     def _press(self, *, on: bool) -> None:
         self._pressed, self._flush_at = on, 1 if on else self._tuned
         self._watch()

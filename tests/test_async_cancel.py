@@ -13,7 +13,7 @@ import pytest
 from helpers import running, turns, until
 
 from partitioned_buffer import AsyncQueue, BufferNotRunning, Retry, StopReport
-from partitioned_buffer._asyncio_loop import AsyncioLoop
+from partitioned_buffer._tasks.loops.asyncio import AsyncioLoop
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
 FOREVER = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)

@@ -65,9 +65,9 @@ EVERY_SECOND = Retry(attempts=None, wait_initial=1.0, multiplier=1.0, jitter=0.0
 @pytest.fixture(autouse=True)
 def time_is_the_loops(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Leave nothing to the machine's clock, and to later tests no name that a failure has left."""
-    monkeypatch.setattr("partitioned_buffer._task_life.SystemClock", lambda: CLOCK)
-    monkeypatch.setattr("partitioned_buffer._task_worker.time", CLOCK)
-    monkeypatch.setattr("partitioned_buffer._buffer._running", {})
+    monkeypatch.setattr("partitioned_buffer._tasks.supervisor.SystemClock", lambda: CLOCK)
+    monkeypatch.setattr("partitioned_buffer._tasks.worker.time", CLOCK)
+    monkeypatch.setattr("partitioned_buffer._core.buffer.base._running", {})
     caplog.set_level(
         logging.CRITICAL, "partitioned_buffer"
     )  # it would be reported a thousand times

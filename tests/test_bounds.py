@@ -9,10 +9,10 @@ import pytest
 from helpers import Buffers, in_thread, key_of, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
-from partitioned_buffer._bounded_map import BoundedMapTable
-from partitioned_buffer._bounded_queue import BoundedQueueTable
-from partitioned_buffer._room import Room
-from partitioned_buffer._steps import run
+from partitioned_buffer._core.tables.bounded_map import BoundedMapTable
+from partitioned_buffer._core.tables.bounded_queue import BoundedQueueTable
+from partitioned_buffer._core.tables.capacity import Room
+from partitioned_buffer._core.waiting.steps import run
 from partitioned_buffer.events import ItemsDropped
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 

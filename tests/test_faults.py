@@ -25,8 +25,8 @@ from partitioned_buffer import (
     Retry,
     RetryAfter,
 )
-from partitioned_buffer._ledger import Stats, StopReport
-from partitioned_buffer._routing import deal_slots
+from partitioned_buffer._core.ledger import Stats, StopReport
+from partitioned_buffer._core.writes.routing import deal_slots
 from partitioned_buffer.testing import FakeClock, assert_balanced
 
 WRITTEN, SIZE, BATCH, POISON = list(range(10)), 8, 3, 4

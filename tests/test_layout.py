@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,70 +12,32 @@ import partitioned_buffer
 SOURCE = Path(partitioned_buffer.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# Each module, and what of the package it may import. Arrows go one way, upwards in this table.
-MAY_IMPORT = {
+# Each room (a folder, or a module that stands alone), and what of the package it may import.
+# Arrows go one way, upwards in this table.
+ROOMS = {
     "errors": "",
     "events": "",
     "abc": "events",
-    "_ledger": "",
-    "_entry": "",
-    "_versions": "",
-    "_routing": "",
-    "_checks": "",
-    "_running": "",
-    "_steps": "abc",
-    "_clock": "abc",
-    "_retry": "_checks errors",
-    "_delivery": "_retry errors",
-    "_tables": "",
-    "_queue_table": "_tables",
-    "_map_log": "_entry _tables _versions",
-    "_map_table": "_entry _map_log _tables",
-    "_room": "_steps abc",
-    "_bounded_queue": "_queue_table _room _tables",
-    "_bounded_map": "_entry _map_table _room _tables",
-    "_keywords": "_retry abc",
-    "_options": "_checks _clock _keywords _retry abc errors",
-    "_gate": "_options _room _running _steps errors",
-    "_gates": "_bounded_map _bounded_queue _entry _gate _steps",
-    "_hot": "_entry _map_table _queue_table",
-    "_hot_bounded": "_bounded_map _entry _gates _hot _map_table _queue_table",
-    "_writes": "_entry _gate _gates _hot _hot_bounded _map_table _queue_table _routing",
-    "_build": "_bounded_map _bounded_queue _gate _gates _map_table _options _queue_table _room",
-    "_kinds": "_entry _hot _keywords _options",
-    "_telemetry": "_checks abc events",
-    "_buffer": "_keywords _ledger _options _room _tables _telemetry errors",
-    "_countdown": "_steps abc",
-    "_exit": "",
-    "_driver": "_buffer _delivery _steps _telemetry errors events",
-    "_worker": "_buffer _countdown _driver _steps abc events",
-    "_watchdog": "_buffer _steps _telemetry _worker abc events",
-    "_life": (
-        "_buffer _countdown _exit _ledger _running _steps _telemetry _watchdog _worker abc errors"
+    "_core.ledger": "",
+    "_core.waiting": "abc",
+    "_core.options": "_core.waiting abc errors",
+    "_core.telemetry": "_core.options abc events",
+    "_core.tables": "_core.waiting abc",
+    "_core.writes": "_core.options _core.tables _core.waiting errors",
+    "_core.buffer.base": "_core.ledger _core.options _core.tables _core.telemetry errors",
+    "_core.delivery": (
+        "_core.buffer.base _core.options _core.tables _core.telemetry _core.waiting abc errors "
+        "events"
     ),
-    "_thread_worker": "_buffer _clock _exit _steps _telemetry _worker",
-    "_thread_watchdog": "_buffer _clock _steps _telemetry _thread_worker _watchdog",
-    "_thread_life": (
-        "_exit _ledger _life _running _steps _telemetry _thread_watchdog _thread_worker abc errors"
+    "_core.buffer": (
+        "_core.buffer.base _core.delivery _core.ledger _core.options _core.tables _core.telemetry "
+        "_core.waiting _core.writes abc errors"
     ),
-    "_threads": "_build _entry _kinds _options _thread_life _writes",
-    "_loops": "abc",
-    "_asyncio_loop": "_loops",
-    "_trio_loop": "_loops _running",
-    "_home": "_asyncio_loop _loops _running _trio_loop",
-    "_blocking": "_loops errors",
-    "_async_writes": "_gate _home _hot _steps _writes errors",
-    "_task_calls": "_steps abc",
-    "_task_worker": "_buffer _checks _delivery _loops _steps _task_calls _worker abc",
-    "_task_life": (
-        "_blocking _clock _countdown _exit _home _ledger _life _loops _options _room "
-        "_steps _tables _task_worker _telemetry _watchdog abc errors"
-    ),
-    "_tasks": "_async_writes _build _entry _kinds _options _task_life",
-    "__init__": "_buffer _entry _ledger _retry _routing _tasks _telemetry _threads errors",
-    "dead_letters": "_entry errors",
-    "_fake_clock": "abc",
-    "testing": "__init__ _fake_clock events",
+    "_threads": "_core abc errors",
+    "_tasks": "_core abc errors",
+    "__init__": "_core _tasks _threads errors",
+    "dead_letters": "_core.tables errors",
+    "testing": "__init__ abc events",
 }
 
 PUBLIC = [
@@ -104,28 +67,55 @@ PUBLIC = [
 ]
 
 
+def module(path: Path) -> str:
+    """Return the dotted name of *path* within the package; a package's own is its folder's."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def within(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+def room_of(name: str) -> str | None:
+    return max((room for room in ROOMS if within(name, room)), key=len, default=None)
+
+
 def imports(path: Path) -> set[str]:
     """Return what of the package *path* imports."""
-    found = set()
+    package, found = path.relative_to(SOURCE).parent.parts, set[str]()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            found.add(node.module or "__init__")
+            base = package[: len(package) - node.level + 1]
+            found.add(".".join([*base, *([node.module] if node.module else [])]) or "__init__")
         assert not (isinstance(node, ast.Import) and "partitioned_buffer" in ast.unparse(node))
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_modules_import_only_what_they_may(path: Path) -> None:
-    assert imports(path) <= set(MAY_IMPORT[path.stem].split())
+IMPORTS = {module(path): imports(path) for path in FILES if path.read_text()}
 
 
-def test_the_table_of_imports_is_complete_and_has_no_cycle() -> None:
-    assert {path.stem for path in FILES} == set(MAY_IMPORT)
-    placed: set[str] = set()
-    for module, allowed in MAY_IMPORT.items():
-        later = set(allowed.split()) - placed - ({"__init__"} if module == "testing" else set())
-        assert not (later & set(list(MAY_IMPORT)[list(MAY_IMPORT).index(module) :])), module
-        placed.add(module)
+@pytest.mark.parametrize("name", IMPORTS)
+def test_modules_import_only_what_their_room_may(name: str) -> None:
+    room = room_of(name)
+    assert room is not None, "no room of the table"
+    for other in IMPORTS[name]:
+        allowed = [room, *ROOMS[room].split()]
+        assert any(within(other, one) for one in allowed), f"{room} must not import {other}"
+
+
+def test_arrows_between_rooms_go_up_in_their_table() -> None:
+    above: list[str] = []
+    for room, allowed in ROOMS.items():
+        for one in allowed.split():
+            assert any(within(other, one) for other in above), (room, one)
+        above.append(room)
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    list(
+        TopologicalSorter({name: found - {name} for name, found in IMPORTS.items()}).static_order()
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -159,10 +149,19 @@ def test_everything_public_is_documented() -> None:
 
 
 def test_the_map_of_the_package_names_every_module() -> None:
+    words = set((partitioned_buffer.__doc__ or "").replace(":", " ").replace(";", " ").split())
     for path in FILES:
-        stem = path.stem
-        if stem not in ("__init__", "_ledger", "_entry", "_versions", "_clock", "_telemetry"):
-            assert f"{stem}.py" in (partitioned_buffer.__doc__ or ""), stem
+        if path.name != "__init__.py":
+            assert path.name in {word.strip("(),") for word in words}, path
+
+
+FOLDERS = sorted({path.parent for path in FILES})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_folders_hold_few_modules(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()} - {"__pycache__", "py.typed"}
+    assert len(names - {"__init__.py"}) <= (12 if folder == SOURCE else 14)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import Entry, Retry
-from partitioned_buffer._entry import DELETED, NEWER
-from partitioned_buffer._map_log import BACKLOG, PAUSE
-from partitioned_buffer._map_table import MapTable
+from partitioned_buffer._core.tables.entry import DELETED, NEWER
+from partitioned_buffer._core.tables.map import MapTable
+from partitioned_buffer._core.tables.map_log import BACKLOG, PAUSE
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
@@ -514,7 +514,7 @@ def test_a_writer_pauses_when_it_is_far_ahead_of_the_one_who_folds(
     mapped = buffers.map()
     table: Any = mapped._tables[0]
     pauses: list[float] = []
-    monkeypatch.setattr("partitioned_buffer._map_log.time.sleep", pauses.append)
+    monkeypatch.setattr("partitioned_buffer._core.tables.map_log.time.sleep", pauses.append)
     table._busy = True  # somebody folds, and takes long
     for number in range(BACKLOG):
         mapped.put(number, number)

@@ -7,8 +7,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from partitioned_buffer import InvalidOption, Map, Queue, Retry, UnknownOption
-from partitioned_buffer._keywords import BatchSize, CommonOptions, MapOptions, Tunable
-from partitioned_buffer._options import Settings, usable_cpus
+from partitioned_buffer._core.options.keywords import BatchSize, CommonOptions, MapOptions, Tunable
+from partitioned_buffer._core.options.settings import Settings, usable_cpus
 from partitioned_buffer.testing import RecordingProcessor
 
 

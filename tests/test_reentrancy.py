@@ -15,9 +15,10 @@ import pytest
 from helpers import Buffers, wait_until
 
 import partitioned_buffer
-from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry, _buffer
-from partitioned_buffer._clock import SystemClock
-from partitioned_buffer._queue_table import QueueTable
+from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry
+from partitioned_buffer._core.buffer import base as _buffer
+from partitioned_buffer._core.tables.queue import QueueTable
+from partitioned_buffer._core.waiting.clock import SystemClock
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
 

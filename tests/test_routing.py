@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from partitioned_buffer import by_content
-from partitioned_buffer._routing import deal_slots
+from partitioned_buffer._core.writes.routing import deal_slots
 
 
 @dataclass

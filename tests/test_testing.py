@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from helpers import Buffers
 
-from partitioned_buffer._home import current_loop
+from partitioned_buffer._tasks.loops.current import current_loop
 from partitioned_buffer.abc import Clock, Hook, Processor
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 

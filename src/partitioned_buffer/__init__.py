@@ -1,44 +1,43 @@
 """
 Write now, deliver later, in batches, in order, and lose nothing uncounted.
 
-    errors.py       what can fail
-    events.py       what hooks receive
-    abc.py          every contract: Processor, Hook, Clock
-    dead_letters.py a file for what is given up
-    testing.py      a fake clock (_fake_clock.py), recording processor and hook, for your tests
+    errors.py            what can fail
+    events.py            what hooks receive
+    abc.py               every contract: Processor, Hook, Clock
+    dead_letters.py      a file for what is given up, and the way back from it
+    testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
 
-    _options.py     every option once; _checks.py what they take; _keywords.py their types
-    _retry.py       how often, and when, what failed is tried again
-    _routing.py     partition key -> partition
-    _hot.py         push, put, put_newer: what one write costs; _hot_bounded.py with a bound
-    _writes.py      the other writes, and reads
-    _gate.py        what a write to a full buffer does, _gates.py by kind; _room.py how much room
-    _tables.py      a partition's table, in words
-      _queue_table.py  _map_log.py  _map_table.py        in memory
-      _bounded_queue.py  _bounded_map.py                 ... and part of a bound
-    _delivery.py    what becomes of a batch: a generator of effects
-    _buffer.py      settings, tables, state and names; never waits
-    _kinds.py       what makes a Queue and a Map; _build.py puts tables, room and gate together
-    _steps.py       waiting, written once for threads and tasks; _running.py where it would hurt
-    _life.py        stop, flush, exit and fork
-      _worker.py  _driver.py  _watchdog.py  _countdown.py  _exit.py    what it takes
-    _threads.py     Queue and Map
-      _thread_life.py  _thread_worker.py  _thread_watchdog.py          by threads
-    _tasks.py       AsyncQueue and AsyncMap
-      _task_life.py  _task_worker.py  _task_calls.py  _blocking.py     by tasks
-      _async_writes.py                                                 writes that can be awaited
-      _home.py  _loops.py  _asyncio_loop.py  _trio_loop.py             of which loop
+    _core/               what a buffer is and does, whoever drives it; from the ground up:
+      ledger.py          the numbers, and the law they obey
+      waiting/           steps.py: waiting, written once; clock.py  countdown.py  event_loop.py
+      options/           settings.py: every option once; checks.py  keywords.py  retry.py
+      tables/            what collects writes, and what is in flight: table.py in words,
+                         queue.py  map_log.py  map.py  entry.py  versions.py in memory,
+                         bounded_queue.py  bounded_map.py  capacity.py as part of a bound
+      telemetry.py       hooks and the log
+      writes/            routing.py: which partition; hot.py  hot_bounded.py: one write;
+                         bulk.py: the others, and reads; admission.py  admission_by_kind.py: a
+                         write to a full buffer
+      delivery/          policy.py: what becomes of a batch; cycle.py does it; worker.py waits
+                         for the next; watchdog.py looks after the workers
+      buffer/            base.py: settings, tables, state, names; lifecycle.py: stop and flush;
+                         process_exit.py: the end; constructors.py  assembly.py: how it is made
+    _threads/            Queue and Map (buffers.py), driven by threads: supervisor.py  worker.py
+                         watchdog.py
+    _tasks/              AsyncQueue and AsyncMap (buffers.py), driven by tasks: supervisor.py
+                         worker.py  writes.py; to_thread.py  from_thread.py between the two
+      loops/             of which loop: current.py  base.py  asyncio.py  trio.py
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ._buffer import get
-from ._entry import Entry
-from ._ledger import PartitionStats, Stats, StopReport
-from ._retry import Retry
-from ._routing import by_content
-from ._telemetry import subscribe
-from ._threads import Map, Queue
+from ._core.buffer.base import get
+from ._core.ledger import PartitionStats, Stats, StopReport
+from ._core.options.retry import Retry
+from ._core.tables.entry import Entry
+from ._core.telemetry import subscribe
+from ._core.writes.routing import by_content
+from ._threads.buffers import Map, Queue
 from .errors import (
     BufferAlreadyRunning,
     BufferFull,
@@ -54,7 +53,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from ._tasks import AsyncMap, AsyncQueue
+    from ._tasks.buffers import AsyncMap, AsyncQueue
 
 __all__ = [
     "AsyncMap",
@@ -86,7 +85,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what needs an event loop when it is asked for: `asyncio` takes as long as the rest."""
     if name in ("AsyncMap", "AsyncQueue"):
-        from ._tasks import AsyncMap, AsyncQueue  # noqa: PLC0415  # as said
+        from ._tasks.buffers import AsyncMap, AsyncQueue  # noqa: PLC0415  # as said
 
         return {"AsyncMap": AsyncMap, "AsyncQueue": AsyncQueue}[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

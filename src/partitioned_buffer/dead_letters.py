@@ -23,7 +23,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ._entry import Entry
+from ._core.tables.entry import Entry
 from .errors import InvalidOption
 
 if sys.platform != "win32":

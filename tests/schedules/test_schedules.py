@@ -16,18 +16,18 @@ from typing import Any
 import frontrun
 import pytest
 
-from partitioned_buffer._bounded_map import BoundedMapTable
-from partitioned_buffer._bounded_queue import BoundedQueueTable
-from partitioned_buffer._clock import SystemClock
-from partitioned_buffer._gates import MapGate, QueueGate
-from partitioned_buffer._keywords import WhenFull
-from partitioned_buffer._ledger import PartitionStats
-from partitioned_buffer._map_table import MapTable
-from partitioned_buffer._options import settings
-from partitioned_buffer._queue_table import QueueTable
-from partitioned_buffer._room import Room
-from partitioned_buffer._steps import run
-from partitioned_buffer._writes import MapWrites, QueueWrites
+from partitioned_buffer._core.ledger import PartitionStats
+from partitioned_buffer._core.options.keywords import WhenFull
+from partitioned_buffer._core.options.settings import settings
+from partitioned_buffer._core.tables.bounded_map import BoundedMapTable
+from partitioned_buffer._core.tables.bounded_queue import BoundedQueueTable
+from partitioned_buffer._core.tables.capacity import Room
+from partitioned_buffer._core.tables.map import MapTable
+from partitioned_buffer._core.tables.queue import QueueTable
+from partitioned_buffer._core.waiting.clock import SystemClock
+from partitioned_buffer._core.waiting.steps import run
+from partitioned_buffer._core.writes.admission_by_kind import MapGate, QueueGate
+from partitioned_buffer._core.writes.bulk import MapWrites, QueueWrites
 from partitioned_buffer.errors import BufferFull, BufferNotRunning
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
@@ -319,7 +319,7 @@ def test_a_deleted_key_is_delivered_once_or_counted_as_deleted() -> None:
 def test_a_put_during_stop_is_either_delivered_or_refused(
     limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("partitioned_buffer._map_log.FOLD_AT", limit)
+    monkeypatch.setattr("partitioned_buffer._core.tables.map_log.FOLD_AT", limit)
 
     def finish(mapped: OfMap) -> bool:
         return len(mapped.delivered) + len(mapped.refused) == 2 and mapped.balanced

@@ -1,0 +1,202 @@
+"""
+What a worker does in one processing cycle: all that `policy` decides.
+
+    swap ─► deliver() ─► Process: call the processor ─┐
+                │   ◄──  Wait: rest                   ├─► outcome
+                └──────  DeadLetter: hand over       ─┘
+
+A thread's driver calls the processor and the dead letter handler in place; a task's has
+them called (see `waiting.steps`).
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
+
+from ...errors import BufferNotRunning
+from ...events import (
+    BatchDeadLettered,
+    BatchRetried,
+    ItemsDropped,
+    ProcessingException,
+    ProcessingFailed,
+    ProcessingStarted,
+    ProcessingStopped,
+)
+from ..buffer.base import Buffer
+from ..telemetry import report
+from ..waiting.steps import Call, CallingSteps, Steps
+from .policy import CutShort, DeadLetter, Effects, Process, Wait, deliver
+
+B = TypeVar("B")
+
+
+class Driver(Generic[B]):
+    """Runs the cycles of one partition."""
+
+    def __init__(
+        self, buffer: Buffer[B], index: int, rest: Callable[[float], Steps[bool]], *, in_place: bool
+    ) -> None:
+        self._buffer = buffer
+        self._index = index
+        self._table = buffer._tables[index]
+        self._clock, processor = buffer._settings.clock, buffer._settings.processor
+        self._processor: Callable[[B], object] = self._first if in_place else processor
+        self._in_place = in_place
+        self._rest = rest  # waits so many seconds; returns whether it did, in full
+        self._buried = 0
+        self.abandoned = self.forked = False
+        # When the call of the processor, or the dead letter handler, began that is going on.
+        self.called_at: float | None = None
+        self.settled_at = self._clock.monotonic()  # when something was settled last
+
+    def _first(self, batch: B) -> None:
+        """Call the processor for the first time: see that it does not want to be awaited."""
+        processor = self._buffer._settings.processor
+        made = processor(batch)
+        if inspect.iscoroutine(made):  # a lambda around a coroutine function, say
+            made.close()
+            raise TypeError(
+                f"{processor!r} returned a coroutine, which a thread cannot await: nothing was "
+                "delivered; see AsyncQueue and AsyncMap"
+            )
+        self._processor = processor
+
+    def cycle(self, *, last: bool) -> CallingSteps[bool]:
+        """Take what waits, and settle it; return whether all of it is."""
+        size = self._table.swap(self._clock.monotonic(), seal=last)
+        self._announce_drops()
+        settled = not size or (yield from self._process())
+        self._announce_drops()  # a retry that merges may have dropped something
+        return settled
+
+    def _process(self) -> CallingSteps[bool]:
+        settings, began = self._buffer._settings, self._clock.monotonic()
+        self.settled_at, self._buried = began, 0
+        delivered = self._table.delivered
+        self.emit(ProcessingStarted, time=self._clock.time())
+        steps = deliver(self._table, settings.batch_size, settings.retry, self._clock.monotonic)
+        try:
+            settled = yield from self._drive(steps, began)
+        finally:
+            self.called_at = None
+        if settled:
+            self.settled_at = ended = self._clock.monotonic()
+            size = self._table.delivered - delivered
+            self.emit(ProcessingStopped, duration=ended - began, size=size)
+        return settled
+
+    def _drive(self, effects: Effects[B], began: float) -> CallingSteps[bool]:
+        """Do what the generator says; return False when nobody waits for it any more."""
+        send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
+        call, outcome = Call(processor, ()), cast("Any", None)
+        try:
+            while True:
+                if self.forked:  # by the processor: the table is another worker's now
+                    return False
+                effect: Any = send(outcome)
+                now = monotonic()
+                if outcome is None:
+                    self.settled_at = now
+                if self.abandoned:
+                    self._give_up(effects)
+                    return False
+                if type(effect) is Process and effect.attempt == 1:
+                    self.called_at = now
+                    try:  # in these very lines: a generator of their own costs as much as a batch
+                        outcome = None
+                        if self._in_place:
+                            processor(effect.batch)
+                        else:
+                            call.args = (effect.batch,)
+                            outcome = yield call
+                    except BaseException as error:  # SystemExit, too, is the processor's own affair
+                        outcome = error
+                else:
+                    outcome = yield from self._do(effect)
+                if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
+                    self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
+        except StopIteration:
+            return True
+
+    def _do(self, effect: Any) -> CallingSteps[bool | BaseException | None]:
+        if isinstance(effect, Wait):
+            self.called_at = None
+            return (yield from self._wait(effect))
+        self.called_at = self._clock.monotonic()
+        if isinstance(effect, DeadLetter):
+            return (yield from self._dead_letter(effect))
+        self.emit(BatchRetried, attempt=effect.attempt)
+        return (yield from self._call(self._processor, effect.batch))
+
+    def _call(
+        self, function: Callable[..., object], *args: Any
+    ) -> CallingSteps[BaseException | None]:
+        """Call *function*; return what it raised."""
+        if not self._in_place:
+            return (yield Call(function, args))
+        try:
+            function(*args)
+        except BaseException as error:
+            return error
+        return None
+
+    def _wait(self, effect: Wait) -> Steps[bool]:
+        self._announce_failure(effect.error, effect.seconds)
+        report(
+            "buffer %r, partition %d: processing failed, attempt %d; the next is in %.3g s, and "
+            "%d wait",
+            self._buffer.name,
+            self._index,
+            effect.attempt,
+            effect.seconds,
+            len(self._table),
+            error=effect.error,
+        )
+        return (yield from self._rest(effect.seconds))
+
+    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
+        """Hand over; say if that was cut short, for then nobody has it."""
+        telemetry, size = self._buffer._telemetry, len(effect.items)
+        handler = self._buffer._settings.dead_letter
+        if handler is not None:
+            error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
+            if isinstance(error, CutShort):
+                return error
+            if error is not None:
+                telemetry.note_dead_letter_error(handler, error)
+        first, self._buried = not self._buried, self._buried + size
+        self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
+        if first:  # of this cycle: a burst is one line in the log
+            report(
+                "buffer %r, partition %d: dead-lettered %s after %d attempts; more of this cycle "
+                "are only counted",
+                self._buffer.name,
+                self._index,
+                "1 item" if size == 1 else f"{size} items",
+                effect.attempts,
+                error=effect.error,
+            )
+        return None
+
+    def _give_up(self, steps: Effects[B]) -> None:
+        steps.close()
+        self._table.release()
+        name = self._buffer.name
+        error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
+        self._announce_failure(error, None)
+
+    def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
+        left, time = len(self._table), self._clock.time()
+        self.emit(ProcessingFailed, time=time, error=error, left=left, retry_in=retry_in)
+
+    def _announce_drops(self) -> None:
+        for count, reason, error in self._table.drops():
+            self.emit(ItemsDropped, count=count, reason=reason, error=error)
+            message = "buffer %r, partition %d: dropped %d: %s"
+            report(message, self._buffer.name, self._index, count, reason, error=error)
+
+    def emit(self, event: Any, **what: Any) -> None:
+        """Tell the hooks."""
+        name = self._buffer.name
+        self._buffer._telemetry.emit(event(buffer=name, partition=self._index, **what))

@@ -1,0 +1,164 @@
+"""
+One worker: a partition's processing cycles.
+
+    wait (interval, flush_at, flush, stop) ─► cycle (see `cycle`) ─► wait ...
+
+Cycles of a partition never overlap, because one thread or task goes through `work`. Whatever
+kills a cycle unexpectedly, the table is not the worker's: it stays as it was.
+"""
+
+import random
+import threading
+from typing import Generic, TypeVar
+
+from ...abc import AsyncSignal, Signal
+from ...events import PartitionStarted, PartitionStopped
+from ..buffer.base import Buffer
+from ..waiting.countdown import Countdown
+from ..waiting.steps import CallingSteps, Pause, Steps
+from .cycle import Driver
+
+B = TypeVar("B")
+
+
+class Worker(Generic[B]):
+    """What a partition's worker has to know, whoever it is."""
+
+    def __init__(
+        self, buffer: Buffer[B], index: int, signal: Signal | AsyncSignal, *, in_place: bool
+    ) -> None:
+        self._buffer = buffer
+        self._index = index
+        self._clock = buffer._settings.clock
+        self._signal = signal
+        self.driver = Driver(buffer, index, self._rest, in_place=in_place)
+        self._lock = threading.Lock()
+        self._due_now = False
+        self._hurry = False  # a flush or stop has come: try again at once
+        self._stopping = False
+        self._flushes: list[Countdown] = []
+        self._endings: list[Countdown] = []
+        self.ended = False
+        self._deaths = 0  # since a cycle was completed last
+        self._began = self._clock.monotonic()
+        self._luck = random.random()  # how much of the jitter this interval gets
+
+    # --- asked by others -------------------------------------------------------
+
+    def wake(self) -> None:
+        """Start a cycle as soon as may be. Never blocks."""
+        self._due_now = True
+        self._signal.set()
+
+    def retune(self) -> None:
+        """Look at the settings again."""
+        self._signal.set()
+
+    def flush(self, countdown: Countdown) -> None:
+        """Report to *countdown* when all that is held now has been settled."""
+        with self._lock:
+            if self.ended:
+                countdown.report(failed=True)
+            else:
+                self._flushes.append(countdown)
+        self._hurry = True
+        self.wake()
+
+    def forget_flush(self, countdown: Countdown) -> None:
+        """Do not report to *countdown* any more: nobody waits."""
+        with self._lock:
+            self._flushes = [other for other in self._flushes if other is not countdown]
+
+    def stop(self, countdown: Countdown) -> None:
+        """Settle what is held, end, and report to *countdown*."""
+        with self._lock:
+            if self.ended:
+                countdown.report()
+            else:
+                self._endings.append(countdown)
+        self._stopping = self._hurry = True
+        self.wake()
+
+    def abandon(self) -> None:
+        """End as soon as the processor lets go: nobody waits for it any more."""
+        self.driver.abandoned = self._stopping = self._hurry = True
+        self.wake()
+
+    def forked(self) -> None:
+        """Be a child's copy, which is not to run: the one that forked may be this very thread."""
+        self._lock = threading.Lock()
+        self.driver.forked = self.driver.abandoned = True
+
+    @property
+    def settled_at(self) -> float | None:
+        """When something was settled last; None when the worker has ended."""
+        return None if self.ended else self.driver.settled_at
+
+    # --- the worker itself -----------------------------------------------------
+
+    def work(self) -> CallingSteps[None]:
+        """Run cycles until stopped; raise what cuts that short unexpectedly."""
+        started, reason = self._clock.monotonic(), None
+        try:
+            self.driver.emit(PartitionStarted, time=self._clock.time())
+            yield from self._cycles()
+        except BaseException as error:
+            reason = error
+            raise
+        finally:
+            duration = self._clock.monotonic() - started
+            self.driver.emit(PartitionStopped, duration=duration, reason=reason)
+
+    def end(self) -> None:
+        """Report to all who wait."""
+        with self._lock:
+            self.ended = True
+            flushes, self._flushes = self._flushes, []
+        self._signal.close()
+        for countdown in flushes:
+            countdown.report(failed=True)
+        for countdown in self._endings:
+            countdown.report()
+
+    def _cycles(self) -> CallingSteps[None]:
+        self.driver.settled_at = self._clock.monotonic()
+        while True:
+            now, settings = self._clock.monotonic(), self._buffer._settings
+            jitter = settings.interval_jitter * self._luck
+            due = self._began + settings.processing_interval * (1 - jitter)
+            if not self._due_now and now < due:
+                yield Pause(self._signal, due - now)
+                continue
+            self._began, self._luck = now, random.random()
+            # First, so that a stop or flush that comes now is not missed.
+            self._due_now = self._hurry = False
+            last = self._stopping
+            yield from self._cycle(last)
+            self._deaths = 0
+            if last or self.driver.forked:
+                return
+
+    def _cycle(self, last: bool) -> CallingSteps[None]:
+        with self._lock:
+            flushes, self._flushes = self._flushes, []
+        settled = False
+        try:
+            settled = yield from self.driver.cycle(last=last)
+        finally:
+            if settled:
+                for countdown in flushes:
+                    countdown.report()
+            else:
+                with self._lock:
+                    self._flushes[:0] = flushes
+
+    def _rest(self, seconds: float) -> Steps[bool]:
+        """Wait; return False when a flush or a stop cuts it short."""
+        end = self._clock.monotonic() + seconds
+        while not self._hurry and not self.driver.abandoned:
+            remaining = end - self._clock.monotonic()
+            if remaining <= 0:
+                return True
+            yield Pause(self._signal, remaining)
+        self._hurry = False
+        return False

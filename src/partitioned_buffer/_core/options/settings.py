@@ -1,0 +1,264 @@
+"""
+Every option once: its type, default, check and documentation.
+
+`Settings` is the declaration; `keywords` repeats only names and types. The reference page is
+generated from the declaration.
+"""
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ...abc import Clock, DeadLetterHandler, Hook
+from ...errors import InvalidOption, UnknownOption
+from ..waiting.clock import SystemClock
+from .checks import (
+    ANYTHING,
+    ASYNC_CLOCK,
+    ASYNC_HANDLER,
+    ASYNC_PROCESSOR,
+    BATCH_SIZE,
+    CLOCK,
+    COUNT,
+    COUNT_OR_ZERO,
+    FRACTION,
+    HANDLER,
+    HOOKS,
+    MERGE,
+    NAME,
+    PROCESSOR,
+    SECONDS,
+    SIZE_OF,
+    TIMEOUT,
+    Check,
+    one_of,
+    or_none,
+)
+from .keywords import BatchSize, WhenFull
+from .retry import Retry
+
+
+def usable_cpus() -> int:
+    """Count the CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _option(check: Check, doc: str, default: Any = ..., **also: Any) -> Any:
+    metadata = {"check": check, "doc": inspect.cleandoc(doc), **also}
+    if default is ...:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of one buffer, checked."""
+
+    name: str = _option(
+        NAME, "Names the buffer: unique among the running ones, found by `get(name)`."
+    )
+    processor: Callable[[Any], object] = _option(
+        PROCESSOR,
+        """Takes a batch to its destination. Each partition calls it from its own thread; that of an
+        AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored;
+        when it raises, the batch stays and is tried again (see `retry`).""",
+        async_check=ASYNC_PROCESSOR,
+    )
+    partitions: int | None = _option(
+        or_none(COUNT),
+        """How many table pairs, workers and orders there are. One keeps all items in one order;
+        more let as many calls of the processor run at once. None: as many as usable CPUs.""",
+        None,
+    )
+    processing_interval: float = _option(
+        SECONDS,
+        """Seconds from the beginning of one processing cycle of a partition to the next. A cycle
+        that takes longer is followed by the next one at once.""",
+        5.0,
+        tunable=True,
+    )
+    interval_jitter: float = _option(
+        FRACTION,
+        """The fraction of `processing_interval` that chance may take off each interval, so that
+        many buffers or machines do not write all at the same instant.""",
+        0.0,
+        tunable=True,
+    )
+    processing_batch_size: BatchSize = _option(
+        BATCH_SIZE,
+        """How many items a processor gets at most per call; `"table"` gives it all that a cycle
+        took in one container (`list`, or `dict` of key to `Entry`). The container is the
+        processor's own, to keep or to change.""",
+        10,
+        tunable=True,
+    )
+    processing_timeout: float = _option(
+        SECONDS,
+        """Seconds after which a call of the processor is announced as overdue (event, log, and
+        `stats().overdue`). A thread cannot be killed: its partition goes on waiting. A `stop()`
+        without a timeout of its own gives up when nothing was settled for so long.""",
+        60.0,
+        tunable=True,
+    )
+    flush_at: int | None = _option(
+        or_none(COUNT),
+        """How many items waiting in a partition start a processing cycle before the interval is
+        over. None: only the interval does, and who waits for room.""",
+        None,
+        tunable=True,
+    )
+    max_size: int | None = _option(
+        or_none(COUNT),
+        """How many items the whole buffer holds at most, waiting or in flight, over all
+        partitions. None: no bound.""",
+        None,
+    )
+    max_bytes: int | None = _option(
+        or_none(COUNT),
+        """How many bytes all items held (for a Map: their values) may have together, as `size_of`
+        says. None: no bound.""",
+        None,
+    )
+    size_of: Callable[[Any], int] | None = _option(
+        or_none(SIZE_OF),
+        """Returns an item's (for a Map: a value's) bytes, for `max_bytes`; called once per write,
+        by the writer, who gets what it raises. None: the length of bytes, bytearrays and
+        memoryviews, that of text in UTF-8, and `sys.getsizeof` for anything else, which does not
+        look inside.""",
+        None,
+    )
+    when_full: WhenFull = _option(
+        one_of("block", "raise", "drop_newest", "drop_oldest"),
+        """What a write to a full buffer does: wait for room (which starts a processing cycle before
+        the interval is over), raise `BufferFull`, drop what is written, or drop the oldest that
+        the processor has not been given. Drops are counted and announced.""",
+        "block",
+    )
+    block_timeout: float | None = _option(
+        or_none(TIMEOUT),
+        """Seconds that a write waits for room before it raises `BufferFull`. None: as long as it
+        takes.""",
+        None,
+    )
+    retry: Retry = _option(
+        Check("a Retry(...)", lambda v: isinstance(v, Retry)),
+        "How often, and when, a batch that failed is tried again: see `Retry`.",
+        Retry(),
+        tunable=True,
+    )
+    dead_letter: DeadLetterHandler | None = _option(
+        or_none(HANDLER),
+        """Receives what is given up: the items in a list, the error, and the attempts made.
+        `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced and logged,
+        and gone. Called, or awaited, as the processor is.""",
+        None,
+        async_check=or_none(ASYNC_HANDLER),
+    )
+    exit_timeout: float | None = _option(
+        or_none(TIMEOUT),
+        """Seconds that the end of the interpreter waits for a buffer that was not stopped, and a
+        cancelled task or loop for an async one. None: as `stop()` does without a timeout.""",
+        30.0,
+        tunable=True,
+    )
+    partition_key: object = _option(
+        ANYTHING,
+        """What decides an item's partition: a callable of the item (for a Map: of the key), or
+        any other value, which sends everything to one partition. None: a Queue spreads writes
+        over the partitions in turn, a Map goes by the key. See "Partitions" in the guide.""",
+        None,
+    )
+    hooks: Collection[Hook] = _option(
+        HOOKS, "Callables that receive every event of this buffer.", ()
+    )
+    clock: Clock = _option(
+        CLOCK,
+        "Tells the time; a `testing.FakeClock` lets tests run without sleeping.",
+        SystemClock(),
+        async_check=ASYNC_CLOCK,
+    )
+    remember_versions: int = _option(
+        COUNT_OR_ZERO,
+        """How many delivered keys per partition a Map remembers the version of (at least; at most
+        twice as many), so that a late `put_newer` with an older one stays out. 0: only what is
+        waiting or in flight is compared.""",
+        100_000,
+        only="Map",
+    )
+
+    merge: Callable[[Any, Any], Any] | None = _option(
+        or_none(MERGE),
+        """Makes one value of the one that waits and the one written over it, instead of the last
+        write winning: `operator.add` makes counters. Called later, by whoever needs the result,
+        holding a lock: it should be quick, and free of side effects. When it raises, what waits
+        stays and the new value is dropped; where it unites what failed with what came since,
+        the newer one stays.""",
+        None,
+        only="Map",
+    )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return self.max_size is not None or self.max_bytes is not None
+
+    @property
+    def batch_size(self) -> int | None:
+        """The size of a batch, None for the whole table."""
+        return None if self.processing_batch_size == "table" else self.processing_batch_size
+
+    def changed(self, options: Mapping[str, Any]) -> "Settings":
+        """Return a copy with *options* replaced; they must be tunable."""
+        check_options(options, {f.name for f in fields(Settings) if f.metadata.get("tunable")})
+        return replace(self, **options)
+
+
+def settings(kind: str, **options: Any) -> Settings:
+    """
+    Check all options of a new buffer of *kind*.
+
+    Raises `InvalidOption`, `UnknownOption`.
+    """
+    check = "async_check" if kind.startswith("Async") else "check"
+    kind = kind.removeprefix("Async")
+    known = {f.name for f in fields(Settings) if f.metadata.get("only", kind) == kind}
+    check_options(options, known, check)
+    made = Settings(**options)
+    _check_together(made)
+    return replace(made, partitions=made.partitions or usable_cpus(), hooks=tuple(made.hooks))
+
+
+def _check_together(made: Settings) -> None:
+    """Refuse an option that would do nothing for want of another."""
+    if made.when_full != "block" and not made.bounded:
+        raise InvalidOption(f"when_full={made.when_full!r}: expected max_size or max_bytes with it")
+    if made.block_timeout is not None and not (made.bounded and made.when_full == "block"):
+        raise InvalidOption(
+            f"block_timeout={made.block_timeout!r}: expected max_size or max_bytes with it, and "
+            "when_full='block'"
+        )
+    if made.size_of is not None and made.max_bytes is None:
+        raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
+
+
+def check_options(options: Mapping[str, object], known: set[str], how: str = "check") -> None:
+    """Raise `UnknownOption` or `InvalidOption` for the first of *options* that is no good."""
+    for option, value in options.items():
+        if option not in known:
+            raise UnknownOption(_unknown(option, known))
+        metadata = Settings.__dataclass_fields__[option].metadata
+        check: Check = metadata.get(how, metadata["check"])
+        if not check.passes(value):
+            raise InvalidOption(f"{option}={value!r}: expected {check.expected}")
+
+
+def _unknown(option: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(option, known, 1)
+    if near:
+        return f"unknown option {option!r}: did you mean {near[0]!r}?"
+    return f"unknown option {option!r}: expected one of {', '.join(sorted(known))}"

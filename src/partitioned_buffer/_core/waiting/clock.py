@@ -1,0 +1,63 @@
+"""
+Real time, and a signal that is safe to raise from anywhere.
+
+`queue.SimpleQueue` is the one primitive of the standard library whose `put` is
+documented to be re-entrant: raising the signal inside a finalizer, in the
+middle of raising it, cannot deadlock. `threading.Event.set` has no such promise.
+"""
+
+import threading
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from ...abc import AsyncSignal, Loop, Signal
+
+
+class SystemSignal:
+    """A flag over a queue of tokens: any number of them counts as one."""
+
+    __slots__ = ("_tokens",)
+
+    def __init__(self) -> None:
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Raise the flag."""
+        self._tokens.put(None)
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for the flag, then lower it."""
+        if timeout is not None:
+            timeout = min(max(timeout, 0.0), threading.TIMEOUT_MAX)
+        with suppress(Empty):
+            self._tokens.get(timeout=timeout)
+            while True:
+                self._tokens.get_nowait()
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+
+    def signal(self) -> SystemSignal:
+        """Return a signal that waits in real time."""
+        return SystemSignal()
+
+    def async_signal(self, loop: Loop, /) -> AsyncSignal:
+        """Return a signal that waits in real time."""
+        return loop.signal()
+
+
+def start(thread: threading.Thread, signal: Signal | AsyncSignal) -> None:
+    """Start *thread*, which is to wait on *signal*; should there be none to be had, close that."""
+    try:
+        thread.start()
+    except BaseException:
+        signal.close()
+        raise

@@ -1,0 +1,63 @@
+"""
+AsyncQueue and AsyncMap, driven by tasks: made (see `constructors`) of writes (see `writes`) and a life
+(see `supervisor`).
+"""
+
+from typing import ClassVar, TypeVar
+
+from .._core.buffer.assembly import map_parts, queue_parts
+from .._core.buffer.constructors import MapInit, QueueInit
+from .._core.options.settings import Settings
+from .._core.tables.entry import Entry
+from .supervisor import TaskBuffer
+from .writes import AsyncMapWrites, AsyncQueueWrites
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskBuffer[list[T]]):
+    """
+    A `Queue` at home on an event loop, used in an `async with` block.
+
+    `processor` receives `list[T]`: a coroutine function is awaited on the loop, a plain one
+    called in a thread; so is `dead_letter`. The options, all by keyword, are those of
+    `Settings`, documented in the reference.
+
+    Raises `InvalidOption` or `UnknownOption` for options that are no good.
+    """
+
+    _kind: ClassVar[str] = "AsyncQueue"
+
+    def _assemble(self, made: Settings) -> None:
+        tables, gate, room = queue_parts(made, self)
+        AsyncQueueWrites.__init__(self, tables, made.partition_key, gate)
+        TaskBuffer.__init__(self, made, tables, room)
+
+
+class AsyncMap(
+    MapInit[K, V],
+    AsyncMapWrites[K, V],
+    TaskBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]],
+):
+    """
+    A `Map` at home on an event loop, used in an `async with` block.
+
+    `processor`, awaited or called as an AsyncQueue's, receives `list[Entry[K, V]]`, or with
+    `processing_batch_size="table"` one `dict[K, Entry[K, V]]`. The options, all by keyword, are
+    those of `Settings`, documented in the reference.
+
+    Raises `InvalidOption` or `UnknownOption` for options that are no good.
+    """
+
+    _kind: ClassVar[str] = "AsyncMap"
+
+    def _assemble(self, made: Settings) -> None:
+        tables, gate, room = map_parts(made, self)
+        AsyncMapWrites.__init__(self, tables, made.partition_key, gate)
+        TaskBuffer.__init__(self, made, tables, room)
+
+
+for _public in (AsyncQueue, AsyncMap):
+    _public.__module__ = __name__.partition(".")[0]  # as for those in `__init__`

@@ -1,0 +1,122 @@
+"""asyncio, whichever loop runs it."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
+
+from .base import Main, RunningLoop
+
+LONGEST = 24 * 3600.0
+"""Seconds that a timer is set for at most; who waits longer looks at the clock in between."""
+
+
+class AsyncioSignal:
+    """A flag that is only ever touched by the loop's own thread, so that nothing can race."""
+
+    __slots__ = ("_loop", "_up", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._up = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Raise the flag, soon."""
+        # From the loop's own thread, too: a signal handler or finalizer may run there, in the
+        # middle of anything, and this is the one way in that is made for that.
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(self._raise)
+
+    def _raise(self) -> None:
+        self._up = True
+        if self._waiter is not None:
+            _end(self._waiter)
+
+    async def wait(self, timeout: float | None) -> None:
+        """Wait for the flag, then lower it."""
+        if not self._up:
+            waiter = self._waiter = self._loop.create_future()
+            timer = None
+            if timeout is not None:
+                timer = self._loop.call_later(min(timeout, LONGEST), _end, waiter)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.cancel()
+        self._up = False
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _end(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class AsyncioGroup(asyncio.TaskGroup):
+    """
+    The standard library's group.
+
+    Unlike others, it may be left in another task than it was entered in, as frameworks'
+    fixtures and lifespans do.
+    """
+
+    def start(self, main: Main, name: str, gone: Callable[[], None]) -> Callable[[], object]:
+        """Start a task, which calls *gone* at its end; return what cancels it."""
+        task = self.create_task(main(), name=name)
+        task.add_done_callback(lambda _: gone())
+        return task.cancel
+
+
+class AsyncioLoop(RunningLoop):
+    """The loop that runs in this thread."""
+
+    way_in = "asyncio.run_coroutine_threadsafe(buffer.{}(...), loop)"
+
+    def __init__(self) -> None:
+        self.native: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+
+    def here(self) -> bool:
+        return asyncio._get_running_loop() is self.native
+
+    def task(self) -> object:
+        return asyncio.current_task() if self.here() else None
+
+    def signal(self) -> AsyncioSignal:
+        return AsyncioSignal(self.native)
+
+    def group(self) -> AsyncioGroup:
+        return AsyncioGroup()
+
+    async def checkpoint(self) -> None:
+        await asyncio.sleep(0)
+
+    def run(self, main: Main) -> Any:
+        return asyncio.run_coroutine_threadsafe(main(), self.native).result()
+
+    def ends(self, error: BaseException) -> bool:
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()  # none, where a coroutine is driven by hand
+            return task is None or task.cancelling() > 0
+        return isinstance(error, KeyboardInterrupt | GeneratorExit)
+
+    def forgive(self, error: BaseException) -> bool:
+        task = asyncio.current_task()
+        if not isinstance(error, asyncio.CancelledError) or task is None or not task.cancelling():
+            return False
+        task.uncancel()
+        return True
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+        self.native.call_later(min(seconds, LONGEST), callback)
+
+    def shield(self) -> AbstractContextManager[object]:
+        # A cancellation of asyncio's own comes once, and has come. Those of anyio come again
+        # and again until their scope is left.
+        anyio = sys.modules.get("anyio")
+        return nullcontext() if anyio is None else anyio.CancelScope(shield=True)

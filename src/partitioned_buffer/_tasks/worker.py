@@ -1,0 +1,205 @@
+"""
+A worker that is a task. It lives and dies with the `async with` of its buffer.
+
+Coroutine functions are awaited in the task itself, plain ones called in a thread. A task that is
+cancelled notes what came of the call it was in, as far as that is known, and leaves everything
+else held.
+"""
+
+import inspect
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+
+from .._core.buffer.base import Buffer
+from .._core.delivery.policy import CutShort
+from .._core.delivery.worker import B, Worker
+from .._core.options.checks import is_coroutine_function
+from .._core.waiting.steps import Call, CallingSteps
+from ..abc import AsyncSignal
+from .loops.base import RunningLoop
+from .to_thread import Helper, Job
+
+
+class Overseer(Buffer[B]):
+    """A buffer, and what its workers tell it."""
+
+    @abstractmethod
+    def _begun(self) -> None:
+        """A worker has begun, or is not going to."""
+
+    @abstractmethod
+    def _cut_off(self, index: int, error: BaseException | None) -> None:
+        """Worker *index* ends at once, and may leave something; *error* ended it, if it began."""
+
+    @abstractmethod
+    def _wind_down(self) -> None:
+        """A worker was cancelled, and takes it for a request to stop."""
+
+    @abstractmethod
+    def _ended(self) -> None:
+        """A worker has ended."""
+
+
+FAIRNESS = 0.005
+"""Seconds after which a worker lets other tasks run, should its processor never wait."""
+
+
+class TaskWorker(Worker[B]):
+    """A partition's task."""
+
+    cancel: Callable[[], object]
+
+    def __init__(
+        self,
+        overseer: Overseer[B],
+        index: int,
+        loop: RunningLoop,
+        signal: AsyncSignal,
+    ) -> None:
+        super().__init__(overseer, index, signal, in_place=False)
+        self._loop = loop
+        self._overseer = overseer
+        self._has_begun = self._was_asked = False
+        self._task: object = None
+        self._helper = Helper(f"{overseer.name}-{index}", loop.signal())
+        self._shared_at = 0.0
+        self._job: Job | None = None  # the thread's call that is waited for
+        self._handed_over = False
+        made = overseer._settings
+        self._coroutine_functions = {
+            id(function)
+            for function in (made.processor, made.dead_letter)
+            if is_coroutine_function(function)
+        }
+
+    def is_current(self) -> bool:
+        """Return whether it is this worker that runs now, in its task or in its thread."""
+        if self._helper.is_current():
+            return True
+        return self._task is not None and self._loop.task() is self._task
+
+    @property
+    def is_in_thread(self) -> bool:
+        """Whether it waits for a call of a plain function, which cannot be cancelled."""
+        return self._job is not None
+
+    async def main(self) -> None:
+        """Be the task."""
+        self._task = self._loop.task()
+        self._begin()
+        try:
+            await self._go(self.work())
+        except BaseException as error:
+            self._overseer._cut_off(self._index, error)
+            raise
+        finally:
+            if not self._handed_over:
+                self.end()
+
+    def gone(self) -> None:
+        """Note that the task has ended; one that is cancelled before its first step takes none."""
+        if self._begin():
+            self._overseer._cut_off(self._index, None)
+            self.end()
+
+    def _begin(self) -> bool:
+        """Say that the worker has begun; return whether that was still to be said."""
+        first, self._has_begun = not self._has_begun, True
+        if first:
+            self._overseer._begun()
+        return first
+
+    def end(self) -> None:
+        super().end()
+        self._helper.end()
+        self._overseer._ended()
+
+    def _declines(self, error: BaseException) -> bool:
+        """
+        Take it for a request to stop, once, if others than the buffer have cancelled this task.
+
+        Who shuts down a loop cancels all tasks, and waits for them.
+        """
+        if self.driver.abandoned or self._was_asked or not self._loop.forgive(error):
+            return False
+        self._was_asked = True
+        self._overseer._wind_down()
+        return True
+
+    async def _go(self, steps: CallingSteps[None]) -> None:
+        cut: BaseException | None = None
+        try:
+            step = next(steps)
+            while cut is None:
+                failure: BaseException | None = None
+                try:
+                    if isinstance(step, Call):
+                        failure = await self._call(step)
+                    else:
+                        await step.signal.wait(step.seconds)  # type: ignore[misc]
+                except BaseException as error:
+                    if self._declines(error):
+                        continue
+                    cut = error
+                    self.abandon()  # after which the steps wait for nothing any more
+                    if isinstance(step, Call):
+                        if self._hand_over(steps):
+                            break
+                        failure = CutShort() if self._job is None else self._job.error
+                step = steps.send(failure)
+        except StopIteration:
+            pass
+        if cut is not None:
+            raise cut
+
+    async def _call(self, call: Call) -> BaseException | None:
+        """Make *call* and return what it raised; raise what is the end of this task."""
+        self._job = None
+        try:
+            if time.monotonic() - self._shared_at > FAIRNESS:
+                self._shared_at = time.monotonic()
+                await self._loop.checkpoint()
+            if id(call.function) in self._coroutine_functions:
+                await call.function(*call.args)  # type: ignore[misc]
+                return None
+            self._job = job = self._helper.begin(call)
+            await self._wait(job)
+            self._job = None
+            if job.error is None and inspect.isawaitable(job.result):
+                await job.result
+        except BaseException as error:
+            if not self._loop.ends(error):
+                return error
+            if not self._declines(error):
+                raise
+            return CutShort()
+        return job.error
+
+    async def _wait(self, job: Job) -> None:
+        while not job.done:
+            try:
+                await self._helper.wait()
+            except BaseException as error:
+                if not self._declines(error):
+                    raise
+
+    def _hand_over(self, steps: CallingSteps[None]) -> bool:
+        """Leave *steps* to the thread, if it is in the middle of a call; return whether it is."""
+        job = self._job
+        if job is not None:
+            self._handed_over = job.leave(lambda: self._go_on(steps, job))
+        return self._handed_over
+
+    def _go_on(self, steps: CallingSteps[None], job: Job) -> None:
+        """Note in the thread what came of a call that its task did not wait for."""
+        error = job.error
+        if inspect.iscoroutine(job.result):
+            job.result.close()
+            error = CutShort()
+        try:
+            with suppress(StopIteration):
+                steps.send(error)
+        finally:
+            self.end()

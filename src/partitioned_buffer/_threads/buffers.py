@@ -1,0 +1,59 @@
+"""
+Queue and Map, driven by threads: made (see `constructors`) of writes (see `bulk`) and a life (see
+`supervisor`).
+"""
+
+from typing import ClassVar, TypeVar
+
+from .._core.buffer.assembly import map_parts, queue_parts
+from .._core.buffer.constructors import MapInit, QueueInit
+from .._core.options.settings import Settings
+from .._core.tables.entry import Entry
+from .._core.writes.bulk import MapWrites, QueueWrites
+from .supervisor import ThreadedBuffer
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Queue(QueueInit[T], QueueWrites[T], ThreadedBuffer[list[T]]):
+    """
+    A buffer that keeps insertion order.
+
+    `processor` receives `list[T]`. The options, all by keyword, are those of
+    `Settings`, documented in the reference.
+
+    Raises `InvalidOption` or `UnknownOption` for options that are no good.
+    """
+
+    _kind: ClassVar[str] = "Queue"
+
+    def _assemble(self, made: Settings) -> None:
+        tables, gate, room = queue_parts(made, self)
+        QueueWrites.__init__(self, tables, made.partition_key, gate)
+        ThreadedBuffer.__init__(self, made, tables, room)
+
+
+class Map(
+    MapInit[K, V],
+    MapWrites[K, V],
+    ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]],
+):
+    """
+    A buffer that keeps one value per key: the last written, the newest version, or all of
+    them made one by *merge*.
+
+    `processor` receives `list[Entry[K, V]]`, or with `processing_batch_size="table"`
+    one `dict[K, Entry[K, V]]`. The options, all by keyword, are those of `Settings`,
+    documented in the reference.
+
+    Raises `InvalidOption` or `UnknownOption` for options that are no good.
+    """
+
+    _kind: ClassVar[str] = "Map"
+
+    def _assemble(self, made: Settings) -> None:
+        tables, gate, room = map_parts(made, self)
+        MapWrites.__init__(self, tables, made.partition_key, gate)
+        ThreadedBuffer.__init__(self, made, tables, room)

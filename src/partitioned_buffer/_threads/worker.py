@@ -1,0 +1,55 @@
+"""
+A worker that is a thread. When it dies, it starts over, for a table waits for nobody else.
+"""
+
+import threading
+
+from .._core.buffer.base import Buffer
+from .._core.buffer.process_exit import leave
+from .._core.delivery.worker import B, Worker
+from .._core.telemetry import report
+from .._core.waiting.clock import start
+from .._core.waiting.steps import run
+
+BACKOFF_INITIAL, BACKOFF_MAX = 0.1, 60.0
+"""Seconds before a worker that died starts over, and at most when it dies each time."""
+
+
+class ThreadWorker(Worker[B]):
+    """A partition's thread."""
+
+    def __init__(self, buffer: Buffer[B], index: int) -> None:
+        super().__init__(buffer, index, buffer._settings.clock.signal(), in_place=True)
+        self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        start(self.thread, self._signal)
+
+    def _run(self) -> None:
+        try:
+            while not self._work():
+                pause = min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._deaths - 1, 60))
+                run(self._rest(pause))
+        finally:
+            if self.driver.forked:
+                leave()
+            self.end()
+
+    def _work(self) -> bool:
+        """Return False when an unexpected error cut the work short, and it is to be resumed."""
+        try:
+            run(self.work())
+        except BaseException as error:  # whatever it is, the partition must go on
+            self._deaths += 1
+            self._buffer._restarts[self._index] += 1
+            report(
+                "buffer %r, partition %d: the worker died (%d in a row) and is restarted; nothing "
+                "is lost",
+                self._buffer.name,
+                self._index,
+                self._deaths,
+                error=error,
+            )
+            return self._stopping
+        return True

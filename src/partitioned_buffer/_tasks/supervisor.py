@@ -1,5 +1,5 @@
 """
-The life of a buffer whose partitions have a task each (see `_task_worker`), from `async with` to
+The life of a buffer whose partitions have a task each (see `worker`), from `async with` to
 its end. Its tasks never outlive it.
 """
 

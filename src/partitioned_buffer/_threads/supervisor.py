@@ -1,5 +1,5 @@
 """
-The life of a buffer whose partitions have a thread each (see `_thread_worker`).
+The life of a buffer whose partitions have a thread each (see `worker`).
 """
 
 import threading

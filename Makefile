@@ -40,8 +40,8 @@ demo: $(VENV)/.flights
 	$(BIN)/python examples/flights.py $(DEMO)
 
 test: $(VENV)/.test $(VENV)/.flights
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --ignore=tests/schedules
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/schedules --frontrun-patch-locks
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --ignore=tests/races/schedules
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
 
 check: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/ruff format --check .
@@ -63,11 +63,13 @@ mutants: $(VENV)/.mutants
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --confcutdir=tests tests --ignore=tests/schedules --ignore=tests/test_demo.py \
-		--ignore=tests/test_prefork.py --ignore=tests/test_loops.py --ignore=tests/servers
+	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --confcutdir=tests tests \
+		--ignore=tests/races/schedules --ignore=tests/tasks/test_loops.py \
+		--ignore=tests/process/test_demo.py --ignore=tests/process/test_prefork.py \
+		--ignore=tests/process/servers
 
 stress: $(VENV)/.core
-	$(BIN)/python -m pytest --confcutdir=tests tests/test_stress.py
+	$(BIN)/python -m pytest --confcutdir=tests tests/races/test_stress.py
 
 docs: $(VENV)/.dev
 	$(BIN)/cog -r docs/*.md

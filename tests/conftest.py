@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     explorers = [item for item in items if "schedules" in item.path.parts]
     if explorers and os.environ.get("CI"):
-        raise pytest.UsageError("tests/schedules need the option --frontrun-patch-locks")
+        raise pytest.UsageError("tests/races/schedules need the option --frontrun-patch-locks")
     for item in explorers:
         item.add_marker(pytest.mark.skip("needs the option --frontrun-patch-locks"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).parent.parent / "examples" / "flights.py"
+DEMO = Path(__file__).parents[2] / "examples" / "flights.py"
 
 
 @pytest.mark.skipif(

@@ -21,7 +21,7 @@ from helpers import wait_until
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 LOAD = Path(__file__).with_name("load.py")
-EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "servers"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "servers"
 PATIENCE = 60.0
 ENOUGH = 300  # acknowledgements before the server is told to stop
 CLIENTS = 4  # of load.py

@@ -6,6 +6,9 @@ from helpers import Buffers
 
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor, assert_balanced
 
+# What they assert is shown like what tests assert.
+pytest.register_assert_rewrite("coroutines", "forks", "letters", "programs")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Exploring schedules takes locks replaced from the start: `make test` does that."""

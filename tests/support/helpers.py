@@ -117,6 +117,10 @@ def key_of(item: Any) -> Any:
     return item.key if isinstance(item, Entry) else item
 
 
+def values(processor: RecordingProcessor) -> dict[Any, Any]:
+    return {entry.key: entry.value for entry in processor.items}
+
+
 class FaultyProcessor:
     """
     Fails as told with even items, does well with odd ones, and may stall in its first call.

@@ -1,0 +1,354 @@
+"""Who waits for room: the line, whom it lets in, and writes of more than fits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers import Buffers, in_thread, key_of, wait_until
+
+from partitioned_buffer import BufferFull, BufferNotRunning
+from partitioned_buffer._core.tables.bounded_map import BoundedMapTable
+from partitioned_buffer._core.tables.bounded_queue import BoundedQueueTable
+from partitioned_buffer._core.tables.capacity import Room
+from partitioned_buffer._core.waiting.steps import run
+from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
+
+pytestmark = pytest.mark.both_faces
+
+
+def wait_until_blocked(buffer: Any, count: int = 1) -> None:
+    wait_until(lambda: buffer.stats().blocked == count)
+
+
+# --- block -------------------------------------------------------------------------
+
+
+def test_a_blocked_writer_goes_on_when_there_is_room(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=2, flush_at=2)
+    processor.block()
+    queue.push_all([1, 2])
+    processor.wait_for_call()
+    threads = [in_thread(lambda n=n: queue.push(n))[0] for n in (3, 4)]  # type: ignore[misc]
+    wait_until_blocked(queue, 2)
+    processor.unblock()
+    for thread in threads:
+        thread.join(30)
+
+    assert not any(thread.is_alive() for thread in threads)
+    clock.advance(5.0)
+    assert sorted(processor.items) == [1, 2, 3, 4]
+    assert queue.stats().blocked == 0
+
+
+def test_a_blocked_writer_gives_up_after_its_timeout(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=1, block_timeout=3.0, processing_interval=100.0)
+    processor.fail_always(OSError())
+    queue.push(1)
+
+    with pytest.raises(BufferFull, match=r"was full for 3.0 s \(max_size=1\): its processor"):
+        queue.push(2)
+
+    assert clock.monotonic() == 3.0
+    assert queue.size() == 1
+    assert queue.stats().blocked == 0
+
+
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_who_waits_for_room_has_what_is_held_delivered_before_its_time(
+    kind: str, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    buffer: Any = getattr(buffers, kind)(max_size=2, processing_interval=100.0)
+    write = buffer.push if kind == "queue" else lambda number: buffer.put(number, "value")
+    for number in (1, 2, 3):
+        write(number)
+
+    assert [key_of(item) for item in processor.items] == [1, 2]
+    assert clock.monotonic() == 0.0
+    clock.advance(99.0)
+    assert len(processor.items) == 2, "nobody waits any more"
+    clock.advance(1.0)
+    assert len(processor.items) == 3
+
+
+def test_a_block_timeout_of_nothing_is_raise(buffers: Buffers) -> None:
+    queue = buffers.queue(max_size=1, block_timeout=0)
+    queue.push(1)
+    with pytest.raises(BufferFull):
+        queue.push(2)
+
+
+def test_blocked_writers_get_an_error_when_the_buffer_stops(
+    buffers: Buffers, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=2)
+    processor.block()
+    queue.push_all([1, 2])
+    blocked = [in_thread(lambda: queue.push(3)), in_thread(lambda: queue.push_all([4, 5]))]
+    wait_until_blocked(queue, 2)
+    report = queue.stop(timeout=0)
+    for thread, outcome in blocked:
+        thread.join(30)
+        assert isinstance(outcome[0], BufferNotRunning)
+
+    assert report.left == (1, 2)
+    assert queue.stats().accepted == 2
+
+
+def test_writers_are_let_in_in_the_order_they_came(clock: FakeClock) -> None:
+    room = Room(clock, clock.signal, 4, None)
+    assert room.admit(4)
+    first, first_outcome = in_thread(lambda: run(room.wait(3, 0, None, lambda: None)))
+    wait_until(lambda: room.blocked == 1)
+    second, second_outcome = in_thread(lambda: run(room.wait(1, 0, None, lambda: None)))
+    wait_until(lambda: room.blocked == 2)
+
+    room.give(2)
+    assert room.blocked == 2, "not enough for the first, and the second is behind it"
+    assert not room.admit(1), "nor is anybody else let in"
+    room.give(1)
+    first.join(30)
+    assert (first_outcome, room.blocked) == ([True], 1)
+    room.give(1)
+    second.join(30)
+    assert (second_outcome, room.blocked) == ([True], 0)
+    assert not room.admit(1)
+
+
+def test_a_writer_that_gives_up_lets_the_next_one_in(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=3, block_timeout=2.0, processing_interval=100.0)
+    processor.fail_always(OSError())
+    queue.push(1)
+    big, big_outcome = in_thread(lambda: queue.push_all([2, 3, 4]))
+    wait_until_blocked(queue)
+    clock.jump(1.0)
+    small, small_outcome = in_thread(lambda: queue.push(5))
+    wait_until_blocked(queue, 2)
+    clock.jump(1.0)
+    big.join(30)
+    small.join(30)
+
+    assert isinstance(big_outcome[0], BufferFull)
+    assert small_outcome == [None]
+    assert queue.size() == 2
+
+
+def test_push_all_of_more_than_fits_goes_in_by_parts(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=4, processing_batch_size=3)
+    queue.push_all(range(11))  # this thread's waiting lets the clock run
+    clock.advance(5.0)
+
+    assert processor.items == list(range(11))
+    assert all(len(batch) <= 3 for batch in processor.batches)
+
+
+def test_push_all_by_parts_says_how_much_went_in(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=4, block_timeout=12.0, processing_interval=5.0)
+    processor.fail(*[OSError()] * 100)
+    with pytest.raises(BufferFull, match=r"4 of 11 items of this call were accepted"):
+        queue.push_all(range(11))
+
+    assert queue.stats().accepted == 4
+
+
+@pytest.mark.threads
+def test_a_worker_does_not_wait_for_itself(
+    buffers: Buffers, clock: FakeClock, hook: RecordingHook
+) -> None:
+    errors: list[Exception] = []
+
+    def feedback(batch: list[int]) -> None:
+        if len(errors) < 3:
+            try:
+                queue.push_all([1, 2, 3])
+            except BufferFull as error:
+                errors.append(error)
+                raise
+
+    queue = buffers.queue(max_size=2, processor=feedback)
+    queue.push(1)
+    clock.advance(60.0)
+
+    assert "would wait for itself" in str(errors[0])
+    assert queue.stats().held == 0
+
+
+# --- writers in line, and writes of many -------------------------------------------
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_a_write_wakes_the_worker_as_long_as_others_are_in_line(
+    kind: str, clock: FakeClock
+) -> None:
+    room, woken = Room(clock, clock.signal, 1, None), list[bool]()
+    table: Any = BoundedQueueTable(room)
+    if kind == "map":
+        table = BoundedMapTable(room, 0, None, None)
+    table.open(lambda: woken.append(True), None, 0.0)
+
+    def write(number: int) -> bool:
+        woken.clear()
+        table.write([number if kind == "queue" else (number, "value")])
+        return bool(woken)
+
+    def cycle() -> bool:
+        woken.clear()
+        table.swap(0.0)
+        while table.take(1):
+            table.acknowledge()
+        return bool(woken)
+
+    assert room.admit(1)
+    assert not write(0)
+    first, second = (room.wait(1, 0, None, table.press) for _ in range(2))
+    assert next(first)
+    assert next(second)
+    assert len(woken) == 2
+    assert not cycle(), "the first has its room"
+    assert not cycle(), "and has not written yet"
+    assert next(first, "granted") == "granted"
+    assert write(1)
+    assert not cycle()
+    assert next(second, "granted") == "granted"
+    assert not write(2), "nobody is in line any more"
+
+
+@pytest.mark.parametrize("measure", ["max_size", "max_bytes"])
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_blocked_writers_write_in_the_order_they_came(
+    kind: str, measure: str, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    options: dict[str, Any] = {measure: 1, "flush_at": 1}
+    options |= {"size_of": lambda _: 1} if measure == "max_bytes" else {}
+    buffer: Any = getattr(buffers, kind)(**options)
+    write = buffer.push if kind == "queue" else lambda number: buffer.put(number, "value")
+    processor.block()
+    write(0)
+    processor.wait_for_call()
+    writers = []
+    for number in range(1, 8):
+        writers.append(in_thread(lambda number=number: write(number)))  # type: ignore[misc]
+        wait_until_blocked(buffer, number)
+    processor.unblock()
+    for thread, outcome in writers:
+        while thread.is_alive():
+            clock.jump(5.0)
+            thread.join(0.001)
+        assert outcome == [None]
+    buffer.flush()
+
+    assert [getattr(item, "key", item) for item in processor.items] == list(range(8))
+    stats = buffer.stats()
+    assert (stats.accepted, stats.delivered, stats.blocked) == (8, 8, 0)
+
+
+def test_blocked_writers_give_up_one_by_one_and_nothing_of_theirs_is_accepted(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=2, block_timeout=3.0, processing_interval=100.0)
+    processor.fail_always(OSError())
+    queue.push_all([1, 2])
+    early = in_thread(lambda: queue.push_all([3, 4]))
+    wait_until_blocked(queue)
+    clock.jump(1.0)
+    late = in_thread(lambda: queue.push(5))
+    wait_until_blocked(queue, 2)
+
+    clock.jump(2.0)
+    early[0].join(60)
+    assert isinstance(early[1][0], BufferFull)
+    assert (late[0].is_alive(), queue.stats().blocked) == (True, 1)
+    clock.jump(1.0)
+    late[0].join(60)
+    assert isinstance(late[1][0], BufferFull)
+
+    processor.recover()
+    queue.flush()
+    assert processor.items == [1, 2]
+    assert queue.stats().accepted == 2
+    queue.push_all([6, 7])
+    assert queue.size() == 2, "what they waited for is there for others"
+
+
+LARGE = list(range(11))
+TOO_LARGE = {  # what is delivered of 11 items in one write, where 4 have room
+    "block": LARGE,
+    "raise": [],
+    "drop_newest": LARGE[:4],
+    "drop_oldest": LARGE[-4:],
+}
+
+
+@pytest.mark.parametrize("policy", TOO_LARGE)
+@pytest.mark.parametrize("measure", ["max_size", "max_bytes"])
+@pytest.mark.parametrize("kind", ["queue", "map", "map of versions"])
+def test_a_write_of_more_than_the_bound(
+    kind: str,
+    measure: str,
+    policy: str,
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+) -> None:
+    options: dict[str, Any] = {"max_size": 4}
+    if measure == "max_bytes":
+        options = {"max_bytes": 12, "size_of": lambda _: 3}
+    buffer: Any = getattr(buffers, kind.split(maxsplit=1)[0])(when_full=policy, **options)
+    writes: dict[str, Callable[[], None]] = {
+        "queue": lambda: buffer.push_all(LARGE),
+        "map": lambda: buffer.put_all((number, "value") for number in LARGE),
+        "map of versions": lambda: buffer.put_all_newer((n, "value", 1) for n in LARGE),
+    }
+    if policy == "raise":
+        with pytest.raises(BufferFull, match="one write of more than"):
+            writes[kind]()
+    else:
+        writes[kind]()  # where it blocks, this thread's waiting lets the clock run
+    buffer.flush()
+
+    assert [getattr(item, "key", item) for item in processor.items] == TOO_LARGE[policy]
+    stats = buffer.stats()
+    assert stats.accepted == (0 if policy == "raise" else 11)
+    assert stats.dropped == (7 if policy.startswith("drop") else 0)
+    assert buffer._room._left + len(buffer._room.permits) == buffer._room.size
+    assert buffer._room._left_weight == buffer._room.weight
+
+
+def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
+    buffers: Buffers, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=4)
+    processor.fail_always(OSError())
+    thread, outcome = in_thread(lambda: queue.push_all(range(11)))
+    wait_until_blocked(queue)
+
+    assert queue.stop(timeout=1.0).left == (0, 1, 2, 3)
+    thread.join(60)
+    assert isinstance(outcome[0], BufferNotRunning)
+    assert "4 of 11 items of this call were accepted" in str(outcome[0])
+    assert queue.stats().accepted == 4
+
+
+def test_room_that_comes_back_when_it_is_closed_already_is_given_to_nobody() -> None:
+    class ClosingSignal:
+        def set(self) -> None: ...
+        def close(self) -> None: ...
+        def wait(self, _timeout: float | None) -> None:
+            room.close()  # a stop; before the writer in line has run, a batch is delivered
+            room.give(1)
+
+    room = Room(FakeClock(), ClosingSignal, 1, None)
+    assert room.admit(1, 0)
+
+    assert not run(room.wait(1, 0, None, lambda: None))
+    assert room.admit(1, 0)

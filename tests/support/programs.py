@@ -1,0 +1,49 @@
+"""Programs that tests run in a process of their own."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def run(program: str, *, status: int = 0, complaint: str = "") -> str:
+    """Run *program*; return what it printed. It is to end so, with only that *complaint*."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr.strip().splitlines()[-1:] == ([complaint] if complaint else []), done.stderr
+    assert done.returncode == status
+    return done.stdout
+
+
+# `tell` is registered before the library's own handler is, and so called after it.
+BEGIN = """
+import atexit, logging, os, signal, sys, threading
+from partitioned_buffer import BufferNotRunning, Entry, Map, Queue
+from partitioned_buffer.testing import assert_balanced
+delivered, made = [], []
+def deliver(batch):
+    for item in batch:
+        delivered.append(item.key if isinstance(item, Entry) else item)
+def keep(buffer):
+    made.append(buffer)
+    return buffer
+def tell():
+    for buffer in made:
+        stats = buffer.stats()
+        assert_balanced(stats)
+        print(stats.accepted, stats.delivered, stats.held, end=" ")
+    print(sorted(delivered) == list(range(len(delivered))))
+atexit.register(tell)
+"""
+
+SETUP = f"""{BEGIN}
+queue = keep(Queue("events", deliver, partitions=2)).start()
+for number in range(1000):
+    queue.push(number)
+"""
+
+ALL = "1000 1000 0 True\n"

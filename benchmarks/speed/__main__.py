@@ -12,13 +12,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import async_cases
-import cases
-from async_subjects import loops, missing
-from measure import Row, rounds
-from report import memory_table, pair_table, plot, rate_table, ratio_table
+from . import async_cases, cases
+from .async_subjects import loops, missing
+from .measure import Row, rounds
+from .report import memory_table, pair_table, plot, rate_table, ratio_table
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
@@ -81,7 +80,7 @@ def measure_loops(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(prog="benchmarks")
+    parser = argparse.ArgumentParser(prog="speed")
     parser.add_argument("--quick", action="store_true", help="fewer items and rounds")
     parser.add_argument("--write", action="store_true", help="renew docs/benchmarks.md")
     options = parser.parse_args()

@@ -3,7 +3,7 @@ What is compared: one adapter per library.
 
 Each is set up as its own documentation does it, with its default options; a timeout
 is handed on wherever there is a parameter or an option that takes one. Those
-that post over HTTP are in `behaviour_http`.
+that post over HTTP are in `over_http`.
 """
 # ruff: noqa: PLC0415  (a process imports only the library that it tries)
 
@@ -17,7 +17,7 @@ import sys
 import threading
 from typing import Any
 
-from behaviour_trial import Setup, Sink, Subject
+from .trial import Setup, Sink, Subject
 
 
 class Ours(Subject):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from behaviour_trial import Setup, Sink, Subject
+from .trial import Setup, Sink, Subject
 
 Parse = Callable[[bytes], list[int]]
 

@@ -9,8 +9,9 @@ from queue import Queue, SimpleQueue
 from typing import Any
 
 import janus
-from measure import Timed, call_each, timed, together
-from subjects import (
+
+from .measure import Timed, call_each, timed, together
+from .subjects import (
     PLENTY,
     Drained,
     Janus,

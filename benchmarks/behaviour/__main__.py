@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
 
-from behaviour_scenarios import SUBJECTS
-from behaviour_trial import Subject, arrived, twice
+from .scenarios import SUBJECTS
+from .trial import Subject, arrived, twice
 
-HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "behaviour.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "behaviour.md"
 BEGIN, END = "<!-- behaviour: begin -->\n", "<!-- behaviour: end -->\n"
 TABLES = {
     "What a full buffer and a failing sink do": {
@@ -97,7 +97,8 @@ class Run:
             arguments = [name, scenario, str(path), str(self.limit), str(self.forks), policy or ""]
             with errors.open("wb") as file:
                 process = subprocess.Popen(
-                    [sys.executable, HERE / "behaviour_scenarios.py", *arguments],
+                    [sys.executable, "-m", "benchmarks.behaviour.scenarios", *arguments],
+                    cwd=ROOT,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL if scenario == "fork_under_load" else file,
                     env=os.environ | {"NO_PROXY": "127.0.0.1"},

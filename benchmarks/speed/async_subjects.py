@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import janus
-from subjects import ASLEEP, PLENTY, Ours
 
 from partitioned_buffer import AsyncQueue
+
+from .subjects import ASLEEP, PLENTY, Ours
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Process = Callable[[list[Any]], object]

@@ -5,7 +5,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
-from measure import Row
+
+from .measure import Row
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "partitioned-buffer"  # the same picture from the same numbers

@@ -1,7 +1,7 @@
 """
 The misfortunes: each runs in a process of its own, and prints what it saw.
 
-    python benchmarks/behaviour_scenarios.py SUBJECT SCENARIO FILE LIMIT FORKS POLICY
+    python -m benchmarks.behaviour.scenarios SUBJECT SCENARIO FILE LIMIT FORKS POLICY
 
 FILE is where items arrive. Nothing here knows what the outcome should be.
 """
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from behaviour_http import Influx, PostHog, Segment, Sentry
-from behaviour_subjects import (
+from .over_http import Influx, PostHog, Segment, Sentry
+from .subjects import (
     Culsans,
     FlushQueue,
     Janus,
@@ -27,7 +27,7 @@ from behaviour_subjects import (
     Standard,
     TimedBatch,
 )
-from behaviour_trial import (
+from .trial import (
     A_WHILE,
     PATIENCE,
     Call,

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Literal
 
-from async_subjects import (
+from .async_subjects import (
     CHANNELS,
     LoopFactory,
     Process,
@@ -24,9 +24,9 @@ from async_subjects import (
     ours_of_threads,
     standard,
 )
-from cases import FLOOR
-from measure import Row, Timed, call_each, timed
-from subjects import PLENTY
+from .cases import FLOOR
+from .measure import Row, Timed, call_each, timed
+from .subjects import PLENTY
 
 BATCH, BOUND = 100, 1000
 BASE = "asyncio.Queue, put_nowait"

@@ -18,20 +18,22 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
       writes/            routing.py: which partition; hot.py  hot_bounded.py: one write;
                          bulk.py: the others, and reads; admission.py  admission_by_kind.py: a
                          write to a full buffer
-      delivery/          policy.py: what becomes of a batch; cycle.py does it; worker.py waits
-                         for the next; watchdog.py looks after the workers
-      buffer/            base.py: settings, tables, state, names; lifecycle.py: stop and flush;
-                         process_exit.py: the end; constructors.py  assembly.py: how it is made
-    _threads/            Queue and Map (buffers.py), driven by threads: supervisor.py  worker.py
-                         watchdog.py
-    _tasks/              AsyncQueue and AsyncMap (buffers.py), driven by tasks: supervisor.py
-                         worker.py  writes.py; to_thread.py  from_thread.py between the two
+      delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
+                         batch; cycle.py does it; worker.py waits for the next; watchdog.py
+      buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
+                         stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
+                         names; process_exit.py; constructors.py  assembly.py  absent.py: how it
+                         is made
+    _threads/            Queue and Map (buffers.py), driven by threads: face.py  supervisor.py
+                         worker.py  watchdog.py
+    _tasks/              AsyncQueue and AsyncMap (buffers.py), driven by tasks: face.py
+                         supervisor.py  worker.py  writes.py; to_thread.py  from_thread.py between
       loops/             of which loop: current.py  base.py  asyncio.py  trio.py
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ._core.buffer.base import get
+from ._core.buffer.registry import get
 from ._core.ledger import PartitionStats, Stats, StopReport
 from ._core.options.retry import Retry
 from ._core.tables.entry import Entry

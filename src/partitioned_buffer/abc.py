@@ -61,7 +61,7 @@ class Signal(Protocol):
         """Return when the flag is up, or *timeout* seconds have passed, and lower it."""
 
     def close(self) -> None:
-        """Say that nobody is going to wait any more."""
+        """Say that nobody is going to wait any more; more than once, perhaps."""
 
 
 class AsyncSignal(Protocol):
@@ -74,7 +74,7 @@ class AsyncSignal(Protocol):
         """Return when the flag is up, or *timeout* seconds have passed, and lower it."""
 
     def close(self) -> None:
-        """Say that nobody is going to wait any more."""
+        """Say that nobody is going to wait any more; more than once, perhaps."""
 
 
 class Loop(Protocol):

@@ -149,9 +149,9 @@ def test_the_traceback_of_a_failure_does_not_keep_the_thread_from_ending(
     processor.fail(OSError())
     queue.stop()
 
-    watchdog = queue._watchdog
+    watchdog: Any = queue._run.watchdog
     assert watchdog is not None
-    for thread in [watchdog.thread, *(worker.thread for worker in queue._workers)]:
+    for thread in [watchdog.thread, *(worker.thread for worker in queue._run.workers)]:
         thread.join(30)
     assert not [t for t in threading.enumerate() if t.name.startswith(queue.name + "-")]
 

@@ -165,7 +165,7 @@ def test_a_flush_that_gave_up_leaves_nothing_behind(
     with pytest.raises(TimeoutError):
         queue.flush(timeout=1.0)
     assert len(clock._signals) == signals
-    assert queue._workers[0]._flushes == []
+    assert queue._run.workers[0]._flushes == []
     processor.recover()
     clock.advance(5.0)
 

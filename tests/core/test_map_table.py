@@ -19,7 +19,7 @@ def test_a_writer_pauses_when_it_is_far_ahead_of_the_one_who_folds(
     buffers: Buffers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mapped = buffers.map()
-    table: Any = mapped._tables[0]
+    table: Any = mapped._partitions[0].table
     pauses: list[float] = []
     monkeypatch.setattr("partitioned_buffer._core.tables.map_log.time.sleep", pauses.append)
     table._busy = True  # somebody folds, and takes long
@@ -141,7 +141,7 @@ def test_a_read_takes_no_lock_when_all_writes_are_folded(
         mapped.put_newer("a", 2, 1)
     assert mapped.size() == 1
     with monkeypatch.context() as patch:
-        patch.setattr(mapped._tables[0], "_lock", None)  # whoever takes it raises
+        patch.setattr(mapped._partitions[0].table, "_lock", None)  # whoever takes it raises
 
         assert mapped.get("a") == 1 + versioned
     assert mapped.stats().accepted == 1 + versioned

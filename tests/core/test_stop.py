@@ -109,7 +109,7 @@ def test_stop_with_a_timeout_leaves_a_blocked_call_behind(
         queue.push(3)
 
     processor.unblock()
-    wait_until(lambda: queue._workers[0].ended)
+    wait_until(lambda: queue._run.workers[0].ended)
     assert processor.items == [1], "what stop() reported as left is not delivered later"
     assert queue.stats().held == 1
 
@@ -146,7 +146,7 @@ def test_stop_without_a_timeout_waits_for_many_calls_that_are_in_time(
         processor(batch)
         next(calls).wait(30)
 
-    queue._workers[0].driver._processor = slow
+    queue._run.workers[0].driver._processor = slow
     queue.push_all([1, 2, 3])
     reports: list[StopReport] = []
     stopper = threading.Thread(target=lambda: reports.append(queue.stop()))

@@ -25,7 +25,7 @@ def test_a_worker_that_dies_is_restarted_with_its_table_intact(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     queue = buffers.queue(hooks=[hook], processing_batch_size=2)
-    table, bug = queue._tables[0], [RuntimeError("a bug of ours")]
+    table, bug = queue._partitions[0].table, [RuntimeError("a bug of ours")]
     acknowledge = type(table).acknowledge
 
     def dies_once(self: Any) -> None:
@@ -56,7 +56,7 @@ def test_an_exception_thrown_into_the_worker_does_not_end_it(
     queue.push(1)
     clock.jump(5.0)
     processor.wait_for_call()
-    (thread,) = [worker.thread for worker in queue._workers]
+    (thread,) = [worker.thread for worker in queue._run.workers]
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
     )
@@ -74,14 +74,14 @@ def test_a_worker_that_dies_while_stopping_leaves_its_items_in_the_report(
 ) -> None:
     queue = buffers.queue()
     queue.push_all([1, 2])
-    swap = type(queue._tables[0]).swap
+    swap = type(queue._partitions[0].table).swap
 
     def dies(*_: Any, **__: Any) -> int:
         raise MemoryError
 
-    monkeypatch.setattr(type(queue._tables[0]), "swap", dies)
+    monkeypatch.setattr(type(queue._partitions[0].table), "swap", dies)
     report = queue.stop()
-    monkeypatch.setattr(type(queue._tables[0]), "swap", swap)
+    monkeypatch.setattr(type(queue._partitions[0].table), "swap", swap)
 
     assert report.left == (1, 2)
 
@@ -106,7 +106,7 @@ def test_a_call_that_takes_too_long_is_announced_once_and_its_partition_waits(
     clock.jump(0.25)
     wait_until(lambda: hook.of(ProcessingOverdue) != [])
     clock.jump(100.0)
-    watchdog: Any = queue._watchdog
+    watchdog: Any = queue._run.watchdog
     wait_until(lambda: bool(watchdog._signal.idle))
 
     assert [e.duration for e in hook.of(ProcessingOverdue)] == [7.0], "once per call"
@@ -130,12 +130,12 @@ def test_a_second_call_that_takes_too_long_is_announced_too(
     watchdog: Any
     for count in (1, 2):
         release = threading.Event()
-        queue._workers[0].driver._processor = lambda _: release.wait(60)
+        queue._run.workers[0].driver._processor = lambda _: release.wait(60)
         queue.push(count)
         queue.push(count)
         wait_until(lambda: queue.stats().partitions[1].held == 0)
-        wait_until(lambda: queue._workers[0].driver.called_at is not None)
-        watchdog = queue._watchdog
+        wait_until(lambda: queue._run.workers[0].driver.called_at is not None)
+        watchdog = queue._run.watchdog
         queue.update_options(processing_timeout=7.0)  # has it look when the next call ends
         wait_until(lambda: bool(watchdog._signal.idle))
         clock.jump(7.0)
@@ -163,7 +163,7 @@ def test_an_overdue_call_is_not_waited_for_by_stop(
 
     assert reports[0].left == (1,)
     processor.unblock()
-    wait_until(lambda: queue._workers[0].ended)
+    wait_until(lambda: queue._run.workers[0].ended)
     assert queue.stats().delivered == queue.stats().accepted == 1
 
 
@@ -197,7 +197,7 @@ def test_a_worker_that_dies_each_time_backs_off_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     queue = buffers.queue(hooks=[hook], processing_interval=0.01)
-    bug, table = RuntimeError("a bug of ours"), type(queue._tables[0])
+    bug, table = RuntimeError("a bug of ours"), type(queue._partitions[0].table)
 
     def dies(*_: Any, **__: Any) -> int:
         raise bug
@@ -226,14 +226,14 @@ def test_a_cycle_that_is_completed_ends_the_backing_off(
     buffers: Buffers, clock: FakeClock, hook: RecordingHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = buffers.queue(hooks=[hook], processing_interval=0.01)
-    swap, dying = type(queue._tables[0]).swap, [True] * 5
+    swap, dying = type(queue._partitions[0].table).swap, [True] * 5
 
     def dies_at_times(*args: Any, **options: Any) -> Any:
         if dying and dying.pop():
             raise RuntimeError
         return swap(*args, **options)
 
-    monkeypatch.setattr(type(queue._tables[0]), "swap", dies_at_times)
+    monkeypatch.setattr(type(queue._partitions[0].table), "swap", dies_at_times)
     clock.advance(10.0)
     dying.append(True)
     clock.advance(0.05)
@@ -246,7 +246,7 @@ def test_a_cycle_that_is_completed_ends_the_backing_off(
 
 def lose_the_thread(queue: Queue[int], clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the worker die of what its own handling of errors dies of, too."""
-    worker, table = queue._workers[0], type(queue._tables[0])
+    worker, table = queue._run.workers[0], type(queue._partitions[0].table)
 
     def dies(*_: Any, **__: Any) -> Any:
         raise SystemExit

@@ -233,7 +233,7 @@ class Cell:
 
     def join(self) -> None:
         """Wait for what is left of the workers."""
-        wait_until(lambda: all(worker.ended for worker in self.buffer._workers))
+        wait_until(lambda: all(worker.ended for worker in self.buffer._run.workers))
 
     def fill_up(self, items: "itertools.count[int]", *, to_the_brim: bool) -> list[int]:
         """Write as much as there is room for, and, at the brim, one more."""

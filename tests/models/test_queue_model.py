@@ -113,7 +113,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.accepted += items
 
     def _accept_some(self, items: list[Item]) -> None:
-        held = {item for table in self.queue._tables for item in table.held()}
+        held = {
+            item for table in (p.table for p in self.queue._partitions) for item in table.held()
+        }
         known = held.union(self.sink.delivered, self.sink.dead)
         self.accepted += [item for item in items if item in known]
 
@@ -175,7 +177,7 @@ class QueueMachine(RuleBasedStateMachine):
         delivered, dead = len(self.sink.delivered), len(self.sink.dead)
         began, slow = self.clock.monotonic(), sum(self.sink.delays)
         report = self.queue.stop(timeout)
-        wait_until(lambda: all(worker.ended for worker in self.queue._workers))
+        wait_until(lambda: all(worker.ended for worker in self.queue._run.workers))
         assert timeout is None or self.clock.monotonic() <= began + timeout + slow
         assert report.delivered + report.dead_lettered + len(report.left) <= self.count
         assert report.delivered <= len(self.sink.delivered) - delivered
@@ -203,7 +205,9 @@ class QueueMachine(RuleBasedStateMachine):
         assert stats.delivered == len(self.sink.delivered)
         assert stats.dead_lettered == len(self.sink.dead)
         assert self.queue.size() == stats.held
-        held = [item for table in self.queue._tables for item in table.held()]
+        held = [
+            item for table in (p.table for p in self.queue._partitions) for item in table.held()
+        ]
         everywhere = self.sink.delivered + self.sink.dead + held
         assert len(set(everywhere)) == len(everywhere) == stats.accepted - stats.dropped
         assert set(everywhere) <= set(self.accepted)

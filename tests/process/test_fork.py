@@ -233,7 +233,7 @@ def test_a_write_that_meets_another_threads_first_write_is_not_refused() -> None
             except BufferNotRunning as error:
                 errors.append(error)
 
-        table: Any = queue._tables[0]
+        table: Any = queue._partitions[0].table
         with table._lock:  # where the second writer waits
             thread = threading.Thread(target=write)
             thread.start()

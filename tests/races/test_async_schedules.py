@@ -64,7 +64,7 @@ def time_is_the_loops(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapture
     """Leave nothing to the machine's clock, and to later tests no name that a failure has left."""
     monkeypatch.setattr("partitioned_buffer._tasks.supervisor.SystemClock", lambda: CLOCK)
     monkeypatch.setattr("partitioned_buffer._tasks.worker.time", CLOCK)
-    monkeypatch.setattr("partitioned_buffer._core.buffer.base._running", {})
+    monkeypatch.setattr("partitioned_buffer._core.buffer.registry._running", {})
     caplog.set_level(
         logging.CRITICAL, "partitioned_buffer"
     )  # it would be reported a thousand times
@@ -163,7 +163,7 @@ class World:
         with suppress(BufferNotRunning, BufferFull):
             await writing
             self.accepted += items
-            assert not any(worker.ended for worker in self.buffer._workers)
+            assert not any(worker.ended for worker in self.buffer._run.workers)
 
     async def flush(self, timeout: float | None = None) -> None:
         before = set(self.accepted)
@@ -183,7 +183,11 @@ class World:
 
     @property
     def held(self) -> list[Any]:
-        return [item_of(item) for table in self.buffer._tables for item in table.held()]
+        return [
+            item_of(item)
+            for table in (p.table for p in self.buffer._partitions)
+            for item in table.held()
+        ]
 
     def check(self) -> None:
         """See that all is in its place, that nothing is left over, and that it can live again."""

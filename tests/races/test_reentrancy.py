@@ -16,7 +16,7 @@ from helpers import Buffers, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry
-from partitioned_buffer._core.buffer import base as _buffer
+from partitioned_buffer._core.buffer import registry
 from partitioned_buffer._core.tables.queue import QueueTable
 from partitioned_buffer._core.waiting.clock import SystemClock
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
@@ -368,7 +368,7 @@ def test_a_logging_handler_that_finds_the_buffer_that_logs_full_does_not_wait(
 def test_a_finalizer_may_look_a_buffer_up_in_the_middle_of_a_look_up(buffers: Buffers) -> None:
     queue = buffers.queue(name="looked up")
 
-    with _buffer._names:  # as in the middle of `get()`
+    with registry._names:  # as in the middle of `get()`
         Parting(lambda: partitioned_buffer.get("looked up", Queue).push(1))
         Parting.collect(1)
 

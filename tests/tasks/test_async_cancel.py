@@ -164,7 +164,7 @@ async def test_a_cancelled_flush_leaves_everything_in_line() -> None:
                 await queue.flush()
         assert processor.entered == 1
         assert processor.cancelled == 0
-        assert queue._workers[0]._flushes == []
+        assert queue._run.workers[0]._flushes == []
         processor.gate.set()
         await queue.flush()
         assert processor.items == [1]

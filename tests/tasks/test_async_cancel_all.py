@@ -116,7 +116,7 @@ async def test_the_late_result_of_a_plain_call_counts_when_its_task_was_cut_off(
     await cancel_all(twice=True)
     assert queue.stats().held == 2
     processor.unblock()
-    await until(lambda: queue._workers[0].ended)
+    await until(lambda: queue._run.workers[0].ended)
 
     assert settled(queue)
     assert (queue.stats().delivered, queue.stats().held) == (1, 1)

@@ -83,7 +83,7 @@ async def test_stop_leaves_a_plain_call_behind_whose_delivery_still_counts() -> 
     with pytest.raises(BufferAlreadyRunning, match="has not returned"):
         await queue.__aenter__()
     processor.unblock()
-    await until(lambda: queue._workers[0].ended)
+    await until(lambda: queue._run.workers[0].ended)
     assert (queue.stats().delivered, queue.stats().held) == (1, 1)
     async with queue:
         pass
@@ -99,8 +99,8 @@ async def test_an_error_of_a_worker_surfaces_from_the_block_and_cancels_its_body
     with pytest.raises(MemoryError, match="no more"), monkeypatch.context() as patch:
         async with queue:
             await queue.push_all([1, 2])
-            patch.setattr(type(queue._tables[0]), "swap", dies)
-            queue._workers[0].wake()
+            patch.setattr(type(queue._partitions[0].table), "swap", dies)
+            queue._run.workers[0].wake()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -129,7 +129,7 @@ def dies(*_: Any, **__: Any) -> int:
 async def test_errors_of_several_workers_come_in_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         async with AsyncQueue("q", Coroutine(), partitions=2) as queue:
-            monkeypatch.setattr(type(queue._tables[0]), "swap", dies)
+            monkeypatch.setattr(type(queue._partitions[0].table), "swap", dies)
 
     assert [type(error) for error in caught.value.exceptions] == [MemoryError, MemoryError]
 

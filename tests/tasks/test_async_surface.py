@@ -35,7 +35,7 @@ ONLY_THREADS = {"start"}  # tasks start in an `async with`, which also waits for
 
 
 def public(kind: type) -> set[str]:
-    return {name for name in dir(kind) if not name.startswith("_")}
+    return {name for name in dir(kind) if not name.startswith("_") and hasattr(kind, name)}
 
 
 def signature(kind: type, method: str) -> str:
@@ -279,7 +279,7 @@ def test_waiting_on_the_thread_of_a_loop_that_the_processor_needs_ends_and_says_
             clock=clock,
         ).start()
         queue.push(1)
-        wait_until(lambda: queue._workers[0].driver.called_at is not None)
+        wait_until(lambda: queue._run.workers[0].driver.called_at is not None)
         jumper = threading.Thread(target=jump, args=(clock, 7.0, 3))
         jumper.start()
         with pytest.raises(
@@ -291,7 +291,7 @@ def test_waiting_on_the_thread_of_a_loop_that_the_processor_needs_ends_and_says_
         assert queue.stop().left == (1,)
         jumper.join()
         assert "wait in another one: await asyncio.to_thread" in caplog.text
-        await until(lambda: queue._workers[0].ended)
+        await until(lambda: queue._run.workers[0].ended)
         assert (queue.stats().delivered, done) == (1, [1]), "it had not been lost"
 
     asyncio.run(main())

@@ -216,8 +216,8 @@ def test_an_error_of_a_worker_surfaces(
         with pytest.raises(MemoryError), monkeypatch.context() as patch:
             async with queue:
                 await queue.push(1)
-                patch.setattr(type(queue._tables[0]), "swap", dies)
-                queue._workers[0].wake()
+                patch.setattr(type(queue._partitions[0].table), "swap", dies)
+                queue._run.workers[0].wake()
                 await anyio.sleep_forever()
         assert settled(queue)
         async with queue:

@@ -1,6 +1,6 @@
 """
-AsyncQueue and AsyncMap, driven by tasks: made (see `constructors`) of writes (see `writes`) and a life
-(see `supervisor`).
+AsyncQueue and AsyncMap, driven by tasks: made (see `constructors`) of writes (see `writes`) and a
+life (see `face`).
 """
 
 from typing import ClassVar, TypeVar
@@ -9,7 +9,7 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
-from .supervisor import TaskBuffer
+from .face import TaskFace
 from .writes import AsyncMapWrites, AsyncQueueWrites
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskBuffer[list[T]]):
+class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskFace[list[T]]):
     """
     A `Queue` at home on an event loop, used in an `async with` block.
 
@@ -33,13 +33,13 @@ class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskBuffer[list[T]]):
     def _assemble(self, made: Settings) -> None:
         tables, gate, room = queue_parts(made, self)
         AsyncQueueWrites.__init__(self, tables, made.partition_key, gate)
-        TaskBuffer.__init__(self, made, tables, room)
+        TaskFace.__init__(self, made, tables, room)
 
 
 class AsyncMap(
     MapInit[K, V],
     AsyncMapWrites[K, V],
-    TaskBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]],
+    TaskFace[list[Entry[K, V]] | dict[K, Entry[K, V]]],
 ):
     """
     A `Map` at home on an event loop, used in an `async with` block.
@@ -56,7 +56,7 @@ class AsyncMap(
     def _assemble(self, made: Settings) -> None:
         tables, gate, room = map_parts(made, self)
         AsyncMapWrites.__init__(self, tables, made.partition_key, gate)
-        TaskBuffer.__init__(self, made, tables, room)
+        TaskFace.__init__(self, made, tables, room)
 
 
 for _public in (AsyncQueue, AsyncMap):

@@ -8,11 +8,11 @@ else held.
 
 import inspect
 import time
-from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, Protocol
 
-from .._core.buffer.base import Buffer
+from .._core.delivery.partition import Partition
 from .._core.delivery.policy import CutShort
 from .._core.delivery.worker import B, Worker
 from .._core.options.checks import is_coroutine_function
@@ -22,24 +22,20 @@ from .loops.base import RunningLoop
 from .to_thread import Helper, Job
 
 
-class Overseer(Buffer[B]):
-    """A buffer, and what its workers tell it."""
+class Overseer(Protocol):
+    """What the workers of one life tell."""
 
-    @abstractmethod
-    def _begun(self) -> None:
-        """A worker has begun, or is not going to."""
+    def worker_begun(self) -> None:
+        """One has begun, or is not going to."""
 
-    @abstractmethod
-    def _cut_off(self, index: int, error: BaseException | None) -> None:
-        """Worker *index* ends at once, and may leave something; *error* ended it, if it began."""
+    def worker_cut_off(self, partition: Partition[Any], error: BaseException | None) -> None:
+        """One ends at once, and may leave something; *error* ended it, if it began."""
 
-    @abstractmethod
-    def _wind_down(self) -> None:
-        """A worker was cancelled, and takes it for a request to stop."""
+    def stop_asked(self) -> None:
+        """One was cancelled, and takes it for a request to stop."""
 
-    @abstractmethod
-    def _ended(self) -> None:
-        """A worker has ended."""
+    def worker_ended(self) -> None:
+        """One has ended."""
 
 
 FAIRNESS = 0.005
@@ -53,21 +49,21 @@ class TaskWorker(Worker[B]):
 
     def __init__(
         self,
-        overseer: Overseer[B],
-        index: int,
+        overseer: Overseer,
+        partition: Partition[B],
         loop: RunningLoop,
         signal: AsyncSignal,
     ) -> None:
-        super().__init__(overseer, index, signal, in_place=False)
+        super().__init__(partition, signal, in_place=False)
         self._loop = loop
         self._overseer = overseer
         self._has_begun = self._was_asked = False
         self._task: object = None
-        self._helper = Helper(f"{overseer.name}-{index}", loop.signal())
+        self._helper = Helper(f"{partition.name}-{partition.index}", loop.signal())
         self._shared_at = 0.0
         self._job: Job | None = None  # the thread's call that is waited for
         self._handed_over = False
-        made = overseer._settings
+        made = partition.settings
         self._coroutine_functions = {
             id(function)
             for function in (made.processor, made.dead_letter)
@@ -79,6 +75,11 @@ class TaskWorker(Worker[B]):
         if self._helper.is_current():
             return True
         return self._task is not None and self._loop.task() is self._task
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self.driver.called_at is not None:
+            self.cancel()
 
     @property
     def is_in_thread(self) -> bool:
@@ -92,7 +93,7 @@ class TaskWorker(Worker[B]):
         try:
             await self._go(self.work())
         except BaseException as error:
-            self._overseer._cut_off(self._index, error)
+            self._overseer.worker_cut_off(self.partition, error)
             raise
         finally:
             if not self._handed_over:
@@ -101,20 +102,20 @@ class TaskWorker(Worker[B]):
     def gone(self) -> None:
         """Note that the task has ended; one that is cancelled before its first step takes none."""
         if self._begin():
-            self._overseer._cut_off(self._index, None)
+            self._overseer.worker_cut_off(self.partition, None)
             self.end()
 
     def _begin(self) -> bool:
         """Say that the worker has begun; return whether that was still to be said."""
         first, self._has_begun = not self._has_begun, True
         if first:
-            self._overseer._begun()
+            self._overseer.worker_begun()
         return first
 
     def end(self) -> None:
         super().end()
         self._helper.end()
-        self._overseer._ended()
+        self._overseer.worker_ended()
 
     def _declines(self, error: BaseException) -> bool:
         """
@@ -125,7 +126,7 @@ class TaskWorker(Worker[B]):
         if self.driver.abandoned or self._was_asked or not self._loop.forgive(error):
             return False
         self._was_asked = True
-        self._overseer._wind_down()
+        self._overseer.stop_asked()
         return True
 
     async def _go(self, steps: CallingSteps[None]) -> None:
@@ -143,7 +144,7 @@ class TaskWorker(Worker[B]):
                     if self._declines(error):
                         continue
                     cut = error
-                    self.abandon()  # after which the steps wait for nothing any more
+                    super().abandon()  # after which the steps wait for nothing any more
                     if isinstance(step, Call):
                         if self._hand_over(steps):
                             break

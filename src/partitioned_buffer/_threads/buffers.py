@@ -1,23 +1,26 @@
 """
 Queue and Map, driven by threads: made (see `constructors`) of writes (see `bulk`) and a life (see
-`supervisor`).
+`face`).
 """
 
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from .._core.buffer.absent import Absent
 from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
 from .._core.writes.bulk import MapWrites, QueueWrites
-from .supervisor import ThreadedBuffer
+from .face import ThreadFace
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
+_QUEUE, _MAP = "see AsyncQueue", "see AsyncMap"
 
-class Queue(QueueInit[T], QueueWrites[T], ThreadedBuffer[list[T]]):
+
+class Queue(QueueInit[T], QueueWrites[T], ThreadFace[list[T]]):
     """
     A buffer that keeps insertion order.
 
@@ -32,13 +35,16 @@ class Queue(QueueInit[T], QueueWrites[T], ThreadedBuffer[list[T]]):
     def _assemble(self, made: Settings) -> None:
         tables, gate, room = queue_parts(made, self)
         QueueWrites.__init__(self, tables, made.partition_key, gate)
-        ThreadedBuffer.__init__(self, made, tables, room)
+        ThreadFace.__init__(self, made, tables, room)
+
+    if not TYPE_CHECKING:  # checkers know what there is
+        push_nowait, push_all_nowait = Absent(_QUEUE), Absent(_QUEUE)
 
 
 class Map(
     MapInit[K, V],
     MapWrites[K, V],
-    ThreadedBuffer[list[Entry[K, V]] | dict[K, Entry[K, V]]],
+    ThreadFace[list[Entry[K, V]] | dict[K, Entry[K, V]]],
 ):
     """
     A buffer that keeps one value per key: the last written, the newest version, or all of
@@ -56,4 +62,8 @@ class Map(
     def _assemble(self, made: Settings) -> None:
         tables, gate, room = map_parts(made, self)
         MapWrites.__init__(self, tables, made.partition_key, gate)
-        ThreadedBuffer.__init__(self, made, tables, room)
+        ThreadFace.__init__(self, made, tables, room)
+
+    if not TYPE_CHECKING:  # checkers know what there is
+        put_nowait, put_newer_nowait, delete_nowait = Absent(_MAP), Absent(_MAP), Absent(_MAP)
+        put_all_nowait, put_all_newer_nowait = Absent(_MAP), Absent(_MAP)

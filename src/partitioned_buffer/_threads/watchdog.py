@@ -4,38 +4,31 @@ cannot say so.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-from .._core.buffer.base import Buffer
+from .._core.buffer.run import Run
+from .._core.delivery.partition import Partition
 from .._core.delivery.watchdog import Watchdog
 from .._core.telemetry import report
-from .._core.waiting.clock import start
 from .._core.waiting.steps import run
 from .worker import ThreadWorker
 
 
 class ThreadWatchdog(Watchdog):
-    """The thread."""
+    """The thread, which looks after one life of a buffer."""
 
-    def __init__(
-        self,
-        buffer: Buffer[Any],
-        workers: Callable[[], tuple[ThreadWorker[Any], ...]],
-        replace: Callable[[ThreadWorker[Any]], None],
-    ) -> None:
-        super().__init__(buffer, buffer._settings.clock.signal(), workers)
-        self._threads = workers
-        self._replace = replace
-        name = f"{buffer.name}-watchdog"
+    def __init__(self, partitions: Sequence[Partition[Any]], life: Run[ThreadWorker[Any]]) -> None:
+        super().__init__(partitions, partitions[0].settings.clock.signal(), lambda: life.workers)
+        self._life = life
+        name = f"{partitions[0].name}-watchdog"
         self.thread = threading.Thread(target=lambda: run(self.watch()), name=name, daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        start(self.thread, self._signal)
+    def is_current(self) -> bool:
+        return threading.current_thread() is self.thread
 
     def _look(self) -> float:
-        for worker in self._threads():
+        for worker in self._life.workers:
             if not worker.thread.is_alive():
                 self._revive(worker)
         return super()._look()
@@ -45,4 +38,22 @@ class ThreadWatchdog(Watchdog):
             self._replace(worker)
         except Exception as error:  # no thread to be had now: the next look tries again
             message = "buffer %r: a worker is gone and cannot be replaced yet"
-            report(message, self._buffer.name, error=error)
+            report(message, worker.partition.name, error=error)
+
+    def _replace(self, gone: ThreadWorker[Any]) -> None:
+        """Give the partition of a worker whose thread has vanished a new one."""
+        life, partition = self._life, gone.partition
+        with life.lock:
+            if life.state != "running" or gone not in life.workers:
+                return
+            worker = ThreadWorker(partition)
+            try:
+                worker.thread.start()
+            except BaseException:
+                worker.void()
+                raise
+            life.workers = tuple(worker if w is gone else w for w in life.workers)
+            partition.restarts += 1
+            partition.table.rewire(worker.wake)
+            worker.wake()
+        partition.report("the worker's thread was gone and is replaced")

@@ -4,11 +4,9 @@ A worker that is a thread. When it dies, it starts over, for a table waits for n
 
 import threading
 
-from .._core.buffer.base import Buffer
 from .._core.buffer.process_exit import leave
+from .._core.delivery.partition import Partition
 from .._core.delivery.worker import B, Worker
-from .._core.telemetry import report
-from .._core.waiting.clock import start
 from .._core.waiting.steps import run
 
 BACKOFF_INITIAL, BACKOFF_MAX = 0.1, 60.0
@@ -18,13 +16,13 @@ BACKOFF_INITIAL, BACKOFF_MAX = 0.1, 60.0
 class ThreadWorker(Worker[B]):
     """A partition's thread."""
 
-    def __init__(self, buffer: Buffer[B], index: int) -> None:
-        super().__init__(buffer, index, buffer._settings.clock.signal(), in_place=True)
-        self.thread = threading.Thread(target=self._run, name=f"{buffer.name}-{index}", daemon=True)
+    def __init__(self, partition: Partition[B]) -> None:
+        super().__init__(partition, partition.settings.clock.signal(), in_place=True)
+        name = f"{partition.name}-{partition.index}"
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
-        start(self.thread, self._signal)
+    def is_current(self) -> bool:
+        return threading.current_thread() is self.thread
 
     def _run(self) -> None:
         try:
@@ -42,12 +40,9 @@ class ThreadWorker(Worker[B]):
             run(self.work())
         except BaseException as error:  # whatever it is, the partition must go on
             self._deaths += 1
-            self._buffer._restarts[self._index] += 1
-            report(
-                "buffer %r, partition %d: the worker died (%d in a row) and is restarted; nothing "
-                "is lost",
-                self._buffer.name,
-                self._index,
+            self.partition.restarts += 1
+            self.partition.report(
+                "the worker died (%d in a row) and is restarted; nothing is lost",
                 self._deaths,
                 error=error,
             )

@@ -5,6 +5,7 @@ Time that stands still until told to advance, for threads and for tasks.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..abc import Loop
 
@@ -180,7 +181,8 @@ class _AnyFakeSignal:
 
     def close(self) -> None:
         with self._clock._changed:
-            self._clock._signals.remove(self)
+            with suppress(ValueError):  # closed already
+                self._clock._signals.remove(self)
             self._clock._notify()
 
 

@@ -343,7 +343,7 @@ class Bounded(Driven):
 
     room: Room
     _signal = staticmethod(SystemClock().signal)
-    _run = staticmethod(run)
+    _go = staticmethod(run)
 
     def _is_own_worker(self) -> bool:
         return False

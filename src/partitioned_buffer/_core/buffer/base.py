@@ -1,79 +1,29 @@
 """
-What a buffer is, apart from who drives it: settings, tables, state and numbers.
+What a buffer is, apart from who drives it: settings, partitions, state and numbers.
 
-Nothing here waits. The drivers (`_threads`, `_tasks`) add `start`, `stop` and `flush`.
+Nothing here waits. The faces (in `_threads`, `_tasks`) add `start`, `stop` and `flush`.
 
     new ──start──► running ──stop──► stopping ──► stopped ──start──► running ...
                       └──fork──► forked ──first write──► running ...    (in the child)
 
-Running buffers are known by name, process-wide. Threads do not survive a fork, and
-what is held stays the parent's: a child finds its buffers empty, and those that ran
-run again from the first write on.
+The state is that of the run that goes on, or went last (see `run`).
 """
 
-import os
 import threading
-import weakref
 from collections.abc import Sequence
-from typing import Any, Generic, Literal, TypeVar, Unpack, overload
+from typing import Any, Generic, TypeVar, Unpack
 
-from ...errors import BufferAlreadyRunning, BufferNotFound, BufferNotRunning
+from ...errors import BufferNotRunning
+from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
 from ..options.settings import Settings
 from ..tables.capacity import Room
 from ..tables.table import Table
-from ..telemetry import Telemetry, renew_lock
+from ..telemetry import Telemetry
+from .run import Run, State
 
 B = TypeVar("B")
-Kind = TypeVar("Kind", bound="Buffer[Any]")
-State = Literal["new", "running", "stopping", "stopped", "forked"]
-
-_all: "weakref.WeakSet[Buffer[Any]]" = weakref.WeakSet()
-_running: "dict[str, Buffer[Any]]" = {}
-_names = threading.RLock()  # for a finalizer or signal handler that calls `get()`
-
-
-@overload
-def get(name: str) -> "Buffer[Any]": ...
-@overload
-def get(name: str, kind: type[Kind]) -> Kind: ...
-def get(name: str, kind: "type[Buffer[Any]] | None" = None) -> "Buffer[Any]":
-    """
-    Return the running buffer called *name*.
-
-    Give its *kind* (`Queue`, `AsyncMap`, ...) too, to have that checked and typed:
-    `get("events", Queue).push(event)`.
-
-    Raises `BufferNotFound` when no buffer of that name (and kind) is running.
-    """
-    with _names:
-        buffer = _running.get(name)
-        names = sorted(_running)
-    if buffer is None:
-        raise BufferNotFound(f"no buffer {name!r} is running; running are: {names or 'none'}")
-    if kind is not None and not isinstance(buffer, kind):
-        raise BufferNotFound(f"{buffer!r} is not a {kind.__name__}")
-    return buffer
-
-
-def running() -> "list[Buffer[Any]]":
-    """Return the running buffers."""
-    with _names:
-        return list(_running.values())
-
-
-def _after_fork() -> None:
-    """Begin anew in the child: nobody is left to give back a lock, or to do any work."""
-    global _names
-    _names = threading.RLock()
-    renew_lock()
-    for buffer in list(_all):
-        buffer._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Buffer(Generic[B]):
@@ -86,14 +36,13 @@ class Buffer(Generic[B]):
         self, settings: Settings, tables: Sequence[Table[B]], room: Room | None = None
     ) -> None:
         self._settings = settings
-        self._tables = tables
         self._room = room
         self._telemetry = Telemetry(settings.hooks)
-        self._restarts = [0] * len(tables)
-        self._state: State = "new"
-        self._life = threading.RLock()
-        with _names:
-            _all.add(self)
+        self._partitions = [
+            Partition(index, table, settings, self._telemetry) for index, table in enumerate(tables)
+        ]
+        self._run: Run[Any] = Run("new")
+        self._lock = threading.RLock()  # for a finalizer or signal handler that comes here again
 
     @property
     def name(self) -> str:
@@ -105,9 +54,13 @@ class Buffer(Generic[B]):
         """Whether it takes writes."""
         return self._state in ("running", "forked")
 
+    @property
+    def _state(self) -> State:
+        return self._run.state
+
     def size(self) -> int:
         """Return how many items are held: waiting or in flight."""
-        return sum(len(table) for table in self._tables)
+        return sum(len(partition.table) for partition in self._partitions)
 
     def __len__(self) -> int:
         """Return how many items are held."""
@@ -118,9 +71,8 @@ class Buffer(Generic[B]):
         return True
 
     def __repr__(self) -> str:
-        return (
-            f"<{type(self).__name__} {self.name!r} {self._state}, {len(self._tables)} partitions>"
-        )
+        kind, parts = type(self).__name__, len(self._partitions)
+        return f"<{kind} {self.name!r} {self._state}, {parts} partitions>"
 
     def stats(self) -> Stats:
         """
@@ -130,16 +82,15 @@ class Buffer(Generic[B]):
         total, `accepted = delivered + dead_lettered + dropped + coalesced + deleted + held`.
         """
         now, telemetry = self._settings.clock.monotonic(), self._telemetry
+        overdue = self._run.overdue(now - self._settings.processing_timeout)
         partitions = (
             PartitionStats(
-                partition=index,
-                restarts=self._restarts[index],
-                overdue=int(
-                    self._busy_since(index, now) <= now - self._settings.processing_timeout
-                ),
-                **table.counts(now),
+                partition=partition.index,
+                restarts=partition.restarts,
+                overdue=int(partition.index in overdue),
+                **partition.table.counts(now),
             )
-            for index, table in enumerate(self._tables)
+            for partition in self._partitions
         )
         return total(
             partitions,
@@ -147,10 +98,6 @@ class Buffer(Generic[B]):
             dead_letter_errors=telemetry.dead_letter_errors,
             blocked=self._room.blocked if self._room else 0,
         )
-
-    def _busy_since(self, index: int, now: float) -> float:  # noqa: ARG002  # drivers know
-        """Return when the processor was given what it is busy with; *now* if it is not."""
-        return now
 
     def update_options(self, **options: Unpack[Tunable]) -> None:
         """
@@ -163,49 +110,29 @@ class Buffer(Generic[B]):
 
         Raises `UnknownOption` or `InvalidOption`, having changed nothing.
         """
-        with self._life:
+        with self._lock:
             self._settings = self._settings.changed(options)
+            for partition in self._partitions:
+                partition.settings = self._settings
             if "flush_at" in options:
-                for table in self._tables:
-                    table.retune(self._settings.flush_at)
-        self._retuned()
-
-    def _retuned(self) -> None:
-        """Let the driver know."""
+                for partition in self._partitions:
+                    partition.table.retune(self._settings.flush_at)
+        self._run.retune()
 
     def _forked(self) -> None:
         """Begin anew in a child process, empty: what is held is the parent's."""
-        self._life = threading.RLock()
+        self._lock = threading.RLock()
         self._telemetry = Telemetry(self._settings.hooks)
-        self._restarts = [0] * len(self._tables)
-        if self._state == "running":
-            self._state = "forked"
-        elif self._state == "stopping":
-            self._state = "stopped"
-            self._release_name()
         if self._room:
             self._room.reset()
-        for table in self._tables:
-            table.reset()
-
-    def _claim_name(self) -> None:
-        with _names:
-            if _running.setdefault(self.name, self) is not self:
-                raise BufferAlreadyRunning(
-                    f"a buffer {self.name!r} is running already: stop it first, or choose "
-                    "another name"
-                )
-
-    def _release_name(self) -> None:
-        with _names:
-            if _running.get(self.name) is self:
-                del _running[self.name]
+        for partition in self._partitions:
+            partition.reset(self._telemetry)
 
     def _refused(self, accepted: int = 0, of: int = 0) -> Exception | None:
         """Return why a write was refused after so many; None: it may be tried again."""
-        if self._state == "forked":
+        if self._state in ("running", "forked"):
             self._resume()
-        if self._state == "running":  # by now: another thread may have resumed it
+        if self._state == "running":
             return None
         if accepted:
             return BufferNotRunning(
@@ -219,4 +146,4 @@ class Buffer(Generic[B]):
         return BufferNotRunning(f"buffer {self.name!r} {why}: {what}")
 
     def _resume(self) -> None:
-        """Run again, after a fork."""
+        """Run again, after a fork; or let writers in, where a start was interrupted before that."""

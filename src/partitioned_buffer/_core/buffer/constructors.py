@@ -16,24 +16,15 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class _Init:
-    """What every kind begins with."""
+class QueueInit(Generic[T]):
+    """What makes a Queue, or an AsyncQueue."""
 
     __slots__ = ()
     _kind: ClassVar[str]
 
-    def _make(self, **options: Any) -> None:
-        self._assemble(settings(self._kind, **options))
-
     @abstractmethod
     def _assemble(self, made: Settings) -> None:
         """Put the parts together."""
-
-
-class QueueInit(_Init, Generic[T]):
-    """What makes a Queue, or an AsyncQueue."""
-
-    __slots__ = ()
 
     def __init__(
         self,
@@ -44,19 +35,26 @@ class QueueInit(_Init, Generic[T]):
         partition_key: Key[T] = None,
         **options: Unpack[CommonOptions],
     ) -> None:
-        self._make(
+        made = settings(
+            self._kind,
             name=name,
             processor=processor,
             processing_batch_size=processing_batch_size,
             partition_key=partition_key,
             **options,
         )
+        self._assemble(made)
 
 
-class MapInit(_Init, Generic[K, V]):
+class MapInit(Generic[K, V]):
     """What makes a Map, or an AsyncMap."""
 
     __slots__ = ()
+    _kind: ClassVar[str]
+
+    @abstractmethod
+    def _assemble(self, made: Settings) -> None:
+        """Put the parts together."""
 
     @overload
     def __init__(
@@ -90,7 +88,8 @@ class MapInit(_Init, Generic[K, V]):
         merge: Callable[[V, V], V] | None = None,
         **options: Unpack[MapOptions],
     ) -> None:
-        self._make(
+        made = settings(
+            self._kind,
             name=name,
             processor=processor,
             processing_batch_size=processing_batch_size,
@@ -98,3 +97,4 @@ class MapInit(_Init, Generic[K, V]):
             merge=merge,
             **options,
         )
+        self._assemble(made)

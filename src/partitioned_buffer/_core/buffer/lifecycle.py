@@ -1,26 +1,37 @@
 """
-The life of a running buffer, whoever its workers are: how it lets writers in, stops, and
-flushes. What waits here are steps (see `waiting.steps`), for a thread or for a task.
+The life of a buffer, whoever its workers are: how it lets writers in, stops, and flushes. What
+waits here are steps (see `waiting.steps`), for a thread or for a task.
+
+A start has one instant, in `_take_over`, before which nothing has happened and after which the
+buffer runs, whatever interrupts it: what is still to be done then can be done by anybody who
+finds it undone. The tables are opened last, so a write that finds one closed does that.
 """
 
 from abc import abstractmethod
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, Generic, TypeVar, cast
 
 from ...abc import AsyncSignal, Signal
 from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
-from ..delivery.watchdog import Watchdog
-from ..delivery.worker import Worker
+from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
+from ..options.settings import Settings
+from ..tables.capacity import Room
+from ..tables.table import Table
 from ..telemetry import report
 from ..waiting.countdown import Countdown
 from ..waiting.event_loop import STALLED
-from ..waiting.steps import Steps, run
-from .base import Buffer, running
-from .process_exit import begin_exit
+from ..waiting.steps import Steps
+from ..waiting.steps import run as go_through
+from . import registry
+from .base import Buffer
+from .process_exit import at_exit, begin_exit, exit_has_begun
+from .run import Run, State, flush, settle
+from .supervisor import Supervisor
 
 B = TypeVar("B")
-W = TypeVar("W", bound=Worker[Any])
-D = TypeVar("D", bound=Watchdog)
+L = TypeVar("L", bound=Run[Any])
+R = TypeVar("R")
 
 GRACE, LATE_GRACE = 1.0, 0.1
 """Seconds, of real time, that workers not in the middle of a call get to end when `stop()` has
@@ -29,33 +40,43 @@ settled all, or its time is over: they need none, if the machine is not very bus
 NOTHING: Final = StopReport(0, 0, ())
 
 
-class LivingBuffer(Buffer[B], Generic[B, W, D]):
-    """Stops and flushes. It has workers, and a watchdog, of some kind."""
+class Lifecycle(Buffer[B], Generic[B, L]):
+    """Starts, stops and flushes, with the help of a supervisor."""
 
-    _workers: tuple[W, ...] = ()
-    _watchdog: D | None = None
+    _run: L | Run[Any]
 
-    @abstractmethod
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Sequence[Table[B]],
+        room: Room | None,
+        supervisor: Callable[[Sequence[Partition[B]]], Supervisor[L]],
+    ) -> None:
+        super().__init__(settings, tables, room)
+        self._supervisor = supervisor(self._partitions)
+        registry.enrol(self)
+
+    # --- what writers ask, who may have to wait ---------------------------------
+
     def _signal(self) -> Signal | AsyncSignal:
-        """Return a new signal for a caller, or a worker, to wait on."""
+        return self._supervisor.signal()
 
-    @abstractmethod
-    def _is_own_worker(self) -> bool:
-        """Return whether this is a worker of this buffer, calling its processor or a hook."""
+    def _go(self, steps: Generator[Any, None, R]) -> R:
+        return self._supervisor.go(steps)
 
-    @abstractmethod
-    def _let_go(self) -> None:
-        """Have every worker end as soon as can be: nobody waits for it any more."""
-
-    @abstractmethod
-    def _join(self, grace: float) -> Steps[None]:
-        """Give the workers so many seconds, of real time, to end."""
-
-    @abstractmethod
     def _patience(self) -> float | None:
-        """
-        Return for how many seconds a wait that has no timeout may settle nothing; None: for ever.
-        """
+        return self._supervisor.patience()
+
+    def _is_own_worker(self) -> bool:
+        return self._run.is_here
+
+    # --- start -------------------------------------------------------------------
+
+    def _begin(self, run: L) -> None:
+        """Start *run*, and let writers in; raise, and have done nothing, if that cannot be."""
+        with self._lock:
+            self._forbid_restart()
+            self._launch(run)
 
     def _forbid_restart(self) -> None:
         """Raise unless the buffer can be started now."""
@@ -64,39 +85,93 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
                 f"buffer {self.name!r} is {self._state} already: only a new or a stopped one can "
                 "be started"
             )
-        if not all(worker.ended for worker in self._workers):
+        if not self._run.has_ended:
             raise BufferAlreadyRunning(
                 f"a call of buffer {self.name!r}'s processor from before the last stop() has "
                 "not returned: starting now could reorder its batches"
             )
 
-    def _let_in(self) -> None:
+    def _launch(self, run: L) -> None:
+        before = self._run
+        try:
+            registry.claim(self)
+            self._supervisor.launch(run)
+            at_exit(stop_all)
+            self._take_over(run, before)
+        except BaseException as error:
+            if run.state == "starting":
+                self._undo(run)
+                if isinstance(error, RuntimeError) and not isinstance(error, BufferAlreadyRunning):
+                    raise BufferNotRunning(
+                        f"buffer {self.name!r} could not be started: {error}"
+                    ) from error
+            raise
+        finally:
+            if run is self._run:
+                self._let_in(run)
+
+    def _take_over(self, run: L, before: Run[Any]) -> None:
+        """Let *run* be what goes on from here."""
+        with registry.names():
+            if exit_has_begun():  # asked with the names in hand: if not, the drain will find it
+                raise RuntimeError("the interpreter is ending, and would not wait for it")
+            if self._run is not before:  # a finalizer's or a signal handler's start, or a fork
+                raise BufferAlreadyRunning(f"buffer {self.name!r} has been started meanwhile")
+            registry.claim(self)
+            # No call between these lines, so that no signal handler can part them.
+            self._run = run
+            run.state = "running"
+
+    def _undo(self, run: L) -> None:
+        run.void()
+        if not self._run.is_alive:
+            registry.release(self)
+
+    def _let_in(self, run: Run[Any]) -> None:
+        """Let the workers begin, and writers in; once more does no harm."""
+        run.begin()
         if self._room:
             self._room.open()
         now, flush_at = self._settings.clock.monotonic(), self._settings.flush_at
-        wakes = [worker.wake for worker in self._workers] or [lambda: None] * len(self._tables)
-        for table, wake in zip(self._tables, wakes, strict=True):
-            table.open(wake, flush_at, now)
-        self._state = "running"
+        for worker in run.workers:
+            worker.partition.table.open(worker.wake, flush_at, now)
 
-    def _stop(self, timeout: float | None) -> Steps[StopReport]:
+    def _resume(self) -> None:
+        with self._lock:
+            run = self._run
+            if run.state == "forked":
+                try:
+                    self._launch(self._new_run())
+                except BufferAlreadyRunning:
+                    if self._state != "running":
+                        raise
+            elif run.state == "running" and any(p.table.closed for p in self._partitions):
+                self._let_in(run)
+
+    @abstractmethod
+    def _new_run(self) -> L:
+        """Return a life for a forked child."""
+
+    # --- stop --------------------------------------------------------------------
+
+    def _stop(self, run: Run[Any], timeout: float | None) -> Steps[StopReport]:
         self._forbid_own_workers("stop")
         deadline = self._deadline(timeout)
-        ending = self._begin_stop()
-        return NOTHING if ending is None else (yield from self._end_stop(*ending, deadline))
+        ending = self._begin_stop(run)
+        return NOTHING if ending is None else (yield from self._end_stop(run, *ending, deadline))
 
-    def _begin_stop(self) -> tuple[Countdown, Stats] | None:
+    def _begin_stop(self, run: Run[Any]) -> tuple[Countdown, Stats] | None:
         """Refuse new writes, and tell the workers; return None if there is nothing to stop."""
         before = self.stats()
-        with self._life:
-            if self._state == "forked":
-                self._state = "stopped"
-                self._release_name()
-            if self._state in ("new", "stopped"):
+        with self._lock, run.lock:
+            if run.state == "forked":
+                run.state = "stopped"
+                registry.release(self)
+            if run.state not in ("running", "stopping"):
                 return None
-            self._state = "stopping"
-            workers = self._workers
-        self._shut_out()
+            run.state = "stopping"
+            workers = run.workers
+            self._shut_out()
         ending = self._countdown(len(workers))
         for worker in workers:
             worker.stop(ending)
@@ -104,69 +179,56 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
 
     def _shut_out(self) -> None:
         """Refuse writes, also those that wait for room."""
-        for table in self._tables:
-            table.close()
+        for partition in self._partitions:
+            partition.table.close()
         if self._room:
             self._room.close()
 
     def _end_stop(
-        self, ending: Countdown, before: Stats, deadline: float | None
+        self, run: Run[Any], ending: Countdown, before: Stats, deadline: float | None
     ) -> Steps[StopReport]:
         began = self._settings.clock.monotonic()
         try:
-            while not ending.done:
-                until = deadline
-                if until is None:
-                    until = self._settled_since(began) + self._settings.processing_timeout
-                if not (yield from ending.wait(until)):
-                    break
+            yield from settle(
+                run, ending, deadline, began, lambda: self._settings.processing_timeout
+            )
         except BaseException:  # interrupted, or cancelled: as if its time were over
-            self._let_go()
-            self._report(before)
+            run.let_go()
+            self._report(run, before)
             raise
         finally:
             ending.close()
-        self._let_go()
-        yield from self._join(GRACE if ending.done else LATE_GRACE)
-        return self._report(before)
+        run.let_go()
+        yield from self._supervisor.join(cast("L", run), GRACE if ending.done else LATE_GRACE)
+        return self._report(run, before)
 
-    def _settled_since(self, began: float) -> float:
-        """Return when something was settled last, or *began*."""
-        return max([began, *(at for w in self._workers if (at := w.settled_at) is not None)])
-
-    def _report(self, before: Stats) -> StopReport:
-        with self._life:
-            first, self._state = self._state != "stopped", "stopped"
-            self._release_name()
+    def _report(self, run: Run[Any], before: Stats) -> StopReport:
+        with self._lock:
+            first, run.state = run.state != "stopped", "stopped"
+            is_last = run is self._run
+            if is_last:
+                registry.release(self)
         after = self.stats()
-        left = tuple(item for table in self._tables for item in table.held())
+        # What another run goes on with is not left.
+        parts = self._partitions if is_last else ()
+        left = tuple(item for partition in parts for item in partition.table.held())
         if left and first:
             report("buffer %r was stopped with %d undelivered", self.name, len(left))
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )
 
+    # --- flush, and what both wait with -------------------------------------------
+
     def _flush(self, timeout: float | None) -> Steps[None]:
         self._forbid_own_workers("flush")
         deadline = self._deadline(timeout)
         if self._state != "running" and (error := self._refused()) is not None:
             raise error
-        with self._life:  # a forked child's first write may be about to start them
-            workers = self._workers
-        flushed, began = self._countdown(len(workers)), self._settings.clock.monotonic()
-        for worker in workers:
-            worker.flush(flushed)
-        try:
-            while not flushed.done:
-                until = deadline
-                if until is None and (patience := self._patience()) is not None:
-                    until = self._settled_since(began) + patience
-                if not (yield from flushed.wait(until)):
-                    raise self._not_flushed(timeout)
-        finally:
-            for worker in workers:
-                worker.forget_flush(flushed)
-            flushed.close()
+        run, flushed = self._run, self._countdown(len(self._run.workers))
+        began = self._settings.clock.monotonic()
+        if not (yield from flush(run, flushed, deadline, began, self._patience)):
+            raise self._not_flushed(timeout)
         if flushed.failed:
             raise BufferNotRunning(f"buffer {self.name!r} was stopped before it was flushed")
 
@@ -196,35 +258,28 @@ class LivingBuffer(Buffer[B], Generic[B, W, D]):
                 "a hook), which would wait for itself: call it from elsewhere"
             )
 
+    # --- fork and exit -----------------------------------------------------------
+
     def _forked(self) -> None:
+        run, revived = self._run, "forked" if self._supervisor.survives_fork else "stopped"
+        becomes: dict[State, Any] = {"running": revived, "stopping": "stopped"}
+        self._run = Run(becomes.get(run.state, run.state))
+        run.forked()
         super()._forked()
-        for worker in self._workers:
-            worker.forked()
-        self._workers, self._watchdog = (), None
-
-    def _retuned(self) -> None:
-        for worker in self._workers:
-            worker.retune()
-        if self._watchdog:
-            self._watchdog.retune()
-
-    def _busy_since(self, index: int, now: float) -> float:
-        workers = self._workers
-        called_at = workers[index].driver.called_at if workers else None
-        return now if called_at is None else called_at
 
     def _begin_exit(self) -> Steps[StopReport] | None:
         """Begin to stop, for the interpreter ends; return what remains to be done."""
-        ending = self._begin_stop()
+        run = self._run
+        ending = self._begin_stop(run)
         if ending is None:
             return None
-        return self._end_stop(*ending, self._deadline(self._settings.exit_timeout))
+        return self._end_stop(run, *ending, self._deadline(self._settings.exit_timeout))
 
 
 def stop_all() -> None:
     """Drain what was not stopped: all at the same time, and no longer than allowed."""
     begin_exit()
-    endings = [buffer._begin_exit() for buffer in running() if isinstance(buffer, LivingBuffer)]
+    endings = [b._begin_exit() for b in registry.running() if isinstance(b, Lifecycle)]
     for ending in endings:
         if ending is not None:
-            run(ending)
+            go_through(ending)

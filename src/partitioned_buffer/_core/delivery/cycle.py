@@ -23,9 +23,8 @@ from ...events import (
     ProcessingStarted,
     ProcessingStopped,
 )
-from ..buffer.base import Buffer
-from ..telemetry import report
 from ..waiting.steps import Call, CallingSteps, Steps
+from .partition import Partition
 from .policy import CutShort, DeadLetter, Effects, Process, Wait, deliver
 
 B = TypeVar("B")
@@ -35,12 +34,12 @@ class Driver(Generic[B]):
     """Runs the cycles of one partition."""
 
     def __init__(
-        self, buffer: Buffer[B], index: int, rest: Callable[[float], Steps[bool]], *, in_place: bool
+        self, partition: Partition[B], rest: Callable[[float], Steps[bool]], *, in_place: bool
     ) -> None:
-        self._buffer = buffer
-        self._index = index
-        self._table = buffer._tables[index]
-        self._clock, processor = buffer._settings.clock, buffer._settings.processor
+        self._partition = partition
+        self._table = partition.table
+        self._clock, processor = partition.settings.clock, partition.settings.processor
+        self.emit = partition.emit
         self._processor: Callable[[B], object] = self._first if in_place else processor
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
@@ -52,7 +51,7 @@ class Driver(Generic[B]):
 
     def _first(self, batch: B) -> None:
         """Call the processor for the first time: see that it does not want to be awaited."""
-        processor = self._buffer._settings.processor
+        processor = self._partition.settings.processor
         made = processor(batch)
         if inspect.iscoroutine(made):  # a lambda around a coroutine function, say
             made.close()
@@ -71,7 +70,7 @@ class Driver(Generic[B]):
         return settled
 
     def _process(self) -> CallingSteps[bool]:
-        settings, began = self._buffer._settings, self._clock.monotonic()
+        settings, began = self._partition.settings, self._clock.monotonic()
         self.settled_at, self._buried = began, 0
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
@@ -143,11 +142,8 @@ class Driver(Generic[B]):
 
     def _wait(self, effect: Wait) -> Steps[bool]:
         self._announce_failure(effect.error, effect.seconds)
-        report(
-            "buffer %r, partition %d: processing failed, attempt %d; the next is in %.3g s, and "
-            "%d wait",
-            self._buffer.name,
-            self._index,
+        self._partition.report(
+            "processing failed, attempt %d; the next is in %.3g s, and %d wait",
             effect.attempt,
             effect.seconds,
             len(self._table),
@@ -157,8 +153,8 @@ class Driver(Generic[B]):
 
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
         """Hand over; say if that was cut short, for then nobody has it."""
-        telemetry, size = self._buffer._telemetry, len(effect.items)
-        handler = self._buffer._settings.dead_letter
+        telemetry, size = self._partition.telemetry, len(effect.items)
+        handler = self._partition.settings.dead_letter
         if handler is not None:
             error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
             if isinstance(error, CutShort):
@@ -168,11 +164,8 @@ class Driver(Generic[B]):
         first, self._buried = not self._buried, self._buried + size
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         if first:  # of this cycle: a burst is one line in the log
-            report(
-                "buffer %r, partition %d: dead-lettered %s after %d attempts; more of this cycle "
-                "are only counted",
-                self._buffer.name,
-                self._index,
+            self._partition.report(
+                "dead-lettered %s after %d attempts; more of this cycle are only counted",
                 "1 item" if size == 1 else f"{size} items",
                 effect.attempts,
                 error=effect.error,
@@ -182,7 +175,7 @@ class Driver(Generic[B]):
     def _give_up(self, steps: Effects[B]) -> None:
         steps.close()
         self._table.release()
-        name = self._buffer.name
+        name = self._partition.name
         error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
         self._announce_failure(error, None)
 
@@ -193,10 +186,4 @@ class Driver(Generic[B]):
     def _announce_drops(self) -> None:
         for count, reason, error in self._table.drops():
             self.emit(ItemsDropped, count=count, reason=reason, error=error)
-            message = "buffer %r, partition %d: dropped %d: %s"
-            report(message, self._buffer.name, self._index, count, reason, error=error)
-
-    def emit(self, event: Any, **what: Any) -> None:
-        """Tell the hooks."""
-        name = self._buffer.name
-        self._buffer._telemetry.emit(event(buffer=name, partition=self._index, **what))
+            self._partition.report("dropped %d: %s", count, reason, error=error)

@@ -6,14 +6,13 @@ cannot be killed, nor should coroutines be in the middle of a write, so a call t
 too long is only announced.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...abc import AsyncSignal, Signal
 from ...events import ProcessingOverdue
-from ..buffer.base import Buffer
-from ..telemetry import report
 from ..waiting.steps import Pause, Steps
+from .partition import Partition
 from .worker import Worker
 
 
@@ -22,13 +21,13 @@ class Watchdog:
 
     def __init__(
         self,
-        buffer: Buffer[Any],
+        partitions: Sequence[Partition[Any]],
         signal: Signal | AsyncSignal,
         workers: Callable[[], tuple[Worker[Any], ...]],
     ) -> None:
-        self._buffer = buffer
+        self._partitions = partitions
         self._workers = workers
-        self._clock = buffer._settings.clock
+        self._clock = partitions[0].settings.clock
         self._signal = signal
         self._announced: dict[int, float] = {}
         self._ended = False
@@ -37,6 +36,15 @@ class Watchdog:
         """Stop looking. Never blocks."""
         self._ended = True
         self._signal.set()
+
+    def void(self) -> None:
+        """Never look: there is nothing to look after."""
+        self.end()
+        self._signal.close()  # the watchdog may never come to do it
+
+    def is_current(self) -> bool:
+        """Return whether it is the watchdog that runs now."""
+        return False
 
     def retune(self) -> None:
         """Look at the settings again."""
@@ -52,8 +60,9 @@ class Watchdog:
 
     def _look(self) -> float:
         """Look at all workers; return how many seconds later to look again."""
-        pause = timeout = self._buffer._settings.processing_timeout
-        for index, worker in enumerate(self._workers()):
+        pause = timeout = self._partitions[0].settings.processing_timeout
+        for worker in self._workers():
+            index = worker.partition.index
             called_at = worker.driver.called_at
             if called_at is not None and self._announced.get(index) != called_at:
                 taken = self._clock.monotonic() - called_at
@@ -61,15 +70,11 @@ class Watchdog:
                     pause = min(pause, timeout - taken)
                 else:
                     self._announced[index] = called_at
-                    self._announce(index, worker, taken)
+                    self._announce(worker, taken)
         return pause
 
-    def _announce(self, index: int, worker: Worker[Any], taken: float) -> None:
-        report(
-            "buffer %r, partition %d: a call of the processor has taken %.3g s so far; what is "
-            "behind it waits",
-            self._buffer.name,
-            index,
-            taken,
+    def _announce(self, worker: Worker[Any], taken: float) -> None:
+        worker.partition.report(
+            "a call of the processor has taken %.3g s so far; what is behind it waits", taken
         )
-        worker.driver.emit(ProcessingOverdue, duration=taken)
+        worker.partition.emit(ProcessingOverdue, duration=taken)

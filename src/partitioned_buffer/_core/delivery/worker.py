@@ -9,35 +9,36 @@ kills a cycle unexpectedly, the table is not the worker's: it stays as it was.
 
 import random
 import threading
+from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 from ...abc import AsyncSignal, Signal
 from ...events import PartitionStarted, PartitionStopped
-from ..buffer.base import Buffer
 from ..waiting.countdown import Countdown
 from ..waiting.steps import CallingSteps, Pause, Steps
 from .cycle import Driver
+from .partition import Partition
 
 B = TypeVar("B")
 
 
-class Worker(Generic[B]):
+class Worker(ABC, Generic[B]):
     """What a partition's worker has to know, whoever it is."""
 
     def __init__(
-        self, buffer: Buffer[B], index: int, signal: Signal | AsyncSignal, *, in_place: bool
+        self, partition: Partition[B], signal: Signal | AsyncSignal, *, in_place: bool
     ) -> None:
-        self._buffer = buffer
-        self._index = index
-        self._clock = buffer._settings.clock
+        self.partition = partition
+        self._clock = partition.settings.clock
         self._signal = signal
-        self.driver = Driver(buffer, index, self._rest, in_place=in_place)
+        self.driver = Driver(partition, self._rest, in_place=in_place)
         self._lock = threading.Lock()
         self._due_now = False
         self._hurry = False  # a flush or stop has come: try again at once
         self._stopping = False
         self._flushes: list[Countdown] = []
         self._endings: list[Countdown] = []
+        self._may_begin = self._is_void = False
         self.ended = False
         self._deaths = 0  # since a cycle was completed last
         self._began = self._clock.monotonic()
@@ -45,9 +46,24 @@ class Worker(Generic[B]):
 
     # --- asked by others -------------------------------------------------------
 
+    @abstractmethod
+    def is_current(self) -> bool:
+        """Return whether it is this worker that runs now."""
+
+    def begin(self) -> None:
+        """Go to work: until then it waits, and touches nothing."""
+        self._may_begin = True
+        self._signal.set()
+
+    def void(self) -> None:
+        """Never begin."""
+        self._is_void = True
+        self._signal.set()
+        self._signal.close()  # the worker may never come to do it
+
     def wake(self) -> None:
         """Start a cycle as soon as may be. Never blocks."""
-        self._due_now = True
+        self._due_now = self._may_begin = True
         self._signal.set()
 
     def retune(self) -> None:
@@ -98,16 +114,20 @@ class Worker(Generic[B]):
 
     def work(self) -> CallingSteps[None]:
         """Run cycles until stopped; raise what cuts that short unexpectedly."""
+        while not (self._may_begin or self._is_void):
+            yield Pause(self._signal, None)
+        if self._is_void:
+            return
         started, reason = self._clock.monotonic(), None
         try:
-            self.driver.emit(PartitionStarted, time=self._clock.time())
+            self.partition.emit(PartitionStarted, time=self._clock.time())
             yield from self._cycles()
         except BaseException as error:
             reason = error
             raise
         finally:
             duration = self._clock.monotonic() - started
-            self.driver.emit(PartitionStopped, duration=duration, reason=reason)
+            self.partition.emit(PartitionStopped, duration=duration, reason=reason)
 
     def end(self) -> None:
         """Report to all who wait."""
@@ -123,7 +143,7 @@ class Worker(Generic[B]):
     def _cycles(self) -> CallingSteps[None]:
         self.driver.settled_at = self._clock.monotonic()
         while True:
-            now, settings = self._clock.monotonic(), self._buffer._settings
+            now, settings = self._clock.monotonic(), self.partition.settings
             jitter = settings.interval_jitter * self._luck
             due = self._began + settings.processing_interval * (1 - jitter)
             if not self._due_now and now < due:

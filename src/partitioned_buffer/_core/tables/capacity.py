@@ -30,8 +30,16 @@ WRITING = {
 }
 """The modules whose functions may have taken room that they have not written to yet."""
 
-STEPS = "partitioned_buffer._core.waiting.steps"
-"""The module that runs steps of theirs, and of others."""
+STEPS = {
+    f"partitioned_buffer.{name}"
+    for name in (
+        "_core.waiting.steps",
+        "_core.buffer.lifecycle",
+        "_threads.supervisor",
+        "_tasks.supervisor",
+    )
+}
+"""The modules that go through steps of theirs, and of others."""
 
 MakeSignal = Callable[[], Signal | AsyncSignal]
 
@@ -93,7 +101,7 @@ class Room:
         while frame := frame.f_back:  # type: ignore[assignment]
             module = frame.f_globals.get("__name__")
             if module not in WRITING:
-                interrupted = interrupted or module != STEPS
+                interrupted = interrupted or module not in STEPS
             elif interrupted:
                 names = frame.f_locals
                 writer = names.get("self")

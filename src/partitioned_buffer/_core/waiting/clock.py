@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from ...abc import AsyncSignal, Loop, Signal
+from ...abc import AsyncSignal, Loop
 
 
 class SystemSignal:
@@ -52,12 +52,3 @@ class SystemClock:
     def async_signal(self, loop: Loop, /) -> AsyncSignal:
         """Return a signal that waits in real time."""
         return loop.signal()
-
-
-def start(thread: threading.Thread, signal: Signal | AsyncSignal) -> None:
-    """Start *thread*, which is to wait on *signal*; should there be none to be had, close that."""
-    try:
-        thread.start()
-    except BaseException:
-        signal.close()
-        raise

@@ -42,7 +42,7 @@ class Face(Protocol):
     @property
     def _signal(self) -> MakeSignal: ...
     @property
-    def _run(self) -> Run: ...
+    def _go(self) -> Run: ...
     @property
     def _is_own_worker(self) -> Callable[[], bool]: ...
     @property
@@ -97,7 +97,7 @@ class Gate(ABC, Generic[W]):
         self.weigh = weigher(settings)
         self._tables = tables
         self._is_own_worker, self._patience = face._is_own_worker, face._patience
-        self._refused, self.run = face._refused, face._run
+        self._refused, self.run = face._refused, face._go
 
     def _find_room(self, table: W, writes: int, demand: Demand) -> Steps[bool]:
         """

@@ -1,0 +1,36 @@
+"""All in which a buffer that is driven by threads differs from one that is driven by tasks."""
+
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar
+
+from ...abc import AsyncSignal, Signal
+from ..waiting.steps import Steps
+from .run import Run
+
+R = TypeVar("R")
+Life_contra = TypeVar("Life_contra", bound=Run[Any], contravariant=True)
+
+
+class Supervisor(Protocol[Life_contra]):
+    """Starts workers, and knows how to wait for them."""
+
+    survives_fork: bool
+    """Whether a child's first write can start workers anew."""
+
+    def launch(self, run: Life_contra, /) -> None:
+        """Give *run* its workers, started, which wait until it begins; or raise."""
+
+    def join(self, run: Life_contra, grace: float, /) -> Steps[None]:
+        """Give the workers of *run* so many seconds, of real time, to end."""
+        ...
+
+    def signal(self) -> Signal | AsyncSignal:
+        """Return a new signal for a caller, or a worker, to wait on."""
+        ...
+
+    def go(self, steps: Generator[Any, None, R], /) -> R:
+        """Go through the *steps* of a write that is no coroutine; wait, or refuse to."""
+        ...
+
+    def patience(self) -> float | None:
+        """Return for how many seconds a wait that has no timeout may settle nothing; None: any."""

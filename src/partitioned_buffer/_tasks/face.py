@@ -1,0 +1,209 @@
+"""
+What an AsyncQueue and an AsyncMap have of a life, from `async with` to its end: what waits is
+awaited. Their tasks never outlive it.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
+
+from .._core.buffer import registry
+from .._core.buffer.absent import Absent
+from .._core.buffer.lifecycle import Lifecycle
+from .._core.buffer.run import Blocks
+from .._core.delivery.partition import Partition
+from .._core.ledger import Stats, StopReport
+from .._core.options.settings import Settings
+from .._core.tables.capacity import Room
+from .._core.tables.table import Table
+from .._core.telemetry import report
+from .._core.waiting.steps import drive
+from ..errors import WrongThread
+from .from_thread import Blocking
+from .loops.current import current_loop, whereabouts
+from .supervisor import TaskRun, TaskSupervisor
+
+B = TypeVar("B")
+
+
+class TaskFace(Lifecycle[B, TaskRun]):
+    """Enters, stops and flushes."""
+
+    _whereabouts: object = None
+    _how_to_start = "use it in an `async with` block"
+    _how_to_go_on = "write before stop(), or use it in an `async with` block again"
+
+    def __init__(self, settings: Settings, tables: Sequence[Table[B]], room: Room | None) -> None:
+        super().__init__(settings, tables, room, TaskSupervisor)
+        self._blocks: Blocks[TaskRun] = Blocks()
+
+    async def __aenter__(self) -> Self:
+        """
+        Start a task for each partition, and let writers in.
+
+        Raises `BufferAlreadyRunning` when it runs, when another running buffer has its name, or
+        when a call of the processor from before the last stop has not returned.
+        """
+        with self._lock:
+            self._forbid_restart()
+        life = self._new_run()
+        await life.group.__aenter__()
+        try:
+            self._begin(life)
+            await life.all_begun()
+            self._blocks.enter(life, life.loop.task())
+        except BaseException as error:
+            self._blocks.forget(life)
+            if life.is_alive:
+                await self._end(life, error)
+            await self._leave(life, type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def _new_run(self) -> TaskRun:
+        return TaskRun(self, current_loop(), whereabouts() or object())
+
+    def _take_over(self, run: TaskRun, before: Any) -> None:
+        super()._take_over(run, before)
+        self._whereabouts = run.here
+
+    if not TYPE_CHECKING:  # checkers know what there is
+        start = Absent("use it in an `async with` block")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError(f"{type(self).__name__} is for tasks: use it in an `async with` block")
+
+        def __exit__(self, *_raised: object) -> NoReturn:
+            raise TypeError
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """
+        Stop, and wait for the tasks.
+
+        When the body was cancelled, what is held is delivered all the same, for `exit_timeout`
+        seconds at most; being cancelled in the middle of that ends it at once.
+
+        Raises what a worker died of.
+        """
+        life = self._blocks.leave(lambda life: life.loop.task()) or self._task_run
+        try:
+            await self._end(life, error)
+        finally:
+            await self._leave(life, kind, error, traceback)
+        return None
+
+    async def _end(self, life: TaskRun, error: BaseException | None) -> None:
+        """Stop at the end of a block, which *error* may have ended."""
+        if life is self._run:
+            self._forbid_elsewhere("stop")
+        if error is None or not life.loop.ends(error):
+            await drive(self._stop(life, None))
+            return
+        with life.loop.shield():
+            await drive(self._stop(life, self._settings.exit_timeout))
+
+    async def _leave(self, life: TaskRun, *raised: Any) -> None:
+        """Wait for the tasks. Only if one has died does what was *raised* come from their group."""
+        try:
+            await life.group.__aexit__(*(raised if life.has_died else (None, None, None)))
+        except BaseExceptionGroup as group:
+            one, *others = group.exceptions
+            if others:
+                raise
+            raise one from None
+
+    async def stop(self, timeout: float | None = None) -> StopReport:
+        """
+        Refuse new writes, deliver what is held, end the workers, and report.
+
+        As a Queue's `stop`. When the time is over, a coroutine processor is cancelled; a call of
+        a plain one, which cannot be, is left behind. What they were given is reported as left.
+        A `stop()` that is cancelled ends as if its time were over.
+
+        *timeout*: seconds to wait at most. None: as long as something is delivered (or
+        dead-lettered) every `processing_timeout` seconds.
+
+        Raises `WrongThread` in a processor of this buffer, which would wait for itself, and on
+        another event loop than the buffer's.
+        """
+        self._forbid_elsewhere("stop")
+        return await drive(self._stop(self._run, timeout))
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """
+        Process what is held now; return when it is settled: delivered, or given up.
+
+        A batch that waits for its next attempt is tried at once.
+
+        *timeout*: seconds to wait at most; None waits for as long as it takes.
+
+        Raises `TimeoutError` when the time is over: nothing is lost, and processing goes on.
+        Raises `BufferNotRunning`, also when the buffer is stopped meanwhile with something
+        left, and `WrongThread` in a processor of this buffer, and on another event loop.
+        """
+        self._forbid_elsewhere("flush")
+        await drive(self._flush(timeout))
+
+    # --- what the tasks say --------------------------------------------------------
+
+    def _cut_off(
+        self, life: TaskRun, partition: Partition[Any], error: BaseException | None
+    ) -> None:
+        """Stop at once: a worker was cancelled, or died."""
+        with self._lock, life.lock:
+            if life.state != "running":
+                return
+            life.state = "stopped"
+            self._shut_out()
+            registry.release(self)
+        life.let_go()
+        why = "never began"
+        if error is not None:
+            died = life.died_of(error)
+            why = "died" if died else f"was ended by {type(error).__name__}"
+        message = "the worker %s; the buffer is stopped, with %d undelivered"
+        partition.report(message, why, self.size(), error=error)
+
+    def _wind_down(self, life: TaskRun) -> None:
+        """Begin to stop, for `exit_timeout` seconds at most, whether or not anybody waits."""
+        if life.state != "running":
+            return
+        if (begun := self._begin_stop(life)) is not None:
+            ending, life.winding = begun
+            ending.close()
+        if (timeout := self._settings.exit_timeout) is not None:
+            life.loop.later(timeout, life.let_go)
+
+    def _wound_down(self, life: TaskRun, before: Stats) -> None:
+        """Be stopped, which a worker began, now that all have ended."""
+        life.let_go()
+        self._report(life, before)
+
+    @property
+    def _blocking(self) -> Blocking:
+        """For a thread that wants to wait: a replay of dead letters."""
+        return Blocking(self, self._task_run.loop)
+
+    @property
+    def _task_run(self) -> TaskRun:
+        return cast("TaskRun", self._run)
+
+    def _forbid_elsewhere(self, method: str) -> None:
+        """Raise unless the buffer's loop runs in this thread."""
+        if self._state in ("running", "stopping") and not (loop := self._task_run.loop).here():
+            nowait = "" if method in ("flush", "stop") else f"{method}_nowait() works anywhere; "
+            raise WrongThread(
+                f"buffer {self.name!r} lives on another event loop: {nowait}{method}() has to be "
+                f"awaited there, by {loop.way_in.format(method)}"
+            )
+
+    def _begin_exit(self) -> None:
+        if held := self.size():
+            report(
+                "buffer %r was never left: the process ends with %d undelivered", self.name, held
+            )

@@ -34,6 +34,6 @@ def _compare(example: Example) -> str | None:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser(), _parse_printed],
-    patterns=["README.md", "docs/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/design/*.md"],
     setup=_setup,
 ).pytest()

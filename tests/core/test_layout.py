@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import partitioned_buffer
 
 SOURCE = Path(partitioned_buffer.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "design").glob("*.md"))]
 
 # Each room (a folder, or a module that stands alone), and what of the package it may import.
 # Arrows go one way, upwards in this table.
@@ -121,6 +124,11 @@ def test_files_are_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda p: p.stem)
+def test_files_of_tests_have_one_matter(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 500
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_functions_fit_a_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
@@ -186,3 +194,33 @@ def test_a_subclass_may_define_its_own_push() -> None:
         queue.push(1)
 
     assert batches == [[2]]
+
+
+def named_files(page: str) -> list[str]:
+    return re.findall(r"`([\w./]*\w\.(?:py|pyi|c|h))`", page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_pages_name_are_there(page: Path) -> None:
+    names = [name for name in named_files(page.read_text()) if "/" in name]
+    assert names
+    for name in names:
+        assert any((base / name).exists() for base in (SOURCE, ROOT)), name
+
+
+def test_every_file_of_the_core_is_named_by_the_page_of_its_folder() -> None:
+    for path in FILES:
+        folder = path.relative_to(SOURCE).parts[:-1]
+        if folder[:1] == ("_core",) and len(folder) == 2 and path.name != "__init__.py":
+            page = ROOT / "docs" / "design" / f"{folder[1]}.md"
+            assert "/".join([*folder, path.name]) in named_files(page.read_text()), path
+
+
+def test_newcomers_questions_are_answered_by_one_file_each() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| Question | File |\n|---|---|\n")[2]
+    rows = [row.split(" | ") for row in table.partition("\n\n")[0].splitlines()]
+    assert len(rows) >= 20
+    for question, answer in rows:
+        (name,) = named_files(answer)
+        assert question.endswith("?")
+        assert (SOURCE / name).is_file(), name

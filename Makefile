@@ -9,17 +9,21 @@
 #                      test noticed
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
+#   make soak          all rounds of the tests that try their luck again and again, and more schedules
 #   make docs          renew what is generated in docs/
 #
 # PYTHON chooses the interpreter, VENV the environment that is made for it, SCHEDULES how many
-# interleavings each test of them explores at most.
+# interleavings each test of them explores at most, ROUNDS which part of its rounds a test goes that
+# tries its luck (0.1 unless set; bare pytest goes all of them).
 
 PYTHON ?= python3
 VENV ?= .venv
 SCHEDULES ?= 100
+ROUNDS ?= 0.1
+export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour mutants stress docs clean
+.PHONY: demo test test-core check bench behaviour mutants stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -40,21 +44,21 @@ demo: $(VENV)/.flights
 	$(BIN)/python examples/flights.py $(DEMO)
 
 test: $(VENV)/.test $(VENV)/.flights
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --ignore=tests/races/schedules
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
+	$(BIN)/python -m pytest --ignore=tests/races/schedules
+	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
 
 check: $(VENV)/.dev $(VENV)/.bench
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/cog --check docs/*.md
+	$(BIN)/cog --check docs/*.md docs/design/*.md
 
 bench: $(VENV)/.bench
-	$(BIN)/python benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 behaviour: $(VENV)/.behaviour
-	$(BIN)/python benchmarks/behaviour.py $(BEHAVIOUR)
+	$(BIN)/python -m benchmarks.behaviour $(BEHAVIOUR)
 
 mutants: $(VENV)/.mutants
 	rm -rf mutants
@@ -63,7 +67,7 @@ mutants: $(VENV)/.mutants
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
-	SCHEDULES=$(SCHEDULES) $(BIN)/python -m pytest --confcutdir=tests tests \
+	$(BIN)/python -m pytest --confcutdir=tests tests \
 		--ignore=tests/races/schedules --ignore=tests/tasks/test_loops.py \
 		--ignore=tests/process/test_demo.py --ignore=tests/process/test_prefork.py \
 		--ignore=tests/process/servers
@@ -71,8 +75,14 @@ test-core: $(VENV)/.core
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/races/test_stress.py
 
+soak: ROUNDS = 1
+soak: SCHEDULES = 1000
+soak: $(VENV)/.test
+	$(BIN)/python -m pytest tests/models tests/races tests/process --ignore=tests/races/schedules
+	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
+
 docs: $(VENV)/.dev
-	$(BIN)/cog -r docs/*.md
+	$(BIN)/cog -r docs/*.md docs/design/*.md
 
 clean:
 	rm -rf .venv* dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -126,9 +126,11 @@ def test_a_writer_that_gives_up_lets_the_next_one_in(
     queue.push(1)
     big, big_outcome = in_thread(lambda: queue.push_all([2, 3, 4]))
     wait_until_blocked(queue)
+    clock.settle()  # else it may be in line, and wait only from the next jump on
     clock.jump(1.0)
     small, small_outcome = in_thread(lambda: queue.push(5))
     wait_until_blocked(queue, 2)
+    clock.settle()
     clock.jump(1.0)
     big.join(30)
     small.join(30)
@@ -260,9 +262,11 @@ def test_blocked_writers_give_up_one_by_one_and_nothing_of_theirs_is_accepted(
     queue.push_all([1, 2])
     early = in_thread(lambda: queue.push_all([3, 4]))
     wait_until_blocked(queue)
+    clock.settle()  # else it may be in line, and wait only from the next jump on
     clock.jump(1.0)
     late = in_thread(lambda: queue.push(5))
     wait_until_blocked(queue, 2)
+    clock.settle()
 
     clock.jump(2.0)
     early[0].join(60)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 pytest.importorskip("hypothesis")
-from helpers import EVERY_5_S, KINDS, Sink
+from helpers import EVERY_5_S, KINDS, Sink, rounds
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -362,7 +362,7 @@ class TaskMapMachine(MapMachine):
     face = "coroutines"
 
 
-for machine, examples in ((MapMachine, 300), (TaskMapMachine, 100)):
+for machine, examples in ((MapMachine, rounds(300)), (TaskMapMachine, rounds(100))):
     machine.TestCase.settings = settings(
         max_examples=examples, stateful_step_count=40, deadline=None, print_blob=True
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("hypothesis")
-from helpers import KINDS, Sink, wait_until
+from helpers import KINDS, Sink, rounds, wait_until
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -241,7 +241,7 @@ class TaskQueueMachine(QueueMachine):
     face = "coroutines"
 
 
-for machine, examples in ((QueueMachine, 300), (TaskQueueMachine, 100)):
+for machine, examples in ((QueueMachine, rounds(300)), (TaskQueueMachine, rounds(100))):
     machine.TestCase.settings = settings(
         max_examples=examples, stateful_step_count=40, deadline=None, print_blob=True
     )

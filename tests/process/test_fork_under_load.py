@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from forks import PATIENCE, Child, under_load
+from helpers import rounds
 
 from partitioned_buffer import Entry, Map, Queue
 from partitioned_buffer.testing import assert_balanced
@@ -19,7 +20,7 @@ pytestmark = [
     # Python 3.12 warns of what is tested here.
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
-FORKS = 100
+FORKS = rounds(100, least=8)
 
 
 class Sink:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,11 +87,7 @@ def until(happens: Callable[[], object], server: "subprocess.Popen[str]") -> Non
     while not happens():
         assert server.poll() is None, "the server has ended"
         assert time.monotonic() < deadline
-        server_may_go_on()
-
-
-def server_may_go_on() -> None:
-    os.sched_yield() if hasattr(os, "sched_yield") else None
+        threading.Event().wait(0.01)  # leave the processor to the server
 
 
 @needs("gunicorn")
@@ -145,6 +142,7 @@ for folder in ("messages", "done"):
 app.conf.update(
     broker_transport_options={
         "data_folder_in": "messages", "data_folder_out": "messages", "control_folder": "done",
+        "polling_interval": 0.05,
     },
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=False,

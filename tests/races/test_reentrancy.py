@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from helpers import Buffers, wait_until
+from helpers import Buffers, rounds, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry
@@ -46,7 +46,7 @@ class Parting:
 def test_finalizers_may_write_in_the_middle_of_anything(
     kind: str, buffers: Buffers, clock: FakeClock
 ) -> None:
-    numbers = itertools.count()
+    numbers, times = itertools.count(), rounds(3000)
     buffer: Any = getattr(buffers, kind)(partitions=2, flush_at=50)
 
     def write() -> None:
@@ -60,7 +60,7 @@ def test_finalizers_may_write_in_the_middle_of_anything(
     threshold = gc.get_threshold()
     gc.set_threshold(3)
     try:
-        for _ in range(3000):
+        for _ in range(times):
             Parting(write)
             write()
             if kind == "map":
@@ -68,12 +68,12 @@ def test_finalizers_may_write_in_the_middle_of_anything(
             len(buffer)
     finally:
         gc.set_threshold(*threshold)
-    Parting.collect(3000)
+    Parting.collect(times)
     buffer.flush()
 
     stats = buffer.stats()
     assert_balanced(stats)
-    assert stats.delivered == stats.accepted == next(numbers) == 6000
+    assert stats.delivered == stats.accepted == next(numbers) == 2 * times
 
 
 def test_a_signal_handler_may_write_in_the_middle_of_a_write(
@@ -267,7 +267,7 @@ def test_finalizers_may_write_to_a_full_buffer_in_the_middle_of_anything(
     buffer: Any = getattr(buffers, kind)(
         partitions=2, flush_at=1, max_size=3, when_full=when_full, clock=SystemClock()
     )
-    numbers, refused = itertools.count(), itertools.count()
+    numbers, refused, times = itertools.count(), itertools.count(), rounds(2000)
 
     def write() -> None:
         try:
@@ -278,18 +278,18 @@ def test_finalizers_may_write_to_a_full_buffer_in_the_middle_of_anything(
     threshold = gc.get_threshold()
     gc.set_threshold(3)
     try:
-        for _ in range(2000):
+        for _ in range(times):
             Parting(write)
             write()
             len(buffer)
     finally:
         gc.set_threshold(*threshold)
-    Parting.collect(2000)
+    Parting.collect(times)
     buffer.flush(timeout=60)
 
     stats = buffer.stats()
     assert_balanced(stats)
-    assert stats.accepted + next(refused) == next(numbers) == 4000
+    assert stats.accepted + next(refused) == next(numbers) == 2 * times
 
 
 def test_a_signal_handler_does_not_wait_for_the_write_that_it_interrupted(

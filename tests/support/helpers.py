@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import itertools
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +16,15 @@ from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 _numbers = itertools.count()
 
+ROUNDS = float(os.environ.get("ROUNDS", "1"))
+"""By what the number of rounds is multiplied, of tests that try their luck again and again."""
+
 EVERY_5_S = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
+
+
+def rounds(full: int, *, least: int = 1) -> int:
+    """Return how many rounds to go: all of them, or as few as `ROUNDS` says."""
+    return max(least, round(full * ROUNDS))
 
 
 def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -69,6 +69,7 @@ def run(program: str) -> str:
     """Run *program* in a process of its own; return what it and its children printed."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
+        env=os.environ | {"PYTHONUNBUFFERED": ""},  # so that a line is written in one piece
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -8,7 +8,8 @@ finds it undone. The tables are opened last, so a write that finds one closed do
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import repeat
 from typing import Any, Final, Generic, TypeVar, cast
 
 from ...abc import AsyncSignal, Signal
@@ -25,7 +26,7 @@ from ..waiting.steps import Steps
 from ..waiting.steps import run as go_through
 from . import registry
 from .base import Buffer
-from .process_exit import at_exit, begin_exit, exit_has_begun
+from .process_exit import at_exit, begin_exit, forbid_late_start
 from .run import Run, State, flush, settle
 from .supervisor import Supervisor
 
@@ -95,6 +96,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         before = self._run
         try:
             registry.claim(self)
+            forbid_late_start()
             self._supervisor.launch(run)
             at_exit(stop_all)
             self._take_over(run, before)
@@ -113,8 +115,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _take_over(self, run: L, before: Run[Any]) -> None:
         """Let *run* be what goes on from here."""
         with registry.names():
-            if exit_has_begun():  # asked with the names in hand: if not, the drain will find it
-                raise RuntimeError("the interpreter is ending, and would not wait for it")
+            forbid_late_start()  # asked with the names in hand: if not, the drain will find it
             if self._run is not before:  # a finalizer's or a signal handler's start, or a fork
                 raise BufferAlreadyRunning(f"buffer {self.name!r} has been started meanwhile")
             registry.claim(self)
@@ -130,23 +131,34 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _let_in(self, run: Run[Any]) -> None:
         """Let the workers begin, and writers in; once more does no harm."""
         run.begin()
+        self._open([worker.wake for worker in run.workers])
+
+    def _open(self, wakes: Iterable[Callable[[], None]]) -> None:
         if self._room:
             self._room.open()
         now, flush_at = self._settings.clock.monotonic(), self._settings.flush_at
-        for worker in run.workers:
-            worker.partition.table.open(worker.wake, flush_at, now)
+        for partition, wake in zip(self._partitions, wakes, strict=False):
+            partition.table.open(wake, flush_at, now)
 
     def _resume(self) -> None:
         with self._lock:
             run = self._run
             if run.state == "forked":
-                try:
-                    self._launch(self._new_run())
-                except BufferAlreadyRunning:
-                    if self._state != "running":
-                        raise
+                self._revive()
             elif run.state == "running" and any(p.table.closed for p in self._partitions):
                 self._let_in(run)
+
+    def _revive(self) -> None:
+        """Start workers in a forked child."""
+        # Writers first: one that comes in the middle of this, on this very thread (a finalizer, a
+        # signal handler), must not begin it again.
+        self._open(repeat(lambda: None))
+        try:
+            self._launch(self._new_run())
+        except BaseException:
+            if self._state == "forked":
+                self._shut_out()
+            raise
 
     @abstractmethod
     def _new_run(self) -> L:

@@ -224,3 +224,12 @@ def test_newcomers_questions_are_answered_by_one_file_each() -> None:
         (name,) = named_files(answer)
         assert question.endswith("?")
         assert (SOURCE / name).is_file(), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("Queue", 7), ("Map", 7), ("AsyncQueue", 8), ("AsyncMap", 8)]
+)
+def test_a_kind_is_composed_of_few_classes(kind: str, most: int) -> None:
+    classes = getattr(partitioned_buffer, kind).__mro__
+    ours = [each for each in classes if each.__module__.startswith("partitioned_buffer")]
+    assert len(ours) <= most, ours

@@ -226,9 +226,12 @@ def test_who_writes_finishes_a_start_that_was_interrupted_when_it_could_not_be_u
 
 def stormy(test: Callable[..., None]) -> Callable[..., None]:
     """Mark what interrupts whatever is going on: a finalizer of the standard library's, say."""
-    test = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")(test)
-    skip = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such timer")
-    return skip(test)
+    for mark in (
+        pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+        pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such timer"),
+    ):
+        test = mark(test)
+    return test
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 interrupted, wherever, has started everything or nothing."""
 
 import asyncio
-import os
 import random
 import signal
 import threading
@@ -12,13 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from helpers import in_thread, running, wait_until
+from helpers import in_thread, rounds, running, wait_until
 
 from partitioned_buffer import AsyncQueue, BufferAlreadyRunning, Queue
 from partitioned_buffer._core.buffer import lifecycle
 from partitioned_buffer.testing import assert_balanced
 
-ROUNDS = 40 * (10 if os.environ.get("ROUNDS") == "all" else 1)
+ROUNDS = rounds(2000)
 
 
 class Collector:

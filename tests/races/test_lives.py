@@ -7,7 +7,8 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -233,43 +234,59 @@ def stormy(test: Callable[..., None]) -> Callable[..., None]:
     return test
 
 
-@contextmanager
-def interruptions(rng: random.Random, most: float) -> Iterator[Callable[[], None]]:
-    """Yield what has a KeyboardInterrupt come within so many seconds; afterwards, none comes."""
-    on = [False]
+class Storm:
+    """Has one signal come at some instant."""
 
-    def interrupt(*_: object) -> None:
-        due, on[0] = on[0], False
+    def __init__(self) -> None:
+        self._is_due = False
+
+    def arm(self, seconds: float) -> None:
+        """Let it come in so many seconds."""
+        self._is_due = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def disarm(self) -> None:
+        """Let none come from here on."""
+        self._is_due = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def interrupt(self, *_: object) -> None:
+        due, self._is_due = self._is_due, False
         if due:
             signal.raise_signal(signal.SIGINT)  # asyncio handles that in its own way
 
-    def arm() -> None:
-        on[0] = True
-        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, most))
+    def over(self, call: Callable[[], object], seconds: float) -> None:
+        """Make a *call*, in the middle of which it may come."""
+        try:
+            self.arm(seconds)
+            call()
+            self.disarm()
+        except KeyboardInterrupt:
+            self.disarm()
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        yield arm
-    finally:
-        on[0] = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+@pytest.fixture
+def storm() -> Iterator[Storm]:
+    storm = Storm()
+    before = signal.signal(signal.SIGALRM, storm.interrupt)
+    yield storm
+    signal.signal(signal.SIGALRM, before)
+
+
+def within_a_block(queue: Queue[int]) -> None:
+    with queue:
+        pass
 
 
 @stormy
 @pytest.mark.parametrize("how", ["start", "block"])
-def test_signals_at_random_instants_of_a_start_lose_nothing(how: str) -> None:
+def test_signals_at_random_instants_of_a_start_lose_nothing(how: str, storm: Storm) -> None:
     rng = random.Random(how)
     for number in range(ROUNDS):
         processor = Collector()
         queue = Queue(f"stormed {number}", processor, partitions=2, processing_interval=0.002)
-        with interruptions(rng, 1e-3) as arm, suppress(KeyboardInterrupt):
-            arm()
-            if how == "start":
-                queue.start()
-            else:
-                with queue:
-                    pass
+        call = queue.start if how == "start" else partial(within_a_block, queue)
+        storm.over(call, rng.uniform(1e-5, 1e-3))
         if how == "block":
             queue.stop()
             wait_until(lambda: queue._run.has_ended)  # a stop may have been cut short
@@ -283,15 +300,13 @@ def test_signals_at_random_instants_of_a_start_lose_nothing(how: str) -> None:
 
 
 @stormy
-def test_signals_at_random_instants_of_a_stop_lose_nothing() -> None:
+def test_signals_at_random_instants_of_a_stop_lose_nothing(storm: Storm) -> None:
     rng = random.Random(1)
     for number in range(ROUNDS):
         processor = Collector()
         queue = Queue(f"stormed {number}", processor, partitions=2).start()
         queue.push_all(range(100))
-        with interruptions(rng, 1e-3) as arm, suppress(KeyboardInterrupt):
-            arm()
-            queue.stop()
+        storm.over(queue.stop, rng.uniform(1e-5, 1e-3))
         queue.stop()
         wait_until(lambda: queue._run.has_ended)
         queue.start()
@@ -301,25 +316,27 @@ def test_signals_at_random_instants_of_a_stop_lose_nothing() -> None:
 
 
 @stormy
-def test_signals_at_random_instants_of_an_async_block_lose_nothing() -> None:
+def test_signals_at_random_instants_of_an_async_block_lose_nothing(storm: Storm) -> None:
     rng = random.Random(2)
     for number in range(ROUNDS):
         processor, accepted = Collector(), list[int]()
         queue = AsyncQueue(f"stormed {number}", processor, partitions=2)
 
-        async def stormed(arm: Callable[[], None]) -> None:
-            arm()
-            async with queue:
-                queue.push_all_nowait(range(100))
-                accepted.extend(range(100))
+        async def stormed() -> None:
+            try:
+                storm.arm(rng.uniform(1e-5, 2e-3))  # asyncio cancels this task
+                async with queue:
+                    queue.push_all_nowait(range(100))
+            finally:
+                storm.disarm()
 
         async def calm() -> None:
             async with queue:
                 await queue.push_all(range(100, 200))
                 accepted.extend(range(100, 200))
 
-        with interruptions(rng, 2e-3) as arm, suppress(KeyboardInterrupt):
-            asyncio.run(stormed(arm))
+        with suppress(KeyboardInterrupt):
+            asyncio.run(stormed())
         wait_until(lambda: queue._run.has_ended)
         assert not queue.running
         if queue.stats().accepted == 100:

@@ -1,5 +1,7 @@
 """How threads are started for the partitions of a buffer, and waited for."""
 
+import sys
+import threading
 import time
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
@@ -31,7 +33,7 @@ class ThreadSupervisor:
         life.watchdog = watchdog = ThreadWatchdog(self._partitions, life)
         threads = [*(worker.thread for worker in life.workers), watchdog.thread]
         for thread in threads:
-            thread.start()
+            start(thread)
 
     def join(self, life: ThreadRun, grace: float, /) -> Steps[None]:
         """Give the threads so many seconds, of real time, to end."""
@@ -54,3 +56,17 @@ class ThreadSupervisor:
     def patience(self) -> float | None:
         """Return for how long this thread may wait in vain: not for ever where a loop runs."""
         return None if running_loop() is None else self._partitions[0].settings.processing_timeout
+
+
+def start(thread: threading.Thread) -> None:
+    """Start *thread*; raise what interrupts that, if anything does."""
+    handled = sys.exception()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        # Interrupted where it waits for the thread to be up, CPython's own start() may go on to
+        # complain of a lock of its own, and the interrupt is only the context of that.
+        interrupt = error.__context__
+        if interrupt is None or interrupt is handled:
+            raise
+        raise interrupt from None

@@ -81,12 +81,14 @@ class Lifecycle(Buffer[B], Generic[B, L]):
 
     def _forbid_restart(self) -> None:
         """Raise unless the buffer can be started now."""
-        if self._state in ("running", "stopping"):
+        state, has_ended = self._state, self._run.has_ended
+        # A stop that was interrupted, and whose workers went on to their end, has stopped.
+        if state == "running" or (state == "stopping" and not has_ended):
             raise BufferAlreadyRunning(
-                f"buffer {self.name!r} is {self._state} already: only a new or a stopped one can "
+                f"buffer {self.name!r} is {state} already: only a new or a stopped one can "
                 "be started"
             )
-        if not self._run.has_ended:
+        if not has_ended:
             raise BufferAlreadyRunning(
                 f"a call of buffer {self.name!r}'s processor from before the last stop() has "
                 "not returned: starting now could reorder its batches"

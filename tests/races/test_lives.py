@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from helpers import in_thread, rounds, running, wait_until
 
-from partitioned_buffer import AsyncQueue, BufferAlreadyRunning, Queue
-from partitioned_buffer._core.buffer import lifecycle
+from partitioned_buffer import AsyncQueue, BufferAlreadyRunning, Queue, get
+from partitioned_buffer._core.buffer import lifecycle, run
 from partitioned_buffer.testing import assert_balanced
 
 ROUNDS = rounds(2000)
@@ -54,27 +54,51 @@ def test_a_stop_ends_the_life_that_it_began_with(
     processor = Collector()
     queue = Queue("lives", processor, partitions=2)
     end = queue.stop if ending == "stop" else lambda: queue.__exit__(None, None, None)
-    queue.__enter__() if ending == "block" else queue.start()
-    first, arrived, go_on = queue._run, threading.Event(), threading.Event()
-    let_go = first.let_go
+    (queue.__enter__ if ending == "block" else queue.start)()
+    settle, arrived, go_on = run.settle, threading.Event(), threading.Event()
 
-    def late() -> None:
+    def late(*arguments: Any) -> Any:
+        yield from settle(*arguments)
         if threading.current_thread() is not threading.main_thread():
             arrived.set()
             go_on.wait(60)
-        let_go()
 
-    monkeypatch.setattr(first, "let_go", late)
-    second, _ = in_thread(end)  # waits, for the workers, beside the first
+    monkeypatch.setattr(lifecycle, "settle", late)
+    second, outcome = in_thread(end)  # waits for the workers, beside the first
     arrived.wait(60)
     queue.stop()
     queue.start()
+    queue.push(1)
     go_on.set()
     second.join()
 
     assert queue.running
-    queue.push(1)
+    assert get("lives") is queue
+    if ending == "stop":
+        assert outcome[0].left == ()
+    queue.push(2)
     queue.stop()
+    check(queue, processor, [1, 2])
+
+
+def test_a_block_that_is_left_late_leaves_a_later_life_alone() -> None:
+    processor, entered, leave = Collector(), threading.Event(), threading.Event()
+    queue = Queue("lives", processor, partitions=1)
+
+    def block() -> None:
+        with queue:
+            entered.set()
+            leave.wait(60)
+
+    thread, _ = in_thread(block)
+    entered.wait(60)
+    queue.stop()
+    with queue:
+        leave.set()
+        thread.join()
+        assert queue.running
+        queue.push(1)
+    assert not queue.running
     check(queue, processor, [1])
 
 
@@ -122,7 +146,7 @@ async def test_a_late_timer_of_an_earlier_life_does_not_end_the_next() -> None:
 
 
 @running
-async def test_a_block_that_is_left_late_leaves_the_next_one_alone() -> None:
+async def test_an_async_block_that_is_left_late_leaves_the_next_one_alone() -> None:
     processor = Collector()
     queue = AsyncQueue("lives", processor, partitions=1)
     entered, leave = asyncio.Event(), asyncio.Event()

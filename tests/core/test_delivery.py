@@ -8,7 +8,7 @@ import pytest
 
 from partitioned_buffer import PartialFailure, Reject, Retry, RetryAfter
 from partitioned_buffer._core.delivery.policy import DeadLetter, Process, Wait, deliver
-from partitioned_buffer._core.tables.queue import QueueTable
+from partitioned_buffer._core.tables.old_queue import QueueTable
 
 CALM = Retry(attempts=3, wait_initial=1.0, multiplier=2.0, jitter=0.0)
 down, bad = OSError("down"), ValueError("bad")

@@ -8,7 +8,7 @@ from helpers import Buffers, values
 
 from partitioned_buffer import Entry
 from partitioned_buffer._core.tables.entry import DELETED, NEWER
-from partitioned_buffer._core.tables.map import MapTable
+from partitioned_buffer._core.tables.old_map import MapTable
 from partitioned_buffer._core.tables.map_log import BACKLOG, PAUSE
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 

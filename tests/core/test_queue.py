@@ -6,7 +6,7 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning, Queue, by_content
-from partitioned_buffer._core.tables.queue import QueueTable
+from partitioned_buffer._core.tables.old_queue import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces

@@ -16,8 +16,13 @@ from helpers import Buffers, rounds, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry
+<<<<<<< HEAD:tests/races/test_reentrancy.py
 from partitioned_buffer._core.buffer import registry
-from partitioned_buffer._core.tables.queue import QueueTable
+from partitioned_buffer._core.tables.old_queue import QueueTable
+=======
+from partitioned_buffer._core.buffer import base as _buffer
+from partitioned_buffer._core.tables.old_queue import QueueTable
+>>>>>>> 975c0a5 (Tables as one atomic step in plain Python, read zone by zone, beside the old ones):tests/test_reentrancy.py
 from partitioned_buffer._core.waiting.clock import SystemClock
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 

@@ -15,7 +15,7 @@ from .._core.delivery.partition import Partition
 from .._core.ledger import Stats, StopReport
 from .._core.options.settings import Settings
 from .._core.tables.capacity import Room
-from .._core.tables.table import Table
+from .._core.tables.old_table import Table
 from .._core.telemetry import report
 from .._core.waiting.steps import drive
 from ..errors import WrongThread

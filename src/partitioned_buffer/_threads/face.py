@@ -11,7 +11,7 @@ from .._core.buffer.run import Blocks, Run
 from .._core.ledger import StopReport
 from .._core.options.settings import Settings
 from .._core.tables.capacity import Room
-from .._core.tables.table import Table
+from .._core.tables.old_table import Table
 from .._core.telemetry import report
 from .._core.waiting.event_loop import STALLED, running_loop
 from .._core.waiting.steps import run

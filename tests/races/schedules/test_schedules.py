@@ -22,8 +22,8 @@ from partitioned_buffer._core.options.settings import settings
 from partitioned_buffer._core.tables.bounded_map import BoundedMapTable
 from partitioned_buffer._core.tables.bounded_queue import BoundedQueueTable
 from partitioned_buffer._core.tables.capacity import Room
-from partitioned_buffer._core.tables.map import MapTable
-from partitioned_buffer._core.tables.queue import QueueTable
+from partitioned_buffer._core.tables.old_map import MapTable
+from partitioned_buffer._core.tables.old_queue import QueueTable
 from partitioned_buffer._core.waiting.clock import SystemClock
 from partitioned_buffer._core.waiting.steps import run
 from partitioned_buffer._core.writes.admission_by_kind import MapGate, QueueGate

@@ -9,8 +9,8 @@ from ..options.settings import Settings
 from ..tables.bounded_map import BoundedMapTable
 from ..tables.bounded_queue import BoundedQueueTable
 from ..tables.capacity import Room
-from ..tables.map import MapTable
-from ..tables.queue import QueueTable
+from ..tables.old_map import MapTable
+from ..tables.old_queue import QueueTable
 from ..writes.admission import Face, weigher
 from ..writes.admission_by_kind import MapGate, QueueGate
 

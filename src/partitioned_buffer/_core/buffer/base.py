@@ -19,7 +19,7 @@ from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
 from ..options.settings import Settings
 from ..tables.capacity import Room
-from ..tables.table import Table
+from ..tables.old_table import Table
 from ..telemetry import Telemetry
 from .run import Run, State
 

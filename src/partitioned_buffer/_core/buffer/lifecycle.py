@@ -18,7 +18,7 @@ from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
 from ..options.settings import Settings
 from ..tables.capacity import Room
-from ..tables.table import Table
+from ..tables.old_table import Table
 from ..telemetry import report
 from ..waiting.countdown import Countdown
 from ..waiting.event_loop import STALLED

@@ -7,7 +7,7 @@ It is all that a worker, its cycles and the watchdog know of the buffer.
 from typing import Any, Generic, TypeVar
 
 from ..options.settings import Settings
-from ..tables.table import Table
+from ..tables.old_table import Table
 from ..telemetry import Telemetry, report
 
 B = TypeVar("B")

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from .capacity import Room
 from .entry import DELETED, MISSING, NEWER, Entry, Op
-from .map import MapTable
-from .table import Drop, busily
+from .old_map import MapTable
+from .old_table import Drop, busily
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from .capacity import Room
-from .queue import QueueTable
-from .table import Drop, busily
+from .old_queue import QueueTable
+from .old_table import Drop, busily
 
 T = TypeVar("T")
 

@@ -1,231 +1,327 @@
 """
-The worker's half of a Map's table: what is in flight, and reading it all.
+A Map's table: one value by key, the last one written or the newest. The writers' half.
 
-A failed batch stays in flight, and newer entries are put over it, so that a retry
-carries the newest. A delete reaches what is in flight, too, unless the processor
-has it; then it is hidden from readers, and not tried again.
+A version has to beat the one that waits, else the one in flight, else the one delivered last,
+as far as that is remembered: so that the processor never sees a key go backwards.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from .entry import MISSING, Entry, as_entries, key_of
-from .map_log import MapLog, MergeFailed
-from .table import Drop, busily
+from .entry import MISSING
+from .keys import SAFE, Probe, boxed, safe, same
+from .map_flight import MapFlight
+from .map_held import UPDATES, VERSION, WEIGHT
+from .map_plan import Op, Plan
+from .step import AGAIN, CLOSED, FULL, MADE
 
-K = TypeVar("K")
-V = TypeVar("V")
+_STALE: Any = object()  # is what no key's value ever is
 
 
-class MapTable(MapLog[K, V], Generic[K, V]):
+class MapTable(MapFlight):
     """Entries by key: the last write wins, or the newest version."""
 
-    __slots__ = ("_buried", "_delivered", "_order", "_whole")
-
-    def reset(self) -> None:
-        super().reset()
-        self._order: list[K] = []  # keys in flight still to be taken, last one first
-        self._whole = False  # whether the processor takes dicts
-        self._delivered = self._buried = 0
-
-    @property
-    def delivered(self) -> int:
-        return self._delivered
-
-    def swap(self, now: float, *, seal: bool = False) -> int:
-        with self._lock:
-            self._rung = True  # nobody needs to wake who is here
-            self._fold()
-            self._sealed = seal
-            self._swap()
-            self._since = now
-            self._rung = False
-            self._watch()
-            self._catch_up()  # with those who looked at the limit that was
-            return len(self._in_flight)
-
-    @busily
-    def _swap(self) -> None:
-        self._hand = None
-        self._take_in()
-        if self._in_flight:
-            for key, op in self._entries.items():
-                self._put_over(key, op)
-        else:
-            self._in_flight = self._entries
-            self._in_flight_since = self._since
-        self._entries = {}
-        self._counted = 0
-        self._line_up()
-
-    @busily
-    def release(self) -> None:
-        self._hand = None
-        self._take_in()
-        self._line_up()
-
-    def _line_up(self) -> None:
-        self._order = list(self._in_flight)
-        self._order.reverse()
-
-    def _take_in(self) -> None:
-        for key in self._hidden:
-            del self._in_flight[key]
-        self._deleted += len(self._hidden)
-        self._hidden.clear()
-        self._handed = ()
-
-    def _put_over(self, key: K, new: Any) -> None:
-        """Put a newer entry over what failed to be delivered: a retry carries the newest."""
-        old, fault = MISSING, None
-        try:
-            old = self._in_flight.get(key, MISSING)
-            if old is not MISSING and not self._plain:
-                new, fault = self._united(old, new)
-            self._in_flight[key] = new
-        except Exception as error:  # the key's own `__eq__`
-            fault = Drop(1, "key cannot be compared", error)
-        if fault is not None:
-            self._drop(fault)
-        elif old is not MISSING:
-            self._coalesced += 1
-
-    def _united(self, old: Any, new: Any) -> tuple[Any, Drop | None]:
-        key, value, version, updates = new
-        fault = None
-        if self._merge is not None:
-            try:
-                value = self._merge(old[1], value)
-            except MergeFailed as error:  # then the newer one alone, rather than none
-                fault = Drop(1, "merge failed", error.error)
-        if updates != 0:  # not a plain put
-            updates = (old[3] or 0) + (updates or 0) + 1
-        return (key, value, version, updates), fault
-
-    @busily
-    def take(self, size: int | None) -> list[Entry[K, V]] | dict[K, Entry[K, V]] | None:
-        in_flight = self._in_flight
-        self._whole = size is None
-        if size is None:
-            self._order.clear()
-            self._handed = in_flight
-            whole = as_entries(in_flight, in_flight.values(), bool(self._plain))
-            return dict(zip(in_flight, whole, strict=True)) or None
-        while self._order:
-            keys = self._order[: -size - 1 : -1]
-            del self._order[-size:]
-            held: list[Any] = list(map(in_flight.get, keys))
-            if not self._plain:
-                held = [op for op in held if op]  # others were deleted since
-                keys = list(map(key_of, held))
-            if keys:
-                self._handed = keys
-                return list(as_entries(keys, held, bool(self._plain)))
-        return None
-
-    @busily
-    def acknowledge(self) -> None:
-        self._delivered += self._settle()
-
-    @busily
-    def bury(self) -> None:
-        self._buried += self._settle()
-
-    def _settle(self) -> int:
-        """Let go of what the processor had; return how much that was."""
-        settled = len(self._handed)
-        if not self._plain:
-            self._remember_versions()
-        if self._handed is self._in_flight:
-            self._in_flight = {}
-        else:
-            for key in self._handed:
-                del self._in_flight[key]
-        if self._hand:
-            for key in self._handed:
-                self._hand.pop(key, None)
-        self._hidden.clear()
-        self._handed = ()
-        return settled
-
-    @busily
-    def keep(self, failed: Iterable[Any] | None) -> int:
-        keys = dict.fromkeys(self._handed)
-        if self._hand is None:
-            self._hand = dict.fromkeys(keys)
-        if failed is not None:
-            named = dict.fromkeys(f.key if isinstance(f, Entry) else f for f in failed)
-            if named.keys() <= keys.keys():
-                self._handed = keys.keys() - named.keys()
-                self._hidden, hidden = self._hidden - named.keys(), self._hidden & named.keys()
-                self._delivered += self._settle()
-                self._hidden, keys = hidden, dict.fromkeys(k for k in keys if k in named)
-        for key in self._hidden:
-            del keys[key]
-            del self._hand[key]
-        self._take_in()
-        return len(keys)
-
-    def again(self, size: int | None, *, newest: bool = True) -> Any:
-        with self._lock:
-            self._fold()
-            return self._again(size, newest)
-
-    @busily
-    def _again(self, size: int | None, newest: bool) -> Any:
-        keys = list(islice(self._hand or (), size))
-        for key in keys if newest else ():
-            with suppress(Exception):  # a waiting key's own `__eq__`: its time will come
-                new = self._entries.pop(key, MISSING)
-                if new is not MISSING:
-                    self._counted -= 1
-                    self._put_over(key, new)
-        if not keys:
-            return None
-        self._handed = keys
-        batch = list(as_entries(keys, map(self._in_flight.get, keys), bool(self._plain)))
-        return dict(zip(keys, batch, strict=True)) if self._whole else batch
-
-    def _remember_versions(self) -> None:
-        for key in self._handed:
-            op = self._in_flight[key]
-            if op[3] != 0 and key not in self._hidden:
-                self._versions.set(key, op[2])
+    def put(
+        self,
+        key: Any,
+        value: Any,
+        version: int | None = None,
+        weight: int = 0,
+        first: bool = False,
+    ) -> int:
+        """Accept *value*, with a *version* only if that is newer; the *first* need not wait."""
+        plain, outcome = type(key) in SAFE or safe(key), AGAIN
+        while outcome == AGAIN:
+            stored, births = key, None
+            if self._foreign or not plain:
+                stored, births = self._resolve(key)
+            if self._merge is None:
+                outcome = self._put(stored, births, MISSING, value, version, weight, first)
             else:
-                self._versions.forget(key)
+                expected, both, weighs = self._merged(stored, value, version, weight)
+                outcome = self._put(stored, births, expected, both, version, weighs, first)
+            if outcome == FULL:
+                outcome = self._make_room(1, weight)
+        if self._bell is not None or self.observer is not None:
+            self._follow(outcome)
+        return outcome
 
-    def get(self, key: K, default: Any) -> Any:
-        plain = self._plain
-        if plain is not None and not self.log:  # all writes are folded: look without the lock
-            held = self._entries.get(key, MISSING)
-            if held is not MISSING and plain is self._plain:
-                return held if plain else held[1]
-        with self._lock:
-            self._fold()
-            held = self._entries.get(key, MISSING)
-            if held is MISSING and key not in self._hidden:
-                held = self._in_flight.get(key, MISSING)
-            if held is MISSING:
-                return default
-            return held if self._plain else held[1]
+    def _put(
+        self,
+        stored: Any,
+        births: int | None,
+        expected: Any,
+        value: Any,
+        version: int | None,
+        weight: int,
+        first: bool,
+    ) -> int:
+        room, merging = self._room, self._merge is not None
+        new = [version, 0, weight] if version is not None or self._weighed else None
+        extra = 0
+        try:
+            self._enter()
+            # zone
+            waiting, marks, floor = self._waiting, self._marks, None
+            mark = marks[stored] if stored in marks else None
+            known = stored in waiting
+            if version is None:
+                floor = None
+            elif known:
+                floor = 0 if mark is None else mark[VERSION] or 0
+            elif (stored in self._hand or stored in self._flying) and stored not in self._hidden:
+                floor = self._flown[stored][VERSION] or 0 if stored in self._flown else 0
+            elif stored in self._recent:
+                floor = self._recent[stored]
+            elif stored in self._older:
+                floor = self._older[stored]
+            extra = weight if mark is None else weight - mark[WEIGHT]
+            if self._closed:
+                outcome = CLOSED
+            elif self._foreign if births is None else births != self._births:
+                outcome = AGAIN
+            elif floor is not None and version <= floor:
+                self._accepted += 1
+                self._coalesced += 1
+                outcome = MADE
+            elif merging and (waiting[stored] if known else MISSING) is not expected:
+                outcome = AGAIN
+            elif room is not None and (
+                (room.line and not first and (extra > 0 or not known))
+                or (not known and room.used >= room.limit)
+                or (extra > 0 and room.used_bytes + extra > room.limit_bytes)
+            ):
+                outcome = FULL
+            else:
+                if new is None:
+                    if mark is not None:
+                        del marks[stored]
+                elif mark is None:
+                    new[UPDATES] = 1 if known and version is not None else 0
+                    marks[stored] = new
+                else:
+                    mark[UPDATES] = 0 if version is None else mark[UPDATES] + 1
+                    mark[VERSION] = version
+                    mark[WEIGHT] = weight
+                if known:
+                    gone = waiting[stored]
+                    self._coalesced += 1
+                else:
+                    gone = None
+                    self._births += 1
+                    if births is not None:
+                        self._foreign = True
+                    if room is not None:
+                        room.used += 1
+                if room is not None:
+                    room.used_bytes += extra
+                waiting[stored] = value
+                self._accepted += 1
+                outcome = MADE
+            # end
+        except BaseException:
+            try:  # noqa: SIM105  # as in a Queue's push
+                self._leave()
+            except RuntimeError:
+                pass
+            raise
+        self._leave()
+        if extra < 0:
+            self._serve()
+        return outcome
 
-    def held(self) -> list[Entry[K, V]]:
+    def _merged(
+        self, stored: Any, value: Any, version: int | None, weight: int
+    ) -> tuple[Any, Any, int]:
+        """Return what waits, and what that and *value* make together. Runs user code."""
         with self._lock:
-            self._fold()
-            parts = (self._in_flight, self._entries)
-            return [e for part in parts for e in as_entries(part, part.values(), bool(self._plain))]
+            # zone
+            waits = self._waiting[stored] if stored in self._waiting else MISSING
+            floor = self._marks[stored][VERSION] or 0 if stored in self._marks else 0
+            # end
+        if waits is MISSING or self._merge is None:
+            return waits, value, weight
+        if version is not None and version <= floor:
+            return _STALE, value, weight
+        both = self._merge(waits, value)
+        return waits, both, weight if self._weigh is None else self._weigh(both)
 
-    def counts(self, now: float) -> dict[str, Any]:
+    def _resolve(self, key: Any) -> tuple[Any, int]:
+        """Return what *key* is stored as, and when that was so. Runs user code."""
+        plain, probe = safe(key), Probe(hash(key))
         with self._lock:
-            self._fold()
-            return self._ages(now, len(self._entries), len(self._in_flight)) | {
-                "accepted": self._accepted,
-                "delivered": self._delivered,
-                "dead_lettered": self._buried,
-                "dropped": self._dropped,
-                "drop_reasons": dict(self._drop_reasons),
-                "coalesced": self._coalesced,
-                "deleted": self._deleted,
-            }
+            births = self._births
+            for part in self._keyed():
+                if plain and key in part:
+                    return key, births
+                probe in part  # noqa: B015  # collects those of the same hash
+        stored = same(key, probe.found, MISSING)
+        if stored is MISSING:
+            stored = key if plain else boxed(key, probe.hash)
+        return stored, births
+
+    # --- writes of many --------------------------------------------------------
+
+    def put_all(self, ops: Sequence[Op], first: bool = False) -> int:
+        """Make all of *ops* in order, or none; nothing is merged, or dropped for them."""
+        if self._ordered:
+            return self._put_each(ops, first)
+        outcome = AGAIN
+        while outcome == AGAIN:
+            places, births = self._resolve_all(ops)
+            outcome = self._put_all(places, births, ops, first)
+        self._follow(outcome)
+        return outcome
+
+    def _put_all(
+        self, places: Sequence[Any], births: int | None, ops: Sequence[Op], first: bool
+    ) -> int:
+        room, size = self._room, len(ops)
+        with self._lock:
+            turn, accepted = self._turn, self._accepted
+            plan = Plan(self, places, ops)
+            values, fresh = plan.values, plan.marks
+            # zone
+            if self._closed:
+                outcome = CLOSED
+            elif turn != self._turn or accepted != self._accepted:
+                outcome = AGAIN
+            elif self._foreign if births is None else births != self._births:
+                outcome = AGAIN
+            elif room is not None and (
+                (room.line and not first and (plan.new or plan.extra > 0))
+                or (plan.new and room.used + plan.new > room.limit)
+                or (plan.extra > 0 and room.used_bytes + plan.extra > room.limit_bytes)
+            ):
+                outcome = FULL
+            else:
+                waiting, marks = self._waiting, self._marks
+                marks |= fresh
+                waiting |= values
+                self._accepted += size
+                self._coalesced += plan.coalesced
+                self._births += plan.new
+                if births is not None:
+                    self._foreign = True
+                if room is not None:
+                    room.used += plan.new
+                    room.used_bytes += plan.extra
+                outcome = MADE
+            # end
+        if outcome == MADE and plan.extra < 0:
+            self._serve()
+        return outcome
+
+    def _put_each(self, ops: Sequence[Op], first: bool) -> int:
+        """Make *ops* one by one, if there is room for all: for a table that keeps an order."""
+        if self._room is not None and not self._room.has(*self.needs(ops)):
+            return CLOSED if self._closed else FULL
+        outcome = CLOSED if self._closed else MADE
+        for key, value, version, weight in ops:
+            outcome = self.put(key, value, version, weight, first)
+        return outcome
+
+    def needs(self, ops: Sequence[Op]) -> tuple[int, int]:
+        """Return how many items and bytes of new room *ops* would take now."""
+        places, _ = self._resolve_all(ops)
+        with self._lock:
+            plan = Plan(self, places, ops)
+        return plan.new, max(0, plan.extra)
+
+    def _resolve_all(self, ops: Sequence[Op]) -> tuple[list[Any], int | None]:
+        """Return what all keys are stored as, those that are new once each."""
+        if not self._foreign and all(type(op[0]) in SAFE or safe(op[0]) for op in ops):
+            return [op[0] for op in ops], None
+        births, places, met = self._births, [], dict[int, list[Any]]()
+        for op in ops:
+            stored, _ = self._resolve(op[0])
+            others = met.setdefault(hash(stored), [])
+            stored = same(op[0], others, stored)
+            others.append(stored)
+            places.append(stored)
+        return places, births
+
+    # --- reading, and forgetting -----------------------------------------------
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value held for *key* until it is settled, else *default*."""
+        stored = key
+        if self._foreign or not (type(key) in SAFE or safe(key)):
+            stored, _ = self._resolve(key)
+        try:
+            self._enter()
+            # zone
+            if stored in self._waiting:
+                value = self._waiting[stored]
+            elif stored in self._hidden:
+                value = default
+            elif stored in self._hand:
+                value = self._hand[stored]
+            elif stored in self._flying:
+                value = self._flying[stored]
+            else:
+                value = default
+            # end
+        except BaseException:
+            try:  # noqa: SIM105  # as in a Queue's push
+                self._leave()
+            except RuntimeError:
+                pass
+            raise
+        self._leave()
+        return value
+
+    def has(self, key: Any) -> bool:
+        """Return whether `get` would find *key*."""
+        return self.get(key, MISSING) is not MISSING
+
+    def delete(self, key: Any) -> int:
+        """Forget *key*: what waits, what is in flight unless the processor has it, its version."""
+        room, plain, outcome = self._room, type(key) in SAFE or safe(key), AGAIN
+        while outcome == AGAIN:
+            stored, births = key, None
+            if self._foreign or not plain:
+                stored, births = self._resolve(key)
+            with self._lock:
+                # zone
+                count, weight = 0, 0
+                mark = flown = gone = old = None
+                if self._closed:
+                    outcome = CLOSED
+                elif self._foreign if births is None else births != self._births:
+                    outcome = AGAIN
+                else:
+                    if stored in self._waiting:
+                        gone = self._waiting[stored]
+                        del self._waiting[stored]
+                        count = 1
+                        if stored in self._marks:
+                            mark = self._marks[stored]
+                            weight = mark[WEIGHT]
+                            del self._marks[stored]
+                    if stored in self._hand and stored in self._out:
+                        self._hidden[stored] = None
+                    elif stored in self._hand or stored in self._flying:
+                        part = self._hand if stored in self._hand else self._flying
+                        old = part[stored]  # noqa: F841  # as `gone`
+                        del part[stored]
+                        count += 1
+                        if stored in self._flown:
+                            flown = self._flown[stored]
+                            weight += flown[WEIGHT]
+                            del self._flown[stored]
+                    if stored in self._recent:
+                        del self._recent[stored]
+                    if stored in self._older:
+                        del self._older[stored]
+                    self._deleted += count
+                    if room is not None:
+                        room.used -= count
+                        room.used_bytes -= weight
+                    self._turn += 1
+                    outcome = MADE
+                # end
+        if outcome == MADE:
+            self._serve()
+        self._follow(outcome)
+        return outcome

@@ -18,7 +18,7 @@ from operator import length_hint
 from typing import Any, Generic, TypeVar
 
 from .entry import NEWER, PUT, Entry, Op
-from .table import Drop, Table
+from .old_table import Drop, Table
 from .versions import Versions
 
 K = TypeVar("K")

@@ -1,188 +1,300 @@
 """
-A Queue's table in memory: items in the order they were pushed.
+A Queue's table: items in the order they were pushed.
 
-Its in flight is kept reversed, last item first, so that taking from the front is
-cutting off the end: memory is given back batch by batch, and no cut moves the others.
+Lists that are only read from the front have a number that says where they begin, for cutting
+off the front would move all the others; what is before that place has been let go of.
 """
 
-from collections.abc import Iterable, Sequence
-from operator import is_
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
+from .room import Room
+from .step import AGAIN, CLOSED, FULL, MADE
 from .table import Table
 
-T = TypeVar("T")
+SLACK = 1_000
+"""How many places in front of what waits may be empty, before they are cut off."""
 
 
-class QueueTable(Table[list[T]]):
-    """Items in the order they were pushed."""
+class QueueTable(Table):
+    """Items; where there is a bound of bytes, as pairs of item and weight."""
 
-    # fmt: off
-    __slots__ = (
-        "_batch", "_in_flight", "_in_line", "_progress", "_taken", "alert", "limit", "next",
-        "waiting",
-    )
-    # fmt: on
+    next: "QueueTable"  # whose turn it is after this one
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.next: QueueTable[T] = self
+    def __init__(self, room: Room | None = None) -> None:
+        super().__init__(room)
 
     def reset(self) -> None:
         super().reset()
-        self.waiting: list[T] = []
-        self.alert = True
-        self.limit = 0
-        self._in_flight: list[T] = []
-        self._batch = 0
-        # How much of it is behind a batch that failed; None while none has.
-        self._in_line: int | None = None
-        # In flight, delivered and dead-lettered, in one piece: what is stored at once is read
-        # at once, so that an acknowledgement takes no lock and the ledger always holds.
-        self._progress = (0, 0, 0)
-        self._taken = 0
+        self._waiting: list[Any] = []
+        self._first = 0  # where that begins: before, there was what has been dropped
+        self._flying: list[Any] = []
+        self._line = 0  # where that begins, which is still to be taken
+        self._hand: list[Any] = []
+        self._at = 0  # where that begins, which is still to be settled
+        self._batch = 0  # how much of it, from there, was returned last
 
-    def _watch(self) -> None:
-        # `alert` says whether to compare with `limit` at all: a flag costs less than a length.
-        self.limit = 0 if self.closed else self._flush_at or 0
-        self.alert = self.closed or (self._flush_at is not None and not self._rung)
+    # --- writing ---------------------------------------------------------------
 
-    def write(self, batch: list[T], /) -> bool:
-        self.waiting.extend(batch)
-        return not self.alert or len(self.waiting) < self.limit or self.attend(batch)
+    def push(self, item: Any, weight: int = 0, first: bool = False) -> int:
+        """Accept *item*; the *first* in line need not stand in line."""
+        if self._room is not None:
+            return self._push(item, weight, first)
+        one = (item,)
+        try:
+            self._enter()
+            # zone
+            if self._closed:
+                outcome = CLOSED
+            else:
+                waiting = self._waiting
+                waiting += one
+                self._accepted += 1
+                outcome = MADE
+            # end
+        except BaseException:
+            try:  # noqa: SIM105  # a call more would be an instant more
+                self._leave()
+            except RuntimeError:
+                pass
+            raise
+        self._leave()
+        if self._bell is not None or self.observer is not None:
+            self._follow(outcome)
+        return outcome
 
-    def attend(self, written: Sequence[T]) -> bool:
-        """Do what a writer has to at `limit`; return whether the write stands."""
-        if self.closed:
-            with self._lock:
-                return not self._take_back(written)
+    def _push(self, item: Any, weight: int, first: bool) -> int:
+        one = ((item, weight),) if self._weighed else (item,)
+        outcome = AGAIN
+        while outcome == AGAIN:
+            outcome = self._write(one, 1, weight, first)
+            if outcome == FULL:
+                outcome = self._make_room(1, weight)
+        return outcome
+
+    def push_all(
+        self,
+        items: list[Any] | tuple[Any, ...],
+        weights: list[int] | None = None,
+        first: bool = False,
+    ) -> int:
+        """Accept all of *items*, or none; nothing is dropped for them."""
+        if not self._weighed or weights is None:
+            return self._write(items, len(items), 0, first)
+        pairs = list(zip(items, weights, strict=True))
+        return self._write(pairs, len(pairs), sum(weights), first)
+
+    def _write(
+        self, items: list[Any] | tuple[Any, ...], size: int, weight: int, first: bool
+    ) -> int:
+        room = self._room
+        try:
+            self._enter()
+            # zone
+            if self._closed:
+                outcome = CLOSED
+            elif room is not None and (
+                (room.line and size and not first)
+                or room.used + size > room.limit
+                or room.used_bytes + weight > room.limit_bytes
+            ):
+                outcome = FULL
+            else:
+                waiting = self._waiting
+                waiting += items
+                self._accepted += size
+                if room is not None:
+                    room.used += size
+                    room.used_bytes += weight
+                outcome = MADE
+            # end
+        except BaseException:
+            try:  # noqa: SIM105  # as above
+                self._leave()
+            except RuntimeError:
+                pass
+            raise
+        self._leave()
+        if self._bell is not None or self.observer is not None:
+            self._follow(outcome)
+        return outcome
+
+    def drop_oldest(self) -> bool:
+        room, gone = self._room, None
         with self._lock:
-            self._rung = True  # before the wake, for the next swap takes it back
-            self._watch()
-        self._wake()
+            while gone is None:
+                turn, flown = self._turn, self._line < len(self._flying)
+                items = self._flying if flown else self._waiting
+                place = self._line if flown else self._first
+                if room is None or place == len(items):
+                    return False
+                oldest, nothing = items[place : place + 1], None
+                weight = self._weigh(oldest)
+                # zone
+                if turn == self._turn:
+                    items[place] = nothing
+                    if flown:
+                        self._line += 1
+                    else:
+                        self._first += 1
+                    self._dropped += 1
+                    room.used -= 1
+                    room.used_bytes -= weight
+                    self._turn += 1
+                    gone = oldest
+                # end
+            self._cut_off()
         return True
 
-    def _take_back(self, written: Sequence[T]) -> bool:
-        # From the end: in a re-entrant call the front may be half swapped, while
-        # this write is at or behind the place where the swap stopped looking.
-        waiting, size = self.waiting, len(written)
-        for start in range(len(waiting) - size, -1, -1):
-            if all(map(is_, waiting[start : start + size], written)):
-                del waiting[start : start + size]
-                return True
-        return False
+    def _cut_off(self) -> None:
+        waiting, empty = self._waiting, self._first
+        if empty > SLACK and 2 * empty > len(waiting):
+            front = slice(0, empty)
+            # zone
+            if waiting is self._waiting and empty == self._first:
+                del waiting[front]
+                self._first = 0
+            # end
 
-    def swap(self, now: float, *, seal: bool = False) -> int:
+    # --- the worker's half -----------------------------------------------------
+
+    def swap(self) -> int:
+        """Put in flight what waits, if nothing is; return how much is."""
+        self.release()
+        fresh: list[Any] = []
         with self._lock:
-            self._rung = False
-            self._watch()
-            self._sealed = seal
-            items = self.waiting[:]
-            taken = len(items)
-            items.reverse()
-            if self._in_flight:
-                items += self._in_flight
-            else:
-                self._in_flight_since = self._since
-            held = len(items)
-            # No call between these lines, so that no exception from outside can part them.
-            del self.waiting[:taken]
-            self._taken += taken
-            self._in_flight = items
-            self._progress = held, *self._progress[1:]
-            self._in_line = None
-            self._since = now
-            return held
+            if self._line == len(self._flying):
+                # zone
+                gone = self._flying  # noqa: F841  # until the lock is free
+                self._flying, self._waiting = self._waiting, fresh
+                self._line, self._first = self._first, 0
+                self._bell = self._flush_at
+                self._turn += 1
+                # end
+            return len(self._flying) - self._line
 
-    def take(self, size: int | None) -> list[T] | None:
-        in_flight = self._in_flight
-        if not in_flight:
-            return None
-        batch = in_flight[::-1] if size is None else in_flight[: -size - 1 : -1]
+    def take(self, size: int | None) -> list[Any] | None:
+        """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
+        if self._at + self._batch < len(self._hand):
+            self.acknowledge()
+            self.release()
+        room, taken = self._room, False
+        while not taken:
+            turn, line, flying = self._turn, self._line, self._flying
+            batch = flying[line:] if size is None else flying[line : line + size]
+            count, settled = len(batch), self._batch
+            if not count and not settled:
+                return None
+            end, nothing = line + count, [None] * count
+            cut, gone = slice(line, end), self._hand
+            weight = self._weigh(gone[self._at :])
+            with self._lock:
+                # zone
+                if turn == self._turn:
+                    flying[cut] = nothing
+                    self._line = end
+                    self._hand = batch
+                    self._at = 0
+                    self._batch = count
+                    self._delivered += settled
+                    if room is not None:
+                        room.used -= settled
+                        room.used_bytes -= weight
+                    self._turn += 1
+                    taken = True
+                # end
+        self._serve()
+        return self._items(batch)
+
+    def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # noqa: ARG002  # a Map's
+        """Return the first *size* in hand (None: all), anew."""
+        at = self._at
+        batch = self._hand[at:] if size is None else self._hand[at : at + size]
         self._batch = len(batch)
-        return batch
+        return self._items(batch)
 
-    def _items(self, stored: list[Any]) -> list[T]:
-        """Return the items among what is *stored*."""
-        return stored
+    def acknowledge(self) -> int:
+        """Settle what was returned last: it is delivered."""
+        return self._settle(None, self._batch)
 
-    def acknowledge(self) -> None:
+    def bury(self) -> int:
+        """Settle what was returned last: it is dead-lettered."""
+        return self._settle(None, 0)
+
+    def keep(self, places: Iterable[int] | None) -> int:
+        """Keep these *places* of what was returned last in hand (None: all); count them."""
         size = self._batch
-        # No call between these lines either.
-        del self._in_flight[-size:]
-        left, delivered, buried = self._progress
-        self._progress = left - size, delivered + size, buried
+        if places is None or not size:
+            self._batch = 0
+            return size
+        kept, batch = set(places), self._hand[self._at : self._at + size]
+        left = [item for place, item in enumerate(batch) if place in kept]
+        self._settle(left, size - len(left))
+        return len(left)
 
-    def bury(self) -> None:
-        size = self._batch
-        del self._in_flight[-size:]
-        left, delivered, buried = self._progress
-        self._progress = left - size, delivered, buried + size
-
-    def keep(self, failed: Iterable[T] | None) -> int:
-        size = self._batch
-        if self._in_line is None:
-            self._in_line = len(self._in_flight) - size
-        if failed is not None:
-            batch = self._in_flight[: -size - 1 : -1]
-            places = chosen(self._items(batch), failed)
-            if places is not None:
-                kept = [batch[place] for place in reversed(places)]
-                left, delivered, buried = self._progress
-                good, self._batch = size - len(kept), len(kept)
-                self._in_flight[-size:] = kept
-                self._progress = left - good, delivered + good, buried
-        return self._batch
-
-    def again(self, size: int | None, *, newest: bool = True) -> list[T] | None:  # noqa: ARG002  # nothing is newer
-        in_hand = len(self._in_flight) - (self._in_line or 0)
-        return self.take(min(in_hand, in_hand if size is None else size)) if in_hand else None
+    def _settle(self, left: list[Any] | None, delivered: int) -> int:
+        """Settle what was returned last but what is *left*, which moves up to what follows."""
+        if not self._batch:
+            return 0
+        room, hand, at, kept = self._room, self._hand, self._at, left or []
+        settled = self._batch - len(kept)
+        start, end = at + settled, at + self._batch
+        gone, cut, rest = hand[at:end], slice(at, end), [*([None] * settled), *kept]
+        buried, weight = settled - delivered, self._weigh(gone) - self._weigh(kept)
+        with self._lock:
+            # zone
+            hand[cut] = rest
+            self._at = start
+            self._batch = 0
+            self._delivered += delivered
+            self._buried += buried
+            if room is not None:
+                room.used -= settled
+                room.used_bytes -= weight
+            self._turn += 1
+            # end
+        self._serve()
+        return settled
 
     def release(self) -> None:
-        self._in_line = None
+        """Have nothing in hand: it is first in line again."""
+        self._batch = 0
+        nothing: list[Any] = []
+        while self._at < len(self._hand):
+            with self._lock:
+                turn = self._turn
+                flying = self._hand[self._at :] + self._flying[self._line :]
+                # zone
+                if turn == self._turn:
+                    self._flying = flying
+                    self._line = 0
+                    self._hand = nothing
+                    self._at = 0
+                    self._turn += 1
+                # end
 
-    @property
-    def delivered(self) -> int:
-        return self._progress[1]
+    # --- reading ---------------------------------------------------------------
 
-    def held(self) -> list[T]:
+    def held(self) -> list[Any]:
+        """Return all that is not settled, oldest first."""
+        return self._items(self._stored()) or []
+
+    def _stored(self) -> list[Any]:
         with self._lock:
-            return self._in_flight[::-1] + ([] if self._sealed else self.waiting[:])
+            flown = self._hand[self._at :] + self._flying[self._line :]
+            return flown + self._waiting[self._first :]
 
-    def counts(self, now: float) -> dict[str, Any]:
-        with self._lock:
-            waiting = 0 if self._sealed else len(self.waiting)
-            in_flight, delivered, buried = self._progress
-            return self._ages(now, waiting, in_flight) | {
-                "accepted": self._taken + waiting,
-                "delivered": delivered,
-                "dead_lettered": buried,
-                "dropped": self._dropped,
-                "drop_reasons": dict(self._drop_reasons),
-                "coalesced": 0,
-                "deleted": 0,
-            }
+    def _items(self, stored: list[Any]) -> list[Any] | None:
+        """Return a new list of the items; None if there are none."""
+        return ([item for item, _ in stored] if self._weighed else stored[:]) or None
 
+    def _weigh(self, stored: list[Any]) -> int:
+        return sum(weight for _, weight in stored) if self._weighed else 0
 
-def chosen(batch: Sequence[Any], named: Iterable[Any]) -> list[int] | None:
-    """
-    Return at which places in *batch* the items are that are *named*; None for a stranger.
+    def load(self) -> tuple[int, int]:
+        stored = self._stored()
+        return len(stored), self._weigh(stored)
 
-    The same object is meant, or else an equal one; each naming means one item.
-    """
-    places: dict[int, list[int]] = {}
-    for place, item in enumerate(batch):
-        places.setdefault(id(item), []).append(place)
-    found, others = set[int](), list[Any]()
-    for name in named:
-        if same := places.get(id(name)):
-            found.add(same.pop(0))
-        else:
-            others.append(name)
-    for name in others:
-        equal = (p for p, item in enumerate(batch) if p not in found and item == name)
-        first = next(equal, None)
-        if first is None:
-            return None
-        found.add(first)
-    return sorted(found)
+    def _sizes(self) -> tuple[int, int]:
+        in_flight = len(self._hand) - self._at + len(self._flying) - self._line
+        return len(self._waiting) - self._first, in_flight

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from ..tables.entry import DELETED, NEWER, Op
-from ..tables.map import MapTable
-from ..tables.queue import QueueTable
+from ..tables.old_map import MapTable
+from ..tables.old_queue import QueueTable
 from .admission import Gate
 from .admission_by_kind import MapGate, QueueGate
 from .hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ..tables.entry import NEWER
-from ..tables.map import MapTable
-from ..tables.queue import QueueTable
+from ..tables.old_map import MapTable
+from ..tables.old_queue import QueueTable
 
 T = TypeVar("T")
 K = TypeVar("K")

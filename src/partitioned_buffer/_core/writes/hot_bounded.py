@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from ..tables.bounded_map import weight_of
 from ..tables.entry import NEWER, Op
-from ..tables.map import MapTable
-from ..tables.queue import QueueTable
+from ..tables.old_map import MapTable
+from ..tables.old_queue import QueueTable
 from .admission_by_kind import MapGate, QueueGate
 from .hot import Key, Push, Put, PutNewer, Refused, check_version, documented
 

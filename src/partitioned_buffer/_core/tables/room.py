@@ -1,0 +1,50 @@
+"""
+What all tables of a bounded buffer may hold together.
+
+What is used is counted in the very step that makes a write or settles one, so what is free
+is what is not held, at any instant. All tables of a room share its lock. Nobody is *granted*
+room: a writer in line is woken, and makes its write itself, as the first.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Room:
+    """Room for *max_size* items of *max_bytes* bytes together; None is no bound."""
+
+    def __init__(
+        self,
+        max_size: int | None = None,
+        max_bytes: int | None = None,
+        when_full: str = "block",
+    ) -> None:
+        self.size, self.bytes, self.when_full = max_size, max_bytes, when_full
+        self.limit: float = math.inf if max_size is None else max_size
+        self.limit_bytes: float = math.inf if max_bytes is None else max_bytes
+        self.weighed = max_bytes is not None
+        self.tables: list[Any] = []  # by themselves
+        self.serve: Callable[[], object] | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Be empty, with nobody in line, and locked by nobody."""
+        self.lock = threading.RLock()
+        self.used = self.used_bytes = 0
+        self.line = 0  # how many writers stand in line
+
+    def fits(self, size: int, weight: int) -> bool:
+        """Return whether there would be room if nothing were held."""
+        return size <= self.limit and weight <= self.limit_bytes
+
+    def has(self, size: int, weight: int) -> bool:
+        """Return whether there is room now."""
+        return self.used + size <= self.limit and self.used_bytes + weight <= self.limit_bytes
+
+    def recount(self) -> tuple[int, int]:
+        """Return what is used, as the tables have it."""
+        with self.lock:
+            loads = [table.load() for table in self.tables]
+        return sum(size for size, _ in loads), sum(weight for _, weight in loads)

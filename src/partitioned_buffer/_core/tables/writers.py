@@ -1,0 +1,218 @@
+"""
+The writes of single items: what Queues and Maps inherit, and what a write costs.
+
+Each finds its table, makes its step, and leaves all that is out of the ordinary to `late`.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import index
+from types import FunctionType
+from typing import Any, Generic, TypeVar
+
+from .map import MapTable
+from .queue import QueueTable
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+Late = tuple[Any, int, str, tuple[Any, ...]]
+"""A write that was not made: its table, the outcome, the table's method, and its arguments."""
+
+
+def check_version(version: Any) -> int:
+    """Return *version* as an int; raise `TypeError` if it is none."""
+    if not isinstance(version, bool):
+        try:
+            return index(version)
+        except TypeError:
+            pass
+    raise TypeError(f"version={version!r}: expected an int, such as a sequence number") from None
+
+
+def _also(function: Any, name: str) -> Any:
+    """Return *function* under another *name*, by which tracebacks call it, too."""
+    code = function.__code__.replace(co_name=name, co_qualname=name)
+    copy = FunctionType(code, function.__globals__, name, function.__defaults__)
+    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+    copy.__annotations__ = function.__annotations__
+    return _public(copy)
+
+
+def _public(function: Any) -> Any:
+    function.__module__ = __name__.partition(".")[0]
+    return function
+
+
+class _QueueWriter(Generic[T]):
+    """How single items get into a Queue."""
+
+    def _equip(
+        self,
+        tables: Sequence[QueueTable],
+        in_turn: bool,
+        table_for: Callable[[T, object], QueueTable],
+        weigh: Callable[[T], int] | None,
+        late: Callable[..., None],
+    ) -> None:
+        """Be ready to write."""
+        for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
+            table.next = following
+        self._turn = tables[0] if in_turn else None
+        self._table_for, self._weigh, self._late = table_for, weigh, late
+
+    def _push(self, item: T, *, partition_key: Any = None) -> None:
+        """
+        Accept one item (a list is one item), to be delivered in the background.
+
+        Any thread, coroutine, finalizer or signal handler may call it. It waits only in a
+        bounded buffer that is full and set to block.
+        *partition_key* overrides the buffer's own for this item: a callable of the item, or
+        any other value.
+
+        Raises `BufferNotRunning` when the buffer is not started, or stopped, and `BufferFull`
+        as `when_full` says; the item was not accepted then. What the callable raises is raised.
+        """
+        table = self._turn
+        if table is None or partition_key is not None:
+            table = self._table_for(item, partition_key)
+        else:
+            self._turn = table.next
+        if self._weigh is None:
+            if outcome := table.push(item):
+                self._late(table, outcome, "push", (item,))
+        elif outcome := table.push(item, weight := self._weigh(item)):
+            self._late(table, outcome, "push", (item, weight))
+
+    def _try_push(self, item: T, partition_key: object) -> Late | None:
+        """Do as `push`, but return what could not be made."""
+        table = self._turn
+        if table is None or partition_key is not None:
+            table = self._table_for(item, partition_key)
+        else:
+            self._turn = table.next
+        args = (item,) if self._weigh is None else (item, self._weigh(item))
+        return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
+
+
+class _MapWriter(Generic[K, V]):
+    """How single entries get into a Map, and are read."""
+
+    def _equip(
+        self,
+        tables: Sequence[MapTable],  # noqa: ARG002  # C keeps them, too
+        slots: Sequence[MapTable] | None,
+        table_for: Callable[[K, object], MapTable],
+        weigh: Callable[[V], int] | None,
+        late: Callable[..., None],
+    ) -> None:
+        """Be ready to write."""
+        self._slots, self._modulus = slots, len(slots or ())
+        self._table_for, self._weigh, self._late = table_for, weigh, late
+
+    def _put(self, key: K, value: V, *, partition_key: Any = None) -> None:
+        """
+        Accept *value* for *key*, in place of whatever waits for that key: the last write wins,
+        or with `merge`, the two are made one.
+
+        The entry's version and updates are 0. *partition_key* overrides the buffer's own: a
+        callable of the key, or any other value. An entry belongs to its partition: the same
+        key put under two partition keys can be two entries, each delivered, each read and
+        deleted under its own.
+
+        Raises `TypeError` for an unhashable key, `BufferNotRunning` when the buffer is not
+        started, or stopped, and `BufferFull` as `when_full` says; nothing was accepted then.
+        What `merge` or `size_of` raises is raised, and nothing has changed.
+        """
+        if self._slots is None or partition_key is not None:
+            table = self._table_for(key, partition_key)
+        else:
+            table = self._slots[hash(key) % self._modulus]
+        weight = 0 if self._weigh is None else self._weigh(value)
+        if outcome := table.put(key, value, None, weight):
+            self._late(table, outcome, "put", (key, value, None, weight))
+
+    def _put_newer(self, key: K, value: V, version: int, *, partition_key: Any = None) -> None:
+        """
+        Accept *value* for *key* if *version* is greater than the one it has.
+
+        Compared is the version waiting, else the one in flight, else the one delivered last
+        (see `remember_versions`); a plain `put` has version 0. A version that is not greater
+        is coalesced: accepted, counted, and never delivered.
+
+        Raises `TypeError` for a version that is no int, and what `put` raises.
+        """
+        if type(version) is not int:
+            version = check_version(version)
+        if self._slots is None or partition_key is not None:
+            table = self._table_for(key, partition_key)
+        else:
+            table = self._slots[hash(key) % self._modulus]
+        weight = 0 if self._weigh is None else self._weigh(value)
+        if outcome := table.put(key, value, version, weight):
+            self._late(table, outcome, "put", (key, value, version, weight))
+
+    def _try_put(self, key: K, value: V, version: int | None, partition_key: object) -> Late | None:
+        """Do as `put` or `put_newer`, but return what could not be made."""
+        if version is not None:
+            version = check_version(version)
+        table, weight = self._table(key, partition_key), self._weigh(value) if self._weigh else 0
+        args = key, value, version, weight
+        return (table, outcome, "put", args) if (outcome := table.put(*args)) else None
+
+    def get(self, key: K, default: Any = None, *, partition_key: Any = None) -> Any:
+        """
+        Return the value held for *key* until it is delivered, else *default*.
+
+        Your own writes are seen at once. Raises `TypeError` for an unhashable key.
+        """
+        if self._slots is None or partition_key is not None:
+            return self._table_for(key, partition_key).get(key, default)
+        return self._slots[hash(key) % self._modulus].get(key, default)
+
+    def _delete(self, key: K, *, partition_key: Any = None) -> None:
+        """
+        Remove *key*: what waits for it, and what is in flight but not with the processor yet.
+
+        What the processor has just been given cannot be recalled, but `get` no longer shows
+        it, and it is not tried again should it fail. The version is forgotten: any
+        `put_newer` is newer after a delete.
+
+        Raises what `put` raises.
+        """
+        table = self._table(key, partition_key)
+        if outcome := table.delete(key):
+            self._late(table, outcome, "delete", (key,))
+
+    def _table(self, key: K, partition_key: object) -> MapTable:
+        if self._slots is None or partition_key is not None:
+            return self._table_for(key, partition_key)
+        return self._slots[hash(key) % self._modulus]
+
+
+class QueueWriter(_QueueWriter[T]):
+    """How single items get into a Queue."""
+
+    push = _also(_QueueWriter._push, "push")
+
+
+class AsyncQueueWriter(_QueueWriter[T]):
+    """How single items get into an AsyncQueue."""
+
+    push_nowait = _also(_QueueWriter._push, "push_nowait")
+
+
+class MapWriter(_MapWriter[K, V]):
+    """How single entries get into a Map, and are read."""
+
+    put = _also(_MapWriter._put, "put")
+    put_newer = _also(_MapWriter._put_newer, "put_newer")
+    delete = _also(_MapWriter._delete, "delete")
+
+
+class AsyncMapWriter(_MapWriter[K, V]):
+    """How single entries get into an AsyncMap, and are read."""
+
+    put_nowait = _also(_MapWriter._put, "put_nowait")
+    put_newer_nowait = _also(_MapWriter._put_newer, "put_newer_nowait")
+    delete_nowait = _also(_MapWriter._delete, "delete_nowait")

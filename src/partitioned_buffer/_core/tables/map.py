@@ -17,9 +17,14 @@ from .step import AGAIN, CLOSED, FULL, MADE
 
 _STALE: Any = object()  # is what no key's value ever is
 
+PATIENCE = 3
+"""How often many writes are tried, before others are kept waiting while they are prepared."""
+
 
 class MapTable(MapFlight):
     """Entries by key: the last write wins, or the newest version."""
+
+    __slots__ = ()
 
     def put(
         self,
@@ -31,19 +36,42 @@ class MapTable(MapFlight):
     ) -> int:
         """Accept *value*, with a *version* only if that is newer; the *first* need not wait."""
         plain, outcome = type(key) in SAFE or safe(key), AGAIN
+        if plain and version is None and self._simple:
+            outcome = self._put_simply(key, value)
         while outcome == AGAIN:
-            stored, births = key, None
-            if self._foreign or not plain:
-                stored, births = self._resolve(key)
-            if self._merge is None:
-                outcome = self._put(stored, births, MISSING, value, version, weight, first)
-            else:
+            stored, births = self._find(key, plain)
+            expected, both, weighs = MISSING, value, weight
+            if self._merge is not None:
                 expected, both, weighs = self._merged(stored, value, version, weight)
-                outcome = self._put(stored, births, expected, both, version, weighs, first)
+            outcome = self._put(stored, births, expected, both, version, weighs, first)
             if outcome == FULL:
                 outcome = self._make_room(1, weight)
         if self._bell is not None or self.observer is not None:
             self._follow(outcome)
+        return outcome
+
+    def _put_simply(self, key: Any, value: Any) -> int:
+        lock = self._lock
+        _ = lock.take
+        try:
+            # zone
+            if self._closed:
+                outcome = CLOSED
+            elif not self._simple:
+                outcome = AGAIN
+            else:
+                waiting = self._waiting
+                if key in waiting:
+                    gone = waiting[key]  # noqa: F841  # until the lock is free
+                    self._coalesced += 1
+                else:
+                    self._births += 1
+                waiting[key] = value
+                self._accepted += 1
+                outcome = MADE
+            # end
+        finally:
+            _ = lock.free
         return outcome
 
     def _put(
@@ -56,31 +84,28 @@ class MapTable(MapFlight):
         weight: int,
         first: bool,
     ) -> int:
-        room, merging = self._room, self._merge is not None
+        room, lock, merging, extra, floor = self._room, self._lock, self._merge is not None, 0, None
         new = [version, 0, weight] if version is not None or self._weighed else None
-        extra = 0
+        _ = lock.take
         try:
-            self._enter()
             # zone
-            waiting, marks, floor = self._waiting, self._marks, None
+            waiting, marks = self._waiting, self._marks
             mark = marks[stored] if stored in marks else None
             known = stored in waiting
-            if version is None:
-                floor = None
-            elif known:
+            extra = weight if mark is None else weight - mark[WEIGHT]
+            if known:
                 floor = 0 if mark is None else mark[VERSION] or 0
-            elif (stored in self._hand or stored in self._flying) and stored not in self._hidden:
+            elif stored in self._flying and not (stored in self._hidden or stored in self._settled):
                 floor = self._flown[stored][VERSION] or 0 if stored in self._flown else 0
             elif stored in self._recent:
                 floor = self._recent[stored]
             elif stored in self._older:
                 floor = self._older[stored]
-            extra = weight if mark is None else weight - mark[WEIGHT]
             if self._closed:
                 outcome = CLOSED
             elif self._foreign if births is None else births != self._births:
                 outcome = AGAIN
-            elif floor is not None and version <= floor:
+            elif version is not None and floor is not None and version <= floor:
                 self._accepted += 1
                 self._coalesced += 1
                 outcome = MADE
@@ -93,39 +118,30 @@ class MapTable(MapFlight):
             ):
                 outcome = FULL
             else:
-                if new is None:
-                    if mark is not None:
-                        del marks[stored]
-                elif mark is None:
-                    new[UPDATES] = 1 if known and version is not None else 0
+                gone = waiting[stored] if known else None  # noqa: F841  # until the lock is free
+                if new is not None:
+                    if known and version is not None:
+                        new[UPDATES] = 1 if mark is None else mark[UPDATES] + 1
                     marks[stored] = new
-                else:
-                    mark[UPDATES] = 0 if version is None else mark[UPDATES] + 1
-                    mark[VERSION] = version
-                    mark[WEIGHT] = weight
+                elif mark is not None:
+                    del marks[stored]
                 if known:
-                    gone = waiting[stored]
                     self._coalesced += 1
                 else:
-                    gone = None
                     self._births += 1
-                    if births is not None:
-                        self._foreign = True
-                    if room is not None:
-                        room.used += 1
+                if births is not None:
+                    self._foreign = True
+                if new is not None or births is not None:
+                    self._simple = False
                 if room is not None:
+                    room.used += 0 if known else 1
                     room.used_bytes += extra
                 waiting[stored] = value
                 self._accepted += 1
                 outcome = MADE
             # end
-        except BaseException:
-            try:  # noqa: SIM105  # as in a Queue's push
-                self._leave()
-            except RuntimeError:
-                pass
-            raise
-        self._leave()
+        finally:
+            _ = lock.free
         if extra < 0:
             self._serve()
         return outcome
@@ -134,27 +150,23 @@ class MapTable(MapFlight):
         self, stored: Any, value: Any, version: int | None, weight: int
     ) -> tuple[Any, Any, int]:
         """Return what waits, and what that and *value* make together. Runs user code."""
-        with self._lock:
-            # zone
-            waits = self._waiting[stored] if stored in self._waiting else MISSING
-            floor = self._marks[stored][VERSION] or 0 if stored in self._marks else 0
-            # end
+        mark, waits = self._marks.get(stored), self._waiting.get(stored, MISSING)
         if waits is MISSING or self._merge is None:
             return waits, value, weight
-        if version is not None and version <= floor:
+        if version is not None and version <= (mark[VERSION] or 0 if mark else 0):
             return _STALE, value, weight
         both = self._merge(waits, value)
         return waits, both, weight if self._weigh is None else self._weigh(both)
 
-    def _resolve(self, key: Any) -> tuple[Any, int]:
-        """Return what *key* is stored as, and when that was so. Runs user code."""
-        plain, probe = safe(key), Probe(hash(key))
-        with self._lock:
-            births = self._births
-            for part in self._keyed():
-                if plain and key in part:
-                    return key, births
-                probe in part  # noqa: B015  # collects those of the same hash
+    def _find(self, key: Any, plain: bool) -> tuple[Any, int | None]:
+        """Return what *key* is stored as, and when that was so; None: whenever none is in a box."""
+        if plain and not self._foreign:
+            return key, None
+        births, probe = self._births, Probe(hash(key))
+        for part in self._keyed():
+            if plain and key in part:
+                return key, births
+            probe in part  # noqa: B015  # collects those of the same hash
         stored = same(key, probe.found, MISSING)
         if stored is MISSING:
             stored = key if plain else boxed(key, probe.hash)
@@ -163,24 +175,34 @@ class MapTable(MapFlight):
     # --- writes of many --------------------------------------------------------
 
     def put_all(self, ops: Sequence[Op], first: bool = False) -> int:
-        """Make all of *ops* in order, or none; nothing is merged, or dropped for them."""
+        """
+        Make all of *ops* in order, or none; nothing is merged, or dropped for them.
+
+        A table that keeps an order, to drop the oldest, has to be written to one by one.
+        """
         if self._ordered:
-            return self._put_each(ops, first)
-        outcome = AGAIN
+            return CLOSED if self._closed else FULL
+        outcome, tries = AGAIN, 0
         while outcome == AGAIN:
-            places, births = self._resolve_all(ops)
-            outcome = self._put_all(places, births, ops, first)
+            places, births = self._find_all(ops)
+            tries += 1
+            if tries <= PATIENCE:
+                outcome = self._put_all(places, births, ops, first)
+            else:
+                with self._lock:
+                    outcome = self._put_all(places, births, ops, first)
         self._follow(outcome)
         return outcome
 
     def _put_all(
         self, places: Sequence[Any], births: int | None, ops: Sequence[Op], first: bool
     ) -> int:
-        room, size = self._room, len(ops)
-        with self._lock:
-            turn, accepted = self._turn, self._accepted
-            plan = Plan(self, places, ops)
-            values, fresh = plan.values, plan.marks
+        room, lock, size = self._room, self._lock, len(ops)
+        turn, accepted = self._turn, self._accepted
+        plan = Plan(self, places, ops)
+        values, fresh, new, extra = plan.values, plan.marks, plan.new, plan.extra
+        _ = lock.take
+        try:
             # zone
             if self._closed:
                 outcome = CLOSED
@@ -189,9 +211,9 @@ class MapTable(MapFlight):
             elif self._foreign if births is None else births != self._births:
                 outcome = AGAIN
             elif room is not None and (
-                (room.line and not first and (plan.new or plan.extra > 0))
-                or (plan.new and room.used + plan.new > room.limit)
-                or (plan.extra > 0 and room.used_bytes + plan.extra > room.limit_bytes)
+                (room.line and not first and (new or extra > 0))
+                or (new and room.used + new > room.limit)
+                or (extra > 0 and room.used_bytes + extra > room.limit_bytes)
             ):
                 outcome = FULL
             else:
@@ -200,41 +222,35 @@ class MapTable(MapFlight):
                 waiting |= values
                 self._accepted += size
                 self._coalesced += plan.coalesced
-                self._births += plan.new
+                self._births += new
                 if births is not None:
                     self._foreign = True
+                if fresh or births is not None:
+                    self._simple = False
                 if room is not None:
-                    room.used += plan.new
-                    room.used_bytes += plan.extra
+                    room.used += new
+                    room.used_bytes += extra
                 outcome = MADE
             # end
-        if outcome == MADE and plan.extra < 0:
+        finally:
+            _ = lock.free
+        if extra < 0:
             self._serve()
-        return outcome
-
-    def _put_each(self, ops: Sequence[Op], first: bool) -> int:
-        """Make *ops* one by one, if there is room for all: for a table that keeps an order."""
-        if self._room is not None and not self._room.has(*self.needs(ops)):
-            return CLOSED if self._closed else FULL
-        outcome = CLOSED if self._closed else MADE
-        for key, value, version, weight in ops:
-            outcome = self.put(key, value, version, weight, first)
         return outcome
 
     def needs(self, ops: Sequence[Op]) -> tuple[int, int]:
         """Return how many items and bytes of new room *ops* would take now."""
-        places, _ = self._resolve_all(ops)
-        with self._lock:
-            plan = Plan(self, places, ops)
+        places, _ = self._find_all(ops)
+        plan = Plan(self, places, ops)
         return plan.new, max(0, plan.extra)
 
-    def _resolve_all(self, ops: Sequence[Op]) -> tuple[list[Any], int | None]:
+    def _find_all(self, ops: Sequence[Op]) -> tuple[list[Any], int | None]:
         """Return what all keys are stored as, those that are new once each."""
         if not self._foreign and all(type(op[0]) in SAFE or safe(op[0]) for op in ops):
             return [op[0] for op in ops], None
         births, places, met = self._births, [], dict[int, list[Any]]()
         for op in ops:
-            stored, _ = self._resolve(op[0])
+            stored, _ = self._find(op[0], safe(op[0]))
             others = met.setdefault(hash(stored), [])
             stored = same(op[0], others, stored)
             others.append(stored)
@@ -245,30 +261,22 @@ class MapTable(MapFlight):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value held for *key* until it is settled, else *default*."""
-        stored = key
-        if self._foreign or not (type(key) in SAFE or safe(key)):
-            stored, _ = self._resolve(key)
+        stored, _ = self._find(key, type(key) in SAFE or safe(key))
+        lock = self._lock
+        _ = lock.take
         try:
-            self._enter()
             # zone
             if stored in self._waiting:
                 value = self._waiting[stored]
-            elif stored in self._hidden:
+            elif stored in self._hidden or stored in self._settled:
                 value = default
-            elif stored in self._hand:
-                value = self._hand[stored]
             elif stored in self._flying:
                 value = self._flying[stored]
             else:
                 value = default
             # end
-        except BaseException:
-            try:  # noqa: SIM105  # as in a Queue's push
-                self._leave()
-            except RuntimeError:
-                pass
-            raise
-        self._leave()
+        finally:
+            _ = lock.free
         return value
 
     def has(self, key: Any) -> bool:
@@ -277,51 +285,52 @@ class MapTable(MapFlight):
 
     def delete(self, key: Any) -> int:
         """Forget *key*: what waits, what is in flight unless the processor has it, its version."""
-        room, plain, outcome = self._room, type(key) in SAFE or safe(key), AGAIN
+        plain, outcome = type(key) in SAFE or safe(key), AGAIN
         while outcome == AGAIN:
-            stored, births = key, None
-            if self._foreign or not plain:
-                stored, births = self._resolve(key)
-            with self._lock:
-                # zone
-                count, weight = 0, 0
-                mark = flown = gone = old = None
-                if self._closed:
-                    outcome = CLOSED
-                elif self._foreign if births is None else births != self._births:
-                    outcome = AGAIN
-                else:
-                    if stored in self._waiting:
-                        gone = self._waiting[stored]
-                        del self._waiting[stored]
-                        count = 1
-                        if stored in self._marks:
-                            mark = self._marks[stored]
-                            weight = mark[WEIGHT]
-                            del self._marks[stored]
-                    if stored in self._hand and stored in self._out:
-                        self._hidden[stored] = None
-                    elif stored in self._hand or stored in self._flying:
-                        part = self._hand if stored in self._hand else self._flying
-                        old = part[stored]  # noqa: F841  # as `gone`
-                        del part[stored]
-                        count += 1
-                        if stored in self._flown:
-                            flown = self._flown[stored]
-                            weight += flown[WEIGHT]
-                            del self._flown[stored]
-                    if stored in self._recent:
-                        del self._recent[stored]
-                    if stored in self._older:
-                        del self._older[stored]
-                    self._deleted += count
-                    if room is not None:
-                        room.used -= count
-                        room.used_bytes -= weight
-                    self._turn += 1
-                    outcome = MADE
-                # end
-        if outcome == MADE:
-            self._serve()
+            outcome = self._delete(*self._find(key, plain))
+        self._serve()
         self._follow(outcome)
+        return outcome
+
+    def _delete(self, stored: Any, births: int | None) -> int:
+        room, lock, gone, old, count, weight = self._room, self._lock, None, None, 0, 0
+        _ = lock.take
+        try:
+            # zone
+            if self._closed:
+                outcome = CLOSED
+            elif self._foreign if births is None else births != self._births:
+                outcome = AGAIN
+            else:
+                if stored in self._waiting:
+                    gone = self._waiting[stored]  # noqa: F841  # until the lock is free
+                    del self._waiting[stored]
+                    count = 1
+                    if stored in self._marks:
+                        weight = self._marks[stored][WEIGHT]
+                        del self._marks[stored]
+                if stored in self._flying and stored not in self._settled:
+                    if stored in self._out:
+                        self._hidden[stored] = None
+                    else:
+                        old = self._flying[stored]  # noqa: F841  # likewise
+                        del self._flying[stored]
+                        count += 1
+                        self._aloft -= 1
+                        if stored in self._flown:
+                            weight += self._flown[stored][WEIGHT]
+                            del self._flown[stored]
+                if stored in self._recent:
+                    del self._recent[stored]
+                if stored in self._older:
+                    del self._older[stored]
+                self._deleted += count
+                if room is not None:
+                    room.used -= count
+                    room.used_bytes -= weight
+                self._turn += 1
+                outcome = MADE
+            # end
+        finally:
+            _ = lock.free
         return outcome

@@ -2,7 +2,7 @@
 A Map's table: what is in flight, taken and given back. The worker's half.
 
 What is in hand can be given to the processor again, in parts. Newer values are put over what was
-left over, or has failed: one by one, with `merge` called outside the lock. Where that goes wrong
+left over, or has failed: one by one, with `merge` called without a lock. Where that goes wrong
 both stay, and the older goes first.
 """
 
@@ -18,99 +18,106 @@ from .step import AGAIN, FULL, MADE
 class MapFlight(MapHeld):
     """What becomes of what is in flight."""
 
+    __slots__ = ()
+
     def swap(self) -> int:
         """Put in flight what waits, if nothing is; return how much is."""
         self.release()
+        self._let_go()
+        lock, marks, swapped = self._lock, dict[Any, list[Any]](), False
         fresh: dict[Any, Any] = OrderedDict() if self._ordered else {}
-        marks: dict[Any, list[Any]] = {}
-        with self._lock:
+        self._left_over = self._aloft > 0
+        while not (swapped or self._left_over):
+            accepted, turn, waiting = self._accepted, self._turn, len(self._waiting)
+            _ = lock.take
+            try:
+                # zone
+                if accepted == self._accepted and turn == self._turn:
+                    self._flying, self._waiting = self._waiting, fresh
+                    self._flown, self._marks = self._marks, marks
+                    self._aloft = waiting
+                    self._order = None
+                    self._bell = self._flush_at
+                    self._turn += 1
+                    swapped = True
+                # end
+            finally:
+                _ = lock.free
+        return self._aloft
+
+    def release(self) -> None:
+        """Have nothing in hand: it is first in line again."""
+        self._forget()
+        self._kept, lock = False, self._lock
+        _ = lock.take
+        try:
             # zone
-            self._left_over = True
-            if not self._flying:
-                gone = self._flying  # noqa: F841  # until the lock is free
-                self._flying, self._waiting = self._waiting, fresh
-                self._flown, self._marks = self._marks, marks
-                self._order = None
-                self._left_over = False
-                self._bell = self._flush_at
-                self._turn += 1
+            self._line = self._start
+            self._turn += 1
             # end
-            return len(self._flying)
+        finally:
+            _ = lock.free
 
     def take(self, size: int | None) -> list[Entry[Any, Any]] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         self.acknowledge()
-        if self._hand:
+        if self._kept:
             self.release()
-        if size is None:
-            self._take_all()
-        else:
-            self._take(size)
-        return self._return(self._hand, newest=self._left_over)
+        return self._give(size, more=True, newest=self._left_over)
 
     def take_table(self) -> dict[Any, Entry[Any, Any]] | list[Entry[Any, Any]] | None:
         """Do as `take(None)`, but return a dict if that takes no hash or `==` of the user's."""
         entries = self.take(None)
-        if entries is None or (self._foreign and any(type(s) is Box for s in self._hand)):
+        if entries is None or (self._foreign and any(type(key) is Box for key in self._out)):
             return entries
-        return dict(zip(self._hand, entries, strict=True))
-
-    def _take_all(self) -> None:
-        nothing: dict[Any, Any] = {}
-        with self._lock:
-            # zone
-            self._hand = self._flying
-            self._flying = nothing
-            self._order = self._ranks = None
-            self._turn += 1
-            # end
-
-    def _take(self, size: int) -> None:
-        hand: dict[Any, Any] = {}
-        with self._lock:
-            order = self._line_up()
-            end, left = len(order), size
-            self._hand, self._ranks = hand, None
-            while left and self._line < end:
-                # zone
-                stored = order[self._line]
-                self._line += 1
-                if stored in self._flying:
-                    hand[stored] = self._flying[stored]
-                    del self._flying[stored]
-                    left -= 1
-                    self._turn += 1
-                # end
+        return dict(zip(self._out, entries, strict=True))
 
     def again(self, size: int | None, newest: bool = True) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""
         self._forget()
-        with self._lock:
-            whole = size is None or size >= len(self._hand)
-            out = self._hand if whole else self._first(size or 0)
-        return self._return(out, newest=newest)
+        self._kept, order = True, self._line_up()
+        while self._start < self._line and order[self._start] not in self._flying:
+            self._start += 1  # is settled
+        return self._give(size, more=False, newest=newest)
 
-    def _first(self, size: int) -> dict[Any, Any]:
-        hand = self._hand
-        if self._ranks is None:
-            self._ranks, self._rank = list(hand), 0
-        ranks, place, out = self._ranks, self._rank, dict[Any, Any]()
-        while len(out) < size and place < len(ranks):
-            if ranks[place] in hand:
-                out[ranks[place]] = None
-            elif not out:
-                self._rank = place + 1  # nobody needs to look there again
-            place += 1
-        return out
+    def _give(
+        self, size: int | None, *, more: bool, newest: bool
+    ) -> list[Entry[Any, Any]] | None:
+        """Let the first *size* in hand be out, or of what is next in line, if there is to be more."""
+        order, lock, given = self._line_up(), self._lock, False
+        while not given:
+            turn = self._turn
+            begin, end = (self._line, len(order)) if more else (self._start, self._line)
+            keys, place = self._first(order, begin, end, size)
+            out = dict.fromkeys(keys)
+            _ = lock.take
+            try:
+                # zone
+                if turn == self._turn:
+                    if more:
+                        self._start = begin
+                        self._line = place
+                    self._out = out
+                    self._turn += 1
+                    given = True
+                # end
+            finally:
+                _ = lock.free
+        for stored in keys if newest and self._waiting else ():
+            self._freshen(stored)
+        return self._entries(keys, self._flying, self._flown) or None
 
-    def _return(self, out: dict[Any, Any], *, newest: bool) -> list[Entry[Any, Any]] | None:
-        """Give out *out*, which is in hand."""
-        self._out, hand = out, self._hand
-        if newest and self._waiting:
-            for stored in list(out):
-                self._freshen(stored)
-        values = hand if out is hand else {stored: hand[stored] for stored in out}
-        return self._entries(values, self._flown) or None
+    def _first(
+        self, order: list[Any], place: int, end: int, size: int | None
+    ) -> tuple[list[Any], int]:
+        """Return the first *size* that are held of *order*, between places, and the place behind."""
+        keys, held = list[Any](), self._flying.__contains__
+        wanted = end - place if size is None else size
+        while len(keys) < wanted and place < end:
+            following = order[place : min(end, place + wanted - len(keys))]
+            place += len(following)
+            keys += filter(held, following)
+        return keys, place
 
     # --- putting over ----------------------------------------------------------
 
@@ -120,15 +127,14 @@ class MapFlight(MapHeld):
         return faults
 
     def _freshen(self, stored: Any) -> None:
-        """Put what waits over what is in hand."""
+        """Put what waits over what is out."""
         outcome = AGAIN
         while outcome == AGAIN:
-            with self._lock:
-                waits = self._waiting.get(stored, MISSING)
+            waits = self._waiting.get(stored, MISSING)
             if waits is MISSING:
                 return
             try:
-                both, weight = self._united(self._hand[stored], waits)
+                both, weight = self._united(self._flying[stored], waits)
             except (Exception, SystemExit) as error:  # whatever it is, it must not end the worker
                 self._faults.append(error)
                 return
@@ -146,8 +152,9 @@ class MapFlight(MapHeld):
         return both, None if self._weigh is None else self._weigh(both)
 
     def _put_over(self, stored: Any, waits: Any, both: Any, weight: int | None) -> int:
-        room, nothing = self._room, [None, 0, 0]
-        with self._lock:
+        room, lock, nothing = self._room, self._lock, [None, 0, 0]
+        _ = lock.take
+        try:
             # zone
             waiting, marks, flown = self._waiting, self._marks, self._flown
             if stored not in waiting or waiting[stored] is not waits:
@@ -160,13 +167,13 @@ class MapFlight(MapHeld):
                 if room is not None and extra > 0 and room.used_bytes + extra > room.limit_bytes:
                     outcome = FULL
                 else:
-                    gone = self._hand[stored]  # noqa: F841  # until the lock is free
-                    self._hand[stored] = both
+                    gone = self._flying[stored]  # noqa: F841  # until the lock is free
+                    self._flying[stored] = both
                     del waiting[stored]
                     if new is not nothing:
-                        new[UPDATES] = (
-                            0 if new[VERSION] is None else new[UPDATES] + old[UPDATES] + 1
-                        )
+                        new[UPDATES] += 1 + old[UPDATES]
+                        if new[VERSION] is None:
+                            new[UPDATES] = 0
                         new[WEIGHT] = weighs
                         flown[stored] = new
                         del marks[stored]
@@ -179,4 +186,6 @@ class MapFlight(MapHeld):
                     self._turn += 1
                     outcome = MADE
             # end
+        finally:
+            _ = lock.free
         return outcome

@@ -4,12 +4,18 @@ A Map's table: what it holds, and how that is settled.
 The dicts hold bare values, by what their keys are stored as (see `keys`). Only what has a
 version, or a weight, has a *mark* beside it, in a dict of its own.
 
-What the processor has just now is *out*: if that is deleted it cannot be recalled, so it is
-hidden from readers, and not tried again.
+What is in flight is in one dict, and its keys in a list in their order:
+
+    settled before │ in hand, of which some are out │ still to be taken
+                 start                             line
+
+*Out* is what the processor has just now: if that is deleted it cannot be recalled, so it is
+*hidden* from readers, and not tried again. What is *settled* is so from one instant on, and only
+then removed, piece by piece.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -28,6 +34,14 @@ _entry = partial(tuple.__new__, Entry)  # half the cost of Entry(...)
 class MapHeld(Table):
     """All that a Map's table holds."""
 
+    # fmt: off
+    __slots__ = (
+        "_aloft", "_births", "_faults", "_flown", "_flying", "_foreign", "_hidden", "_kept",
+        "_left_over", "_line", "_marks", "_merge", "_older", "_order", "_ordered", "_out",
+        "_recent", "_remember", "_settled", "_simple", "_start", "_waiting", "_weigh",
+    )
+    # fmt: on
+
     def __init__(
         self,
         room: Room | None = None,
@@ -43,176 +57,151 @@ class MapHeld(Table):
     def reset(self) -> None:
         super().reset()
         self._foreign = False  # whether there has ever been a box
+        # Whether there has never been anything but plain puts of keys without one.
+        self._simple = self._room is None and self._merge is None
         self._births = 0  # how many keys were new
         self._waiting: dict[Any, Any] = OrderedDict() if self._ordered else {}
         self._marks: dict[Any, list[Any]] = {}
         self._flying: dict[Any, Any] = {}
-        self._hand: dict[Any, Any] = {}
-        self._flown: dict[Any, list[Any]] = {}  # the marks of both
-        self._order: list[Any] | None = None  # the keys of what flies, once they are asked for
-        self._line = 0  # where in it those begin that are still to be taken
-        self._ranks: list[Any] | None = None  # the keys in hand, likewise
-        self._rank = 0
-        self._out: dict[Any, Any] = {}  # of what is in hand, what was returned last
-        self._hidden: dict[Any, None] = {}  # of that, what was deleted since
-        self._recent: dict[Any, int] = {}  # versions delivered, in two generations
-        self._older: dict[Any, int] = {}
+        self._flown: dict[Any, list[Any]] = {}  # the marks of those
+        self._aloft = 0  # how many of these are not settled
+        self._order: list[Any] | None = None  # their keys, once somebody asks for them
+        self._start = self._line = 0  # places in it: see above
+        self._kept = False  # whether more may be in hand than what is out
+        self._out: dict[Any, None] = {}
+        self._hidden: dict[Any, None] = {}
+        self._settled: dict[Any, None] = {}
         self._left_over = False  # whether what flies was there at the last swap
+        self._recent: dict[Any, int | None] = {}  # versions delivered, in two generations;
+        self._older: dict[Any, int | None] = {}  # None: forgotten
         self._faults: list[BaseException] = []
 
     # --- settling --------------------------------------------------------------
 
     def acknowledge(self) -> int:
         """Settle what was returned last: it is delivered."""
-        return self._settle_out(good=True)
+        return self._settle_out("delivered")
 
     def bury(self) -> int:
         """Settle what was returned last: it is dead-lettered."""
-        return self._settle_out(good=False)
+        return self._settle_out("dead_lettered")
+
+    def _settle_out(self, how: str) -> int:
+        count = self._settle(self._out, how)
+        self._out = {}
+        return count
 
     def keep(self, places: Iterable[int] | None) -> int:
         """Keep these *places* of what was returned last in hand (None: all); count them."""
-        out = list(self._out)
+        out, self._kept = list(self._out), True
         if places is not None:
             kept = set(places)
-            self._settle([key for place, key in enumerate(out) if place not in kept], good=True)
+            good = dict.fromkeys(key for place, key in enumerate(out) if place not in kept)
+            self._settle(good, "delivered")
         self._forget()
-        return sum(stored in self._hand for stored in out)
-
-    def _settle_out(self, *, good: bool) -> int:
-        if not self._out:
-            return 0
-        settled = self._settle_whole(good=good) if self._out is self._hand else 0
-        settled = settled or self._settle(list(self._out), good=good)
-        self._out = {}
-        self._serve()
-        return settled
-
-    def _settle_whole(self, *, good: bool) -> int:
-        """Settle all that is in hand at once, if that concerns no version; return how much."""
-        room, size = self._room, len(self._hand)
-        hand: dict[Any, Any] = {}
-        hidden: dict[Any, None] = {}
-        with self._lock:
-            # zone
-            gone, also = self._hand, self._hidden
-            if self._flown or (good and (self._recent or self._older)):
-                size = 0
-            else:
-                self._hand = self._out = hand
-                self._hidden = hidden
-                if good:
-                    self._delivered += size
-                else:
-                    self._buried += size
-                if room is not None:
-                    room.used -= size
-                self._turn += 1
-            # end
-        del gone, also
-        return size
-
-    def _settle(self, keys: Sequence[Any], *, good: bool) -> int:
-        """Settle those of *keys* that are in hand, one by one; return how many."""
-        room, count, remember = self._room, 0, self._remember > 0
-        gone: list[Any] = [self._hand.get(stored) for stored in keys]
-        with self._lock:
-            for stored in keys:
-                if good and remember:
-                    gone.append(self._make_memory(stored))
-                # zone
-                if stored in self._hand:
-                    mark = self._flown[stored] if stored in self._flown else None
-                    del self._hand[stored]
-                    weight = 0
-                    if mark is not None:
-                        weight = mark[WEIGHT]
-                        del self._flown[stored]
-                    version = None if mark is None else mark[VERSION]
-                    hidden = stored in self._hidden
-                    if hidden:
-                        del self._hidden[stored]
-                    if not good:
-                        self._buried += 1
-                    else:
-                        self._delivered += 1
-                        if version is not None and remember and not hidden:
-                            self._recent[stored] = version
-                        else:
-                            if stored in self._recent:
-                                del self._recent[stored]
-                            if stored in self._older:
-                                del self._older[stored]
-                    if room is not None:
-                        room.used -= 1
-                        room.used_bytes -= weight
-                    count += 1
-                    self._turn += 1
-                # end
-        return count
-
-    def _make_memory(self, stored: Any) -> Any:
-        """Begin a new generation of versions if this one is full; return the forgotten one."""
-        mark, recent, gone = self._flown.get(stored), self._recent, self._older
-        if mark is None or mark[VERSION] is None or stored in self._hidden:
-            return None
-        if stored in recent or len(recent) < self._remember:
-            return None
-        fresh: dict[Any, int] = {}
-        # zone
-        self._older = self._recent
-        self._recent = fresh
-        # end
-        return gone
-
-    def release(self) -> None:
-        """Have nothing in hand: it is first in line again."""
-        self._forget()
-        nothing: dict[Any, Any] = {}
-        while self._hand:
-            with self._lock:
-                turn = self._turn
-                flying = {**self._hand, **self._flying}
-                # zone
-                if turn == self._turn:
-                    self._flying = flying
-                    self._hand = nothing
-                    self._order = self._ranks = None
-                    self._turn += 1
-                # end
+        return sum(map(self._flying.__contains__, out))
 
     def _forget(self) -> None:
         """Let nothing be out; what was deleted since it was, is let go."""
-        room = self._room
-        with self._lock:
-            self._out = {}
-            gone = [(stored, self._hand.get(stored)) for stored in self._hidden]
-            for stored, _ in gone:
+        while self._hidden:
+            self._settle(dict(self._hidden), "deleted")
+        self._out = {}
+
+    def _settle(self, keys: dict[Any, None], how: str) -> int:
+        """Settle *keys*, which are out, in one step; return how many."""
+        if not keys:
+            return 0
+        self._let_go()
+        room, lock, count, done = self._room, self._lock, len(keys), False
+        good, deleted = how == "delivered", how == "deleted"
+        while not done:
+            turn = self._turn
+            hidden = {key: None for key in list(self._hidden) if key not in keys}
+            weight = sum(self._flown[key][WEIGHT] for key in keys) if self._weighed else 0
+            versions, recent, older = self._memory(keys if good else {})
+            _ = lock.take
+            try:
                 # zone
-                del self._hidden[stored]
-                if stored in self._hand:
-                    del self._hand[stored]
-                    weight = 0
-                    if stored in self._flown:
-                        weight = self._flown[stored][WEIGHT]
-                        del self._flown[stored]
-                    self._deleted += 1
+                if turn == self._turn:
+                    gone = self._recent  # noqa: F841  # until the lock is free
+                    also = self._older  # noqa: F841
+                    recent |= versions
+                    self._recent = recent
+                    self._older = older
+                    self._settled = keys
+                    self._hidden = hidden
+                    self._aloft -= count
+                    if good:
+                        self._delivered += count
+                    elif deleted:
+                        self._deleted += count
+                    else:
+                        self._buried += count
                     if room is not None:
-                        room.used -= 1
+                        room.used -= count
                         room.used_bytes -= weight
                     self._turn += 1
+                    done = True
                 # end
-        if gone:
-            self._serve()
+            finally:
+                _ = lock.free
+        self._let_go(versions)
+        self._serve()
+        return count
+
+    def _let_go(self, versions: dict[Any, int | None] | None = None) -> None:
+        """Remove what is settled, and what of *versions* is to be forgotten."""
+        for part in (self._flying, self._flown):
+            if part:
+                deque(map(part.pop, self._settled, repeat(None)), maxlen=0)
+        self._settled = {}
+        for stored in [key for key, version in (versions or {}).items() if version is None]:
+            self._recent.pop(stored, None)
+            self._older.pop(stored, None)
+
+    def _memory(
+        self, keys: dict[Any, None]
+    ) -> tuple[dict[Any, int | None], dict[Any, int | None], dict[Any, int | None]]:
+        """Return which versions to note when *keys* are delivered (None: to forget), and where."""
+        recent, older, versions = self._recent, self._older, dict[Any, int | None]()
+        if not (self._flown or recent or older):
+            return versions, recent, older
+        for stored in keys:
+            mark = self._flown.get(stored)
+            noted = mark is not None and self._remember and stored not in self._hidden
+            version = mark[VERSION] if mark is not None and noted else None
+            if version is not None or stored in recent or stored in older:
+                versions[stored] = version
+        new = sum(version is not None and key not in recent for key, version in versions.items())
+        if not new or len(recent) + new <= self._remember:
+            return versions, recent, older
+        return {}, *self._new_generation(versions)
+
+    def _new_generation(
+        self, versions: dict[Any, int | None]
+    ) -> tuple[dict[Any, int | None], dict[Any, int | None]]:
+        recent, older = dict(self._recent), dict(self._older)
+        for stored, version in versions.items():
+            if version is None:
+                recent.pop(stored, None)
+                older.pop(stored, None)
+                continue
+            if stored not in recent and len(recent) >= self._remember:
+                recent, older = {}, recent
+            recent[stored] = version
+        return recent, older
+
+    # --- dropping --------------------------------------------------------------
 
     def drop_oldest(self) -> bool:
-        room = self._room
-        with self._lock:
-            while room is not None:
-                turn = self._turn
-                part, marks, stored = self._oldest()
-                if stored is MISSING:
-                    break
+        room, lock, dropped = self._room, self._lock, False
+        while not dropped:
+            turn = self._turn
+            part, marks, stored, place = self._oldest()
+            if room is None or stored is MISSING:
+                return False
+            _ = lock.take
+            try:
                 # zone
                 if turn == self._turn and stored in part:
                     gone = part[stored]  # noqa: F841  # until the lock is free
@@ -221,65 +210,88 @@ class MapHeld(Table):
                     if stored in marks:
                         weight = marks[stored][WEIGHT]
                         del marks[stored]
+                    if place:
+                        self._line = place
+                        self._aloft -= 1
                     self._dropped += 1
                     room.used -= 1
                     room.used_bytes -= weight
                     self._turn += 1
-                    break
+                    dropped = True
                 # end
-        return room is not None and stored is not MISSING
+            finally:
+                _ = lock.free
+        return True
 
-    def _oldest(self) -> tuple[dict[Any, Any], dict[Any, list[Any]], Any]:
-        """Return where that is which is not in hand and the oldest, and its stored key."""
-        if not self._flying:
-            return self._waiting, self._marks, next(iter(self._waiting), MISSING)
-        order = self._line_up()
-        while order[self._line] not in self._flying:  # deleted since
-            self._line += 1
-        return self._flying, self._flown, order[self._line]
+    def _oldest(self) -> tuple[dict[Any, Any], dict[Any, list[Any]], Any, int]:
+        """Return where that is which is oldest, not in hand; its key, and the place behind it."""
+        order, place = self._line_up(), self._line
+        while place < len(order):
+            place += 1
+            if order[place - 1] in self._flying:  # and not deleted since
+                return self._flying, self._flown, order[place - 1], place
+        try:
+            return self._waiting, self._marks, next(iter(self._waiting), MISSING), 0
+        except RuntimeError:  # changed in between: look again
+            return self._waiting, self._marks, None, 0
 
     def _line_up(self) -> list[Any]:
         """Return the keys of what flies, in order, without looking for the first each time."""
-        if self._order is None:
-            self._order, self._line = list(self._flying), 0
-        return self._order
+        lock, order = self._lock, self._order
+        while order is None:
+            turn, keys = self._turn, list(self._flying)
+            _ = lock.take
+            try:
+                # zone
+                if turn == self._turn:
+                    if self._order is None:
+                        self._order = keys
+                        self._start = 0
+                        self._line = 0
+                    order = self._order
+                # end
+            finally:
+                _ = lock.free
+        return order
 
     # --- reading ---------------------------------------------------------------
 
     def held(self) -> list[Entry[Any, Any]]:
         """Return all that is not settled, oldest first."""
-        with self._lock:
-            flown = self._entries(self._hand, self._flown)
-            flown += self._entries(self._flying, self._flown)
-            return flown + self._entries(self._waiting, self._marks)
+        while True:
+            turn = self._turn, self._accepted
+            flying, waiting = dict(self._flying), dict(self._waiting)
+            for stored in self._settled:
+                flying.pop(stored, None)
+            held = self._entries(flying, flying, self._flown)
+            held += self._entries(waiting, waiting, self._marks)
+            if turn == (self._turn, self._accepted):
+                return held
 
     def _entries(
-        self, values: dict[Any, Any], marks: dict[Any, list[Any]]
+        self, keys: Iterable[Any], values: dict[Any, Any], marks: dict[Any, list[Any]]
     ) -> list[Entry[Any, Any]]:
         if not marks and not self._foreign:
-            return list(map(_entry, zip(values, values.values(), repeat(0), repeat(0))))
-        return [
-            Entry(unboxed(stored), value, mark[VERSION] or 0, mark[UPDATES])
-            if (mark := marks.get(stored))
-            else Entry(unboxed(stored), value, 0, 0)
-            for stored, value in values.items()
-        ]
+            each = map(values.__getitem__, keys)
+            return list(map(_entry, zip(keys, each, repeat(0), repeat(0), strict=False)))
+        plain = (None, 0)
+        noted = ((stored, marks.get(stored) or plain) for stored in keys)
+        return [Entry(unboxed(s), values[s], m[VERSION] or 0, m[UPDATES]) for s, m in noted]
 
     def _floor(self, stored: Any) -> int | None:
         """Return the version that a key has which does not wait; None if it has none."""
-        if stored not in self._hidden and (stored in self._hand or stored in self._flying):
+        if stored in self._flying and stored not in self._hidden and stored not in self._settled:
             mark = self._flown.get(stored)
             return mark[VERSION] or 0 if mark else 0
         return self._recent.get(stored, self._older.get(stored))
 
     def load(self) -> tuple[int, int]:
-        with self._lock:
-            marks = [*self._marks.values(), *self._flown.values()]
-            return sum(self._sizes()), sum(mark[WEIGHT] for mark in marks)
+        marks = [*self._marks.values(), *self._flown.values()]
+        return sum(self._sizes()), sum(mark[WEIGHT] for mark in marks)
 
     def _sizes(self) -> tuple[int, int]:
-        return len(self._waiting), len(self._flying) + len(self._hand)
+        return len(self._waiting), self._aloft
 
     def _keyed(self) -> tuple[dict[Any, Any], ...]:
-        """Return all dicts that a key may be in."""
-        return self._waiting, self._flying, self._hand, self._recent, self._older
+        """Return all dicts that a key may be in, as it wanders through them."""
+        return self._waiting, self._flying, self._recent, self._older

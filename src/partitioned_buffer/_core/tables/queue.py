@@ -19,6 +19,7 @@ SLACK = 1_000
 class QueueTable(Table):
     """Items; where there is a bound of bytes, as pairs of item and weight."""
 
+    __slots__ = ("_at", "_batch", "_first", "_flying", "_hand", "_line", "_waiting", "next")
     next: "QueueTable"  # whose turn it is after this one
 
     def __init__(self, room: Room | None = None) -> None:
@@ -41,8 +42,9 @@ class QueueTable(Table):
         if self._room is not None:
             return self._push(item, weight, first)
         one = (item,)
+        lock = self._lock
+        _ = lock.take
         try:
-            self._enter()
             # zone
             if self._closed:
                 outcome = CLOSED
@@ -52,13 +54,8 @@ class QueueTable(Table):
                 self._accepted += 1
                 outcome = MADE
             # end
-        except BaseException:
-            try:  # noqa: SIM105  # a call more would be an instant more
-                self._leave()
-            except RuntimeError:
-                pass
-            raise
-        self._leave()
+        finally:
+            _ = lock.free
         if self._bell is not None or self.observer is not None:
             self._follow(outcome)
         return outcome
@@ -88,8 +85,9 @@ class QueueTable(Table):
         self, items: list[Any] | tuple[Any, ...], size: int, weight: int, first: bool
     ) -> int:
         room = self._room
+        lock = self._lock
+        _ = lock.take
         try:
-            self._enter()
             # zone
             if self._closed:
                 outcome = CLOSED
@@ -108,28 +106,24 @@ class QueueTable(Table):
                     room.used_bytes += weight
                 outcome = MADE
             # end
-        except BaseException:
-            try:  # noqa: SIM105  # as above
-                self._leave()
-            except RuntimeError:
-                pass
-            raise
-        self._leave()
+        finally:
+            _ = lock.free
         if self._bell is not None or self.observer is not None:
             self._follow(outcome)
         return outcome
 
     def drop_oldest(self) -> bool:
-        room, gone = self._room, None
-        with self._lock:
-            while gone is None:
-                turn, flown = self._turn, self._line < len(self._flying)
-                items = self._flying if flown else self._waiting
-                place = self._line if flown else self._first
-                if room is None or place == len(items):
-                    return False
-                oldest, nothing = items[place : place + 1], None
-                weight = self._weigh(oldest)
+        room, lock, dropped = self._room, self._lock, False
+        while not dropped:
+            turn, flown = self._turn, self._line < len(self._flying)
+            items = self._flying if flown else self._waiting
+            place = self._line if flown else self._first
+            gone, nothing = items[place : place + 1], None
+            if room is None or not gone:
+                return False
+            weight = self._weigh(gone)
+            _ = lock.take
+            try:
                 # zone
                 if turn == self._turn:
                     items[place] = nothing
@@ -141,29 +135,37 @@ class QueueTable(Table):
                     room.used -= 1
                     room.used_bytes -= weight
                     self._turn += 1
-                    gone = oldest
+                    dropped = True
                 # end
+            finally:
+                _ = lock.free
+        if self._first > SLACK and 2 * self._first > len(self._waiting):
             self._cut_off()
         return True
 
     def _cut_off(self) -> None:
-        waiting, empty = self._waiting, self._first
-        if empty > SLACK and 2 * empty > len(waiting):
-            front = slice(0, empty)
+        lock, waiting, empty = self._lock, self._waiting, self._first
+        front = slice(0, empty)
+        _ = lock.take
+        try:
             # zone
             if waiting is self._waiting and empty == self._first:
                 del waiting[front]
                 self._first = 0
+                self._turn += 1
             # end
+        finally:
+            _ = lock.free
 
     # --- the worker's half -----------------------------------------------------
 
     def swap(self) -> int:
         """Put in flight what waits, if nothing is; return how much is."""
         self.release()
-        fresh: list[Any] = []
-        with self._lock:
-            if self._line == len(self._flying):
+        lock, fresh = self._lock, list[Any]()
+        if self._line == len(self._flying):
+            _ = lock.take
+            try:
                 # zone
                 gone = self._flying  # noqa: F841  # until the lock is free
                 self._flying, self._waiting = self._waiting, fresh
@@ -171,24 +173,26 @@ class QueueTable(Table):
                 self._bell = self._flush_at
                 self._turn += 1
                 # end
-            return len(self._flying) - self._line
+            finally:
+                _ = lock.free
+        return len(self._flying) - self._line
 
     def take(self, size: int | None) -> list[Any] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         if self._at + self._batch < len(self._hand):
             self.acknowledge()
             self.release()
-        room, taken = self._room, False
+        room, lock, taken = self._room, self._lock, False
         while not taken:
-            turn, line, flying = self._turn, self._line, self._flying
+            turn, line, flying, settled = self._turn, self._line, self._flying, self._batch
             batch = flying[line:] if size is None else flying[line : line + size]
-            count, settled = len(batch), self._batch
+            count = len(batch)
             if not count and not settled:
                 return None
-            end, nothing = line + count, [None] * count
-            cut, gone = slice(line, end), self._hand
-            weight = self._weigh(gone[self._at :])
-            with self._lock:
+            end, nothing, gone = line + count, [None] * count, self._hand
+            cut, weight = slice(line, end), self._weigh(gone[self._at :])
+            _ = lock.take
+            try:
                 # zone
                 if turn == self._turn:
                     flying[cut] = nothing
@@ -203,7 +207,10 @@ class QueueTable(Table):
                     self._turn += 1
                     taken = True
                 # end
-        self._serve()
+            finally:
+                _ = lock.free
+        if room is not None:
+            self._serve()
         return self._items(batch)
 
     def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # noqa: ARG002  # a Map's
@@ -236,12 +243,13 @@ class QueueTable(Table):
         """Settle what was returned last but what is *left*, which moves up to what follows."""
         if not self._batch:
             return 0
-        room, hand, at, kept = self._room, self._hand, self._at, left or []
+        room, lock, hand, at, kept = self._room, self._lock, self._hand, self._at, left or []
         settled = self._batch - len(kept)
         start, end = at + settled, at + self._batch
         gone, cut, rest = hand[at:end], slice(at, end), [*([None] * settled), *kept]
         buried, weight = settled - delivered, self._weigh(gone) - self._weigh(kept)
-        with self._lock:
+        _ = lock.take
+        try:
             # zone
             hand[cut] = rest
             self._at = start
@@ -253,17 +261,18 @@ class QueueTable(Table):
                 room.used_bytes -= weight
             self._turn += 1
             # end
+        finally:
+            _ = lock.free
         self._serve()
         return settled
 
     def release(self) -> None:
         """Have nothing in hand: it is first in line again."""
-        self._batch = 0
-        nothing: list[Any] = []
+        self._batch, lock, nothing = 0, self._lock, list[Any]()
         while self._at < len(self._hand):
-            with self._lock:
-                turn = self._turn
-                flying = self._hand[self._at :] + self._flying[self._line :]
+            turn, flying = self._turn, self._hand[self._at :] + self._flying[self._line :]
+            _ = lock.take
+            try:
                 # zone
                 if turn == self._turn:
                     self._flying = flying
@@ -272,6 +281,8 @@ class QueueTable(Table):
                     self._at = 0
                     self._turn += 1
                 # end
+            finally:
+                _ = lock.free
 
     # --- reading ---------------------------------------------------------------
 
@@ -280,9 +291,12 @@ class QueueTable(Table):
         return self._items(self._stored()) or []
 
     def _stored(self) -> list[Any]:
-        with self._lock:
+        while True:
+            turn = self._turn
             flown = self._hand[self._at :] + self._flying[self._line :]
-            return flown + self._waiting[self._first :]
+            stored = flown + self._waiting[self._first :]
+            if turn == self._turn:
+                return stored
 
     def _items(self, stored: list[Any]) -> list[Any] | None:
         """Return a new list of the items; None if there are none."""

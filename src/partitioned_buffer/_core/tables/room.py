@@ -7,9 +7,10 @@ room: a writer in line is woken, and makes its write itself, as the first.
 """
 
 import math
-import threading
 from collections.abc import Callable
 from typing import Any
+
+from .step import Lock
 
 
 class Room:
@@ -31,7 +32,7 @@ class Room:
 
     def reset(self) -> None:
         """Be empty, with nobody in line, and locked by nobody."""
-        self.lock = threading.RLock()
+        self.lock = Lock()
         self.used = self.used_bytes = 0
         self.line = 0  # how many writers stand in line
 
@@ -45,6 +46,5 @@ class Room:
 
     def recount(self) -> tuple[int, int]:
         """Return what is used, as the tables have it."""
-        with self.lock:
-            loads = [table.load() for table in self.tables]
+        loads = [table.load() for table in self.tables]
         return sum(size for size, _ in loads), sum(weight for _, weight in loads)

@@ -12,13 +12,12 @@ Every change is a step that nothing parts (see `step`). These modules in plain P
 table is; `_speed.c` does the same, step for step.
 """
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sized
 from typing import Any
 
 from .room import Room
-from .step import AGAIN, CLOSED, FULL, MADE
+from .step import AGAIN, CLOSED, FULL, MADE, Lock
 
 
 def _nobody() -> None:
@@ -38,6 +37,13 @@ class _Unraisable:
 class Table(ABC):
     """The two ends of a life, the counters, and what a write does that finds no room."""
 
+    # fmt: off
+    __slots__ = (
+        "__weakref__", "_accepted", "_bell", "_buried", "_closed", "_coalesced", "_deleted",
+        "_delivered", "_dropped", "_flush_at", "_lock", "_room", "_turn", "_wake", "_weighed",
+        "observer", "partition",
+    )
+    # fmt: on
     _waiting: Sized
 
     def __init__(self, room: Room | None) -> None:
@@ -51,8 +57,7 @@ class Table(ABC):
 
     def reset(self) -> None:
         """Be as new, empty and closed: in a forked child, after the room."""
-        self._lock = threading.RLock() if self._room is None else self._room.lock
-        self._enter, self._leave = self._lock.acquire, self._lock.release
+        self._lock = Lock() if self._room is None else self._room.lock
         self._closed = True
         self._wake: Callable[[], object] = _nobody
         self._flush_at: int | None = None
@@ -76,8 +81,14 @@ class Table(ABC):
 
     def close(self) -> None:
         """Refuse writes from now on: none is in the middle of its step when this returns."""
-        with self._lock:
+        lock = self._lock
+        _ = lock.take
+        try:
+            # zone
             self._closed = True
+            # end
+        finally:
+            _ = lock.free
 
     def rewire(self, wake: Callable[[], object]) -> None:
         """Let another worker be woken."""
@@ -133,15 +144,17 @@ class Table(ABC):
 
     def drop(self, count: int) -> int:
         """Count so many writes as accepted and dropped."""
-        with self._lock:
+        lock = self._lock
+        _ = lock.take
+        try:
             # zone
-            if self._closed:
-                outcome = CLOSED
-            else:
+            outcome = CLOSED if self._closed else MADE
+            if outcome == MADE:
                 self._accepted += count
                 self._dropped += count
-                outcome = MADE
             # end
+        finally:
+            _ = lock.free
         return outcome
 
     @abstractmethod
@@ -157,10 +170,12 @@ class Table(ABC):
 
     def counts(self) -> dict[str, int]:
         """Return the table's part of the ledger, at one instant."""
-        with self._lock:
-            while True:
-                turn, before = self._turn, self._accepted
-                waiting, in_flight = self._sizes()
+        lock, same = self._lock, False
+        while not same:
+            turn, before = self._turn, self._accepted
+            waiting, in_flight = self._sizes()
+            _ = lock.take
+            try:
                 # zone
                 accepted = self._accepted
                 delivered = self._delivered
@@ -168,10 +183,10 @@ class Table(ABC):
                 dropped = self._dropped
                 coalesced = self._coalesced
                 deleted = self._deleted
-                same = turn == self._turn
+                same = turn == self._turn and before == accepted
                 # end
-                if same and accepted == before:
-                    break
+            finally:
+                _ = lock.free
         return {
             "accepted": accepted,
             "delivered": delivered,
@@ -184,8 +199,8 @@ class Table(ABC):
         }
 
     def __len__(self) -> int:
-        with self._lock:
-            return sum(self._sizes())
+        counts = self.counts()
+        return counts["waiting"] + counts["in_flight"]
 
     @abstractmethod
     def load(self) -> tuple[int, int]:

@@ -42,7 +42,6 @@ class BufferNotFound(PartitionedBufferError, LookupError):
 class BufferFull(PartitionedBufferError):
     """The buffer holds as much as `max_size` or `max_bytes` allow, and nothing gave way in time."""
 
-    _sought: tuple[Any, Any, Any] | None = None  # whose room, for which table and what
 
 
 class WrongThread(PartitionedBufferError, RuntimeError):

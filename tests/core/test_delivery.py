@@ -8,7 +8,7 @@ import pytest
 
 from partitioned_buffer import PartialFailure, Reject, Retry, RetryAfter
 from partitioned_buffer._core.delivery.policy import DeadLetter, Process, Wait, deliver
-from partitioned_buffer._core.tables.old_queue import QueueTable
+from partitioned_buffer._core.tables.queue import QueueTable
 
 CALM = Retry(attempts=3, wait_initial=1.0, multiplier=2.0, jitter=0.0)
 down, bad = OSError("down"), ValueError("bad")
@@ -26,16 +26,16 @@ class Run:
         retry: Retry = CALM,
         cut_short: bool = False,
     ) -> None:
-        self.table = QueueTable[Any]()
-        self.table.open(lambda: None, None, 0.0)
-        self.table.write(items)
-        self.table.swap(0.0)
+        self.table = QueueTable()
+        self.table.open(lambda: None, None)
+        self.table.push_all(items)
+        self.table.swap()
         self.now = 0.0
         self.effects: list[Any] = []
         self.delivered: list[Any] = []
         self.dead: list[Any] = []
         self.calls: list[list[Any]] = []
-        steps = deliver(self.table, size, retry, lambda: self.now)
+        steps = deliver(self.table, lambda: self.table.take(size), retry, lambda: self.now)
         outcome: Any = None
         try:
             while True:
@@ -45,9 +45,9 @@ class Run:
                 outcome = self._do(effect, processor, cut_short)
         except StopIteration:
             pass
-        assert self.table.counts(0.0)["in_flight"] == 0
+        assert self.table.counts()["in_flight"] == 0
         assert self.table.delivered == len(self.delivered)
-        assert self.table.counts(0.0)["dead_lettered"] == len(self.dead)
+        assert self.table.counts()["dead_lettered"] == len(self.dead)
 
     def _do(self, effect: Any, processor: Any, cut_short: bool) -> Any:
         match effect:

@@ -9,6 +9,8 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
+from .._core.writes import map as map_writes
+from .._core.writes import queue as queue_writes
 from .face import TaskFace
 from .writes import AsyncMapWrites, AsyncQueueWrites
 
@@ -31,9 +33,9 @@ class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskFace[list[T]]):
     _kind: ClassVar[str] = "AsyncQueue"
 
     def _assemble(self, made: Settings) -> None:
-        tables, gate, room = queue_parts(made, self)
-        AsyncQueueWrites.__init__(self, tables, made.partition_key, gate)
-        TaskFace.__init__(self, made, tables, room)
+        tables, admission = queue_parts(made, self)
+        self._routes = queue_writes.equip(self, tables, admission, made)
+        TaskFace.__init__(self, made, tables, admission)
 
 
 class AsyncMap(
@@ -54,9 +56,9 @@ class AsyncMap(
     _kind: ClassVar[str] = "AsyncMap"
 
     def _assemble(self, made: Settings) -> None:
-        tables, gate, room = map_parts(made, self)
-        AsyncMapWrites.__init__(self, tables, made.partition_key, gate)
-        TaskFace.__init__(self, made, tables, room)
+        tables, admission = map_parts(made, self)
+        self._routes = map_writes.equip(self, tables, admission, made)
+        TaskFace.__init__(self, made, tables, admission)
 
 
 for _public in (AsyncQueue, AsyncMap):

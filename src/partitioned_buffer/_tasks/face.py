@@ -14,10 +14,10 @@ from .._core.buffer.run import Blocks
 from .._core.delivery.partition import Partition
 from .._core.ledger import Stats, StopReport
 from .._core.options.settings import Settings
-from .._core.tables.capacity import Room
-from .._core.tables.old_table import Table
+from .._core.tables.implementation import MapTable, QueueTable
 from .._core.telemetry import report
 from .._core.waiting.steps import drive
+from .._core.writes.admission import Admission
 from ..errors import WrongThread
 from .from_thread import Blocking
 from .loops.current import current_loop, whereabouts
@@ -33,8 +33,13 @@ class TaskFace(Lifecycle[B, TaskRun]):
     _how_to_start = "use it in an `async with` block"
     _how_to_go_on = "write before stop(), or use it in an `async with` block again"
 
-    def __init__(self, settings: Settings, tables: Sequence[Table[B]], room: Room | None) -> None:
-        super().__init__(settings, tables, room, TaskSupervisor)
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Sequence[QueueTable] | Sequence[MapTable],
+        admission: Admission,
+    ) -> None:
+        super().__init__(settings, tables, admission, TaskSupervisor)
         self._blocks: Blocks[TaskRun] = Blocks()
 
     async def __aenter__(self) -> Self:

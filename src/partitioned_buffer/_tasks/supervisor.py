@@ -118,6 +118,10 @@ class TaskSupervisor:
         """Go through *steps*, which must not wait: whoever wants to wait awaits them."""
         return now(steps)
 
+    def thread(self) -> None:
+        """Return that no thread stands still for a task that waits."""
+        return
+
     def patience(self) -> None:
         """Return that a task may wait for as long as it takes."""
         return

@@ -165,6 +165,11 @@ class TaskWorker(Worker[B]):
             if id(call.function) in self._coroutine_functions:
                 await call.function(*call.args)  # type: ignore[misc]
                 return None
+            if id(getattr(call.function, "part_of", None)) in self._coroutine_functions:
+                made = call.function(*call.args)
+                if inspect.isawaitable(made):
+                    await made
+                return None
             self._job = job = self._helper.begin(call)
             await self._wait(job)
             self._job = None

@@ -4,19 +4,17 @@ Writing from coroutines: what a Queue's and a Map's writes do, and for waiting, 
 Each write comes twice. The plain name waits for room, as `when_full` says, and has to be awaited;
 that suspends the task only if there is none. With `_nowait` it raises `BufferFull` instead, and
 may be called from any thread.
-
-The plain names override methods that need no `await`: no caller has a buffer of either face in hand
-as one of the other, so type checkers are told to let that pass.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from .._core.waiting.steps import drive
-from .._core.writes.admission import Gate
-from .._core.writes.bulk import MapWrites, QueueWrites, fill_slot
-from .._core.writes.hot import Key, Push, Put, PutNewer
-from ..errors import BufferFull
+from .._core.tables.entry import check_version
+from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
+from .._core.waiting.steps import Steps, drive
+from .._core.writes.admission import Admission
+from .._core.writes.map import MapRoutes
+from .._core.writes.queue import Key, QueueRoutes, push_all
 from .loops.current import whereabouts
 
 T = TypeVar("T")
@@ -24,34 +22,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-async def write(writes: QueueWrites[Any] | MapWrites[Any, Any], groups: dict[Any, Any]) -> None:
-    """Write *groups*, and wait for room."""
-    if writes._gate is None:
-        writes._write(groups)
-    else:
-        await drive(writes._gate.write(groups))
-
-
-def sought(full: BufferFull, gate: Gate[Any] | None) -> tuple[Any, Any]:
-    """Return in which table there was no room, and for what; raise *full* if it is another's."""
-    if full._sought is None or full._sought[0] is not gate:
-        raise full
-    return full._sought[1:]
-
-
-class AsyncQueueWrites(QueueWrites[T]):
+class AsyncQueueWrites(AsyncQueueWriter[T]):
     """How items get into an AsyncQueue."""
 
-    __slots__ = {"push_nowait": Push.__call__.__doc__}
-    push_nowait: Push[T]
-    _whereabouts: object  # the buffer's
+    _routes: QueueRoutes[T]
+    _admission: Admission  # the buffer's, as what follows
+    _go: Callable[[Steps[None]], None]
+    _whereabouts: object
     _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        fill_slot(AsyncQueueWrites, "push_nowait", self, super().push)
-
-    async def push(self, item: T, *, partition_key: Key[T] = None) -> None:  # type: ignore[override]
+    async def push(self, item: T, *, partition_key: Key[T] = None) -> None:
         """
         Accept one item (a list is one item), to be delivered in the background.
 
@@ -66,14 +46,10 @@ class AsyncQueueWrites(QueueWrites[T]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push")
-        try:
-            self.push_nowait(item, partition_key=partition_key)
-        except BufferFull as full:
-            table, weight = sought(full, self._gate)
-            stored = item if self._gate is None or self._gate.weigh is None else (item, weight)
-            await write(self, {table: [stored]})
+        if (late := self._try_push(item, partition_key)) is not None:
+            await drive(self._admission.steps(*late))
 
-    async def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:  # type: ignore[override]
+    async def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
         Accept all of *items*, which stay in order; they wait for room all together.
 
@@ -84,7 +60,7 @@ class AsyncQueueWrites(QueueWrites[T]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push_all")
-        await write(self, self._groups(items, partition_key))
+        await drive(self._admission.write(self._routes.pieces(items, partition_key)))
 
     def push_all_nowait(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -92,27 +68,19 @@ class AsyncQueueWrites(QueueWrites[T]):
 
         Nothing was accepted then, unless the error says how much.
         """
-        super().push_all(items, partition_key=partition_key)
+        push_all(self, items, partition_key)
 
 
-class AsyncMapWrites(MapWrites[K, V]):
+class AsyncMapWrites(AsyncMapWriter[K, V]):
     """How entries get into an AsyncMap, and how they are read."""
 
-    __slots__ = {
-        "put_newer_nowait": PutNewer.__call__.__doc__,
-        "put_nowait": Put.__call__.__doc__,
-    }
-    put_nowait: Put[K, V]
-    put_newer_nowait: PutNewer[K, V]
-    _whereabouts: object  # the buffer's
+    _routes: MapRoutes[K, V]
+    _admission: Admission  # the buffer's, as what follows
+    _go: Callable[[Steps[None]], None]
+    _whereabouts: object
     _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        fill_slot(AsyncMapWrites, "put_nowait", self, super().put)
-        fill_slot(AsyncMapWrites, "put_newer_nowait", self, super().put_newer)
-
-    async def put(self, key: K, value: V, *, partition_key: Key[K] = None) -> None:  # type: ignore[override]
+    async def put(self, key: K, value: V, *, partition_key: Key[K] = None) -> None:
         """
         Accept *value* for *key*, as a Map's `put`; wait as an AsyncQueue's `push`.
 
@@ -121,13 +89,10 @@ class AsyncMapWrites(MapWrites[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put")
-        try:
-            self.put_nowait(key, value, partition_key=partition_key)
-        except BufferFull as full:
-            table, op = sought(full, self._gate)
-            await write(self, {table: [op]})
+        if (late := self._try_put(key, value, None, partition_key)) is not None:
+            await drive(self._admission.steps(*late))
 
-    async def put_newer(  # type: ignore[override]
+    async def put_newer(
         self, key: K, value: V, version: int, *, partition_key: Key[K] = None
     ) -> None:
         """
@@ -138,13 +103,11 @@ class AsyncMapWrites(MapWrites[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_newer")
-        try:
-            self.put_newer_nowait(key, value, version, partition_key=partition_key)
-        except BufferFull as full:
-            table, op = sought(full, self._gate)
-            await write(self, {table: [op]})
+        late = self._try_put(key, value, check_version(version), partition_key)
+        if late is not None:
+            await drive(self._admission.steps(*late))
 
-    async def put_all(  # type: ignore[override]
+    async def put_all(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
     ) -> None:
         """
@@ -155,9 +118,9 @@ class AsyncMapWrites(MapWrites[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all")
-        await write(self, self._groups(self._ops(entries), partition_key))
+        await self._put_all(self._routes.plain(entries), partition_key)
 
-    async def put_all_newer(  # type: ignore[override]
+    async def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
     ) -> None:
         """
@@ -168,10 +131,12 @@ class AsyncMapWrites(MapWrites[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all_newer")
-        ops = self._newer_ops(entries)
-        await write(self, self._groups(ops, partition_key, mixed=True))
+        await self._put_all(self._routes.newer(entries), partition_key)
 
-    async def delete(self, key: K, *, partition_key: Key[K] = None) -> None:  # type: ignore[override]
+    async def _put_all(self, ops: list[Any], partition_key: object) -> None:
+        await drive(self._admission.write(self._routes.pieces(ops, partition_key)))
+
+    async def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
         Remove *key*, as a Map's `delete`. It never waits.
 
@@ -179,20 +144,18 @@ class AsyncMapWrites(MapWrites[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("delete")
-        super().delete(key, partition_key=partition_key)
+        self.delete_nowait(key, partition_key=partition_key)
 
     def put_all_nowait(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
     ) -> None:
         """Accept every pair of *entries*, as `put_all`; raise `BufferFull` where it would wait."""
-        super().put_all(entries, partition_key=partition_key)
+        ops = self._routes.plain(entries)
+        self._go(self._admission.write(self._routes.pieces(ops, partition_key)))
 
     def put_all_newer_nowait(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
     ) -> None:
         """Accept every triple of *entries*, as `put_all_newer`; or raise `BufferFull`."""
-        super().put_all_newer(entries, partition_key=partition_key)
-
-    def delete_nowait(self, key: K, *, partition_key: Key[K] = None) -> None:
-        """Remove *key*, as `delete`, from any thread."""
-        super().delete(key, partition_key=partition_key)
+        ops = self._routes.newer(entries)
+        self._go(self._admission.write(self._routes.pieces(ops, partition_key)))

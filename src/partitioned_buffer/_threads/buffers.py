@@ -10,7 +10,10 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
-from .._core.writes.bulk import MapWrites, QueueWrites
+from .._core.writes import map as map_writes
+from .._core.writes import queue as queue_writes
+from .._core.writes.map import MapWrites
+from .._core.writes.queue import QueueWrites
 from .face import ThreadFace
 
 T = TypeVar("T")
@@ -33,9 +36,9 @@ class Queue(QueueInit[T], QueueWrites[T], ThreadFace[list[T]]):
     _kind: ClassVar[str] = "Queue"
 
     def _assemble(self, made: Settings) -> None:
-        tables, gate, room = queue_parts(made, self)
-        QueueWrites.__init__(self, tables, made.partition_key, gate)
-        ThreadFace.__init__(self, made, tables, room)
+        tables, admission = queue_parts(made, self)
+        self._routes = queue_writes.equip(self, tables, admission, made)
+        ThreadFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is
         push_nowait, push_all_nowait = Absent(_QUEUE), Absent(_QUEUE)
@@ -60,9 +63,9 @@ class Map(
     _kind: ClassVar[str] = "Map"
 
     def _assemble(self, made: Settings) -> None:
-        tables, gate, room = map_parts(made, self)
-        MapWrites.__init__(self, tables, made.partition_key, gate)
-        ThreadFace.__init__(self, made, tables, room)
+        tables, admission = map_parts(made, self)
+        self._routes = map_writes.equip(self, tables, admission, made)
+        ThreadFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is
         put_nowait, put_newer_nowait, delete_nowait = Absent(_MAP), Absent(_MAP), Absent(_MAP)

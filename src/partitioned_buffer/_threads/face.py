@@ -10,11 +10,11 @@ from .._core.buffer.lifecycle import Lifecycle
 from .._core.buffer.run import Blocks, Run
 from .._core.ledger import StopReport
 from .._core.options.settings import Settings
-from .._core.tables.capacity import Room
-from .._core.tables.old_table import Table
+from .._core.tables.implementation import MapTable, QueueTable
 from .._core.telemetry import report
 from .._core.waiting.event_loop import STALLED, running_loop
 from .._core.waiting.steps import run
+from .._core.writes.admission import Admission
 from .supervisor import ThreadRun, ThreadSupervisor
 
 B = TypeVar("B")
@@ -23,8 +23,13 @@ B = TypeVar("B")
 class ThreadFace(Lifecycle[B, ThreadRun]):
     """Starts, stops and flushes."""
 
-    def __init__(self, settings: Settings, tables: Sequence[Table[B]], room: Room | None) -> None:
-        super().__init__(settings, tables, room, ThreadSupervisor)
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Sequence[QueueTable] | Sequence[MapTable],
+        admission: Admission,
+    ) -> None:
+        super().__init__(settings, tables, admission, ThreadSupervisor)
         self._blocks: Blocks[ThreadRun] = Blocks()
 
     def start(self) -> Self:

@@ -53,6 +53,10 @@ class ThreadSupervisor:
         """Go through *steps*, and wait in this thread."""
         return run(steps)
 
+    def thread(self) -> int:
+        """Return which thread it is that waits."""
+        return threading.get_ident()
+
     def patience(self) -> float | None:
         """Return for how long this thread may wait in vain: not for ever where a loop runs."""
         return None if running_loop() is None else self._partitions[0].settings.processing_timeout

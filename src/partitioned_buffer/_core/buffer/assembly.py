@@ -1,59 +1,54 @@
 """
-What a Queue and a Map are made of, whoever drives them: tables and a gate.
+What a Queue and a Map are made of, whoever drives them: tables, and what admits to them.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
+from ...errors import BufferFull
 from ..options.settings import Settings
-from ..tables.bounded_map import BoundedMapTable
-from ..tables.bounded_queue import BoundedQueueTable
-from ..tables.capacity import Room
-from ..tables.old_map import MapTable
-from ..tables.old_queue import QueueTable
-from ..writes.admission import Face, weigher
-from ..writes.admission_by_kind import MapGate, QueueGate
+from ..tables.implementation import MapTable, QueueTable, Room
+from ..writes.admission import Admission, Face
 
 
-class QueueParts(NamedTuple):
-    """Of a Queue."""
-
-    tables: Sequence[QueueTable[Any]]
-    gate: QueueGate | None = None
-    room: Room | None = None
-
-
-class MapParts(NamedTuple):
-    """Of a Map."""
-
-    tables: Sequence[MapTable[Any, Any]]
-    gate: MapGate | None = None
-    room: Room | None = None
-
-
-def queue_parts(made: Settings, face: Face) -> QueueParts:
+def queue_parts(made: Settings, face: Face) -> tuple[list[QueueTable], Admission]:
     """Make what a Queue takes."""
-    count = made.partitions or 1
-    if not made.bounded:
-        return QueueParts([QueueTable() for _ in range(count)])
-    room = _room(made, face)
-    tables: list[BoundedQueueTable[Any]] = [BoundedQueueTable(room) for _ in range(count)]
-    gate = QueueGate(made, room, tables, face)
-    return QueueParts(tables, gate, room)
+    room = _room(made)
+    tables = [QueueTable(room) for _ in range(made.partitions or 1)]
+    return tables, Admission(made, room, face)
 
 
-def map_parts(made: Settings, face: Face) -> MapParts:
+def map_parts(made: Settings, face: Face) -> tuple[list[MapTable], Admission]:
     """Make what a Map takes."""
-    count, keep, merge = made.partitions or 1, made.remember_versions, made.merge
-    if not made.bounded:
-        return MapParts([MapTable(keep, merge) for _ in range(count)])
-    room, weigh = _room(made, face), weigher(made)
-    tables: list[BoundedMapTable[Any, Any]] = [
-        BoundedMapTable(room, keep, merge, weigh) for _ in range(count)
+    room = _room(made)
+    admission = Admission(made, room, face)
+    weigh = None if made.merge is None else _weigher_of_merged(made, admission.weigh)
+    tables = [
+        MapTable(room, made.merge, made.remember_versions, weigh)
+        for _ in range(made.partitions or 1)
     ]
-    gate = MapGate(made, room, tables, face)
-    return MapParts(tables, gate, room)
+    return tables, admission
 
 
-def _room(made: Settings, face: Face) -> Room:
-    return Room(made.clock, face._signal, made.max_size, made.max_bytes)
+def _room(made: Settings) -> Room | None:
+    return Room(made.max_size, made.max_bytes, made.when_full) if made.bounded else None
+
+
+def _weigher_of_merged(
+    made: Settings, weigh: Callable[[Any], int] | None
+) -> Callable[[Any], int] | None:
+    """Return what weighs the outcome of `merge`: no wait makes room for one that is too big."""
+    most = made.max_bytes
+    if weigh is None or most is None or made.when_full.startswith("drop"):
+        return weigh
+
+    def weigh_merged(value: Any) -> int:
+        weight = weigh(value)
+        if weight > most:
+            raise BufferFull(
+                f"merge() made a value of more bytes than buffer {made.name!r} holds "
+                f"(max_bytes={most})"
+            )
+        return weight
+
+    return weigh_merged

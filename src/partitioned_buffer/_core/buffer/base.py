@@ -18,9 +18,9 @@ from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
 from ..options.settings import Settings
-from ..tables.capacity import Room
-from ..tables.old_table import Table
+from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import Telemetry
+from ..writes.admission import Admission
 from .run import Run, State
 
 B = TypeVar("B")
@@ -33,10 +33,13 @@ class Buffer(Generic[B]):
     _how_to_go_on = "write before stop(), or start() it again"
 
     def __init__(
-        self, settings: Settings, tables: Sequence[Table[B]], room: Room | None = None
+        self,
+        settings: Settings,
+        tables: Sequence[QueueTable] | Sequence[MapTable],
+        admission: Admission,
     ) -> None:
         self._settings = settings
-        self._room = room
+        self._admission = admission
         self._telemetry = Telemetry(settings.hooks)
         self._partitions = [
             Partition(index, table, settings, self._telemetry) for index, table in enumerate(tables)
@@ -60,6 +63,9 @@ class Buffer(Generic[B]):
 
     def size(self) -> int:
         """Return how many items are held: waiting or in flight."""
+        room = self._admission.room
+        if room is not None:  # one number, which is never above the bound
+            return room.used
         return sum(len(partition.table) for partition in self._partitions)
 
     def __len__(self) -> int:
@@ -88,7 +94,7 @@ class Buffer(Generic[B]):
                 partition=partition.index,
                 restarts=partition.restarts,
                 overdue=int(partition.index in overdue),
-                **partition.table.counts(now),
+                **partition.counts(now),
             )
             for partition in self._partitions
         )
@@ -96,7 +102,7 @@ class Buffer(Generic[B]):
             partitions,
             hook_errors=telemetry.hook_errors,
             dead_letter_errors=telemetry.dead_letter_errors,
-            blocked=self._room.blocked if self._room else 0,
+            blocked=self._admission.blocked,
         )
 
     def update_options(self, **options: Unpack[Tunable]) -> None:
@@ -123,22 +129,16 @@ class Buffer(Generic[B]):
         """Begin anew in a child process, empty: what is held is the parent's."""
         self._lock = threading.RLock()
         self._telemetry = Telemetry(self._settings.hooks)
-        if self._room:
-            self._room.reset()
+        self._admission.reset()
         for partition in self._partitions:
             partition.reset(self._telemetry)
 
-    def _refused(self, accepted: int = 0, of: int = 0) -> Exception | None:
-        """Return why a write was refused after so many; None: it may be tried again."""
+    def _refused(self) -> Exception | None:
+        """Return why a write was refused; None: it may be tried again."""
         if self._state in ("running", "forked"):
             self._resume()
         if self._state == "running":
             return None
-        if accepted:
-            return BufferNotRunning(
-                f"buffer {self.name!r} was stopped in the middle of this call: {accepted} of {of} "
-                "items were accepted, the others were not"
-            )
         why, what = {
             "new": ("has not been started", self._how_to_start),
             "stopped": ("has been stopped", self._how_to_go_on),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack, overload
 from ..options.keywords import CommonOptions, MapOptions
 from ..options.settings import Settings, settings
 from ..tables.entry import Entry
-from ..writes.hot import Key
+from ..writes.queue import Key
 
 T = TypeVar("T")
 K = TypeVar("K")

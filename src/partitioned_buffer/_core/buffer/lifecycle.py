@@ -17,13 +17,13 @@ from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
 from ..options.settings import Settings
-from ..tables.capacity import Room
-from ..tables.old_table import Table
+from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import report
 from ..waiting.countdown import Countdown
 from ..waiting.event_loop import STALLED
 from ..waiting.steps import Steps
 from ..waiting.steps import run as go_through
+from ..writes.admission import Admission
 from . import registry
 from .base import Buffer
 from .process_exit import at_exit, begin_exit, forbid_late_start
@@ -49,11 +49,11 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def __init__(
         self,
         settings: Settings,
-        tables: Sequence[Table[B]],
-        room: Room | None,
+        tables: Sequence[QueueTable] | Sequence[MapTable],
+        admission: Admission,
         supervisor: Callable[[Sequence[Partition[B]]], Supervisor[L]],
     ) -> None:
-        super().__init__(settings, tables, room)
+        super().__init__(settings, tables, admission)
         self._supervisor = supervisor(self._partitions)
         registry.enrol(self)
 
@@ -70,6 +70,13 @@ class Lifecycle(Buffer[B], Generic[B, L]):
 
     def _is_own_worker(self) -> bool:
         return self._run.is_here
+
+    def _thread(self) -> int | None:
+        return self._supervisor.thread()
+
+    def _wake_workers(self) -> None:
+        for worker in self._run.workers:
+            worker.wake()
 
     # --- start -------------------------------------------------------------------
 
@@ -136,11 +143,8 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         self._open([worker.wake for worker in run.workers])
 
     def _open(self, wakes: Iterable[Callable[[], None]]) -> None:
-        if self._room:
-            self._room.open()
-        now, flush_at = self._settings.clock.monotonic(), self._settings.flush_at
         for partition, wake in zip(self._partitions, wakes, strict=False):
-            partition.table.open(wake, flush_at, now)
+            partition.open(wake)
 
     def _resume(self) -> None:
         with self._lock:
@@ -195,8 +199,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         """Refuse writes, also those that wait for room."""
         for partition in self._partitions:
             partition.table.close()
-        if self._room:
-            self._room.close()
+        self._admission.alarm()
 
     def _end_stop(
         self, run: Run[Any], ending: Countdown, before: Stats, deadline: float | None

@@ -32,5 +32,9 @@ class Supervisor(Protocol[Life_contra]):
         """Go through the *steps* of a write that is no coroutine; wait, or refuse to."""
         ...
 
+    def thread(self) -> int | None:
+        """Return which thread it is that stands still in `go`; None if none does."""
+        ...
+
     def patience(self) -> float | None:
         """Return for how many seconds a wait that has no timeout may settle nothing; None: any."""

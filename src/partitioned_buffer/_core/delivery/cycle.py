@@ -11,21 +11,22 @@ them called (see `waiting.steps`).
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from ...errors import BufferNotRunning
 from ...events import (
     BatchDeadLettered,
     BatchRetried,
-    ItemsDropped,
     ProcessingException,
     ProcessingFailed,
     ProcessingStarted,
     ProcessingStopped,
 )
 from ..waiting.steps import Call, CallingSteps, Steps
+from .naming import InOne, Matching
 from .partition import Partition
-from .policy import CutShort, DeadLetter, Effects, Process, Wait, deliver
+from .policy import CutShort, DeadLetter, Effects, Match, Process, Wait, deliver
 
 B = TypeVar("B")
 
@@ -44,6 +45,7 @@ class Driver(Generic[B]):
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
+        self._in_one = False  # whether the processor takes whole tables as dicts
         self.abandoned = self.forked = False
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
@@ -61,12 +63,14 @@ class Driver(Generic[B]):
             )
         self._processor = processor
 
-    def cycle(self, *, last: bool) -> CallingSteps[bool]:
+    def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
-        size = self._table.swap(self._clock.monotonic(), seal=last)
-        self._announce_drops()
-        settled = not size or (yield from self._process())
-        self._announce_drops()  # a retry that merges may have dropped something
+        settled = left_over = True
+        while settled and left_over:  # what was left over goes first, and alone
+            size, left_over = self._partition.swap()
+            self._partition.announce()
+            settled = not size or (yield from self._process())
+        self._partition.announce()
         return settled
 
     def _process(self) -> CallingSteps[bool]:
@@ -74,7 +78,7 @@ class Driver(Generic[B]):
         self.settled_at, self._buried = began, 0
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
-        steps = deliver(self._table, settings.batch_size, settings.retry, self._clock.monotonic)
+        steps = deliver(self._table, self._taker(), settings.retry, self._clock.monotonic)
         try:
             settled = yield from self._drive(steps, began)
         finally:
@@ -84,6 +88,15 @@ class Driver(Generic[B]):
             size = self._table.delivered - delivered
             self.emit(ProcessingStopped, duration=ended - began, size=size)
         return settled
+
+    def _taker(self) -> Callable[[], B | None]:
+        """Return what takes the next batch."""
+        size = self._partition.settings.batch_size
+        self._in_one = size is None and hasattr(self._table, "take_table")
+        take: Callable[[], B | None] = (
+            self._table.take_table if self._in_one else partial(self._table.take, size)
+        )
+        return take
 
     def _drive(self, effects: Effects[B], began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
@@ -100,7 +113,7 @@ class Driver(Generic[B]):
                 if self.abandoned:
                     self._give_up(effects)
                     return False
-                if type(effect) is Process and effect.attempt == 1:
+                if type(effect) is Process and effect.attempt == 1 and not self._in_one:
                     self.called_at = now
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         outcome = None
@@ -118,15 +131,26 @@ class Driver(Generic[B]):
         except StopIteration:
             return True
 
-    def _do(self, effect: Any) -> CallingSteps[bool | BaseException | None]:
+    def _do(self, effect: Any) -> CallingSteps[Any]:
         if isinstance(effect, Wait):
             self.called_at = None
             return (yield from self._wait(effect))
         self.called_at = self._clock.monotonic()
         if isinstance(effect, DeadLetter):
             return (yield from self._dead_letter(effect))
-        self.emit(BatchRetried, attempt=effect.attempt)
-        return (yield from self._call(self._processor, effect.batch))
+        if isinstance(effect, Match):
+            return (yield from self._match(effect))
+        if effect.attempt > 1:
+            self.emit(BatchRetried, attempt=effect.attempt)
+        processor = self._processor
+        if type(effect.batch) is list and self._in_one:
+            processor = InOne(processor)
+        return (yield from self._call(processor, effect.batch))
+
+    def _match(self, effect: Match) -> CallingSteps[Any]:
+        matching = Matching(self._processor, effect.items, effect.named)
+        error = yield from self._call(matching)
+        return matching.places if error is None else None
 
     def _call(
         self, function: Callable[..., object], *args: Any
@@ -182,8 +206,3 @@ class Driver(Generic[B]):
     def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
         left, time = len(self._table), self._clock.time()
         self.emit(ProcessingFailed, time=time, error=error, left=left, retry_in=retry_in)
-
-    def _announce_drops(self) -> None:
-        for count, reason, error in self._table.drops():
-            self.emit(ItemsDropped, count=count, reason=reason, error=error)
-            self._partition.report("dropped %d: %s", count, reason, error=error)

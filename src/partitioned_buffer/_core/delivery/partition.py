@@ -4,10 +4,11 @@ One partition: its number, its table, and what becomes of it.
 It is all that a worker, its cycles and the watchdog know of the buffer.
 """
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ...events import ItemsDropped
 from ..options.settings import Settings
-from ..tables.old_table import Table
 from ..telemetry import Telemetry, report
 
 B = TypeVar("B")
@@ -16,14 +17,57 @@ B = TypeVar("B")
 class Partition(Generic[B]):
     """Number *index* of the buffer called *name*."""
 
-    __slots__ = ("index", "name", "restarts", "settings", "table", "telemetry")
+    # fmt: off
+    __slots__ = (
+        "_announced", "_in_flight_since", "_since", "index", "name", "restarts", "settings",
+        "table", "telemetry",
+    )
+    # fmt: on
 
-    def __init__(
-        self, index: int, table: Table[B], settings: Settings, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, index: int, table: Any, settings: Settings, telemetry: Telemetry) -> None:
         self.index, self.table = index, table
         self.name, self.settings, self.telemetry = settings.name, settings, telemetry
-        self.restarts = 0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.restarts = self._announced = 0
+        self._since = self._in_flight_since = 0.0
+
+    def open(self, wake: Callable[[], object]) -> None:
+        """Let writers in."""
+        self._since = self.settings.clock.monotonic()
+        self.table.open(wake, self.settings.flush_at)
+
+    def swap(self) -> tuple[int, bool]:
+        """Put in flight what waits; return how much is, and whether something was left over."""
+        left_over, now = self.table.counts()["in_flight"] > 0, self.settings.clock.monotonic()
+        if not left_over:
+            self._in_flight_since, self._since = self._since, now
+        return self.table.swap(), left_over
+
+    def counts(self, now: float) -> dict[str, Any]:
+        """Return the table's part of `PartitionStats`."""
+        counts: dict[str, Any] = self.table.counts()
+        since = self._in_flight_since if counts["in_flight"] else self._since
+        age = now - since if counts["waiting"] or counts["in_flight"] else None
+        reasons = {"full": counts["dropped"]} if counts["dropped"] else {}
+        return counts | {"oldest_age": age, "drop_reasons": reasons}
+
+    def announce(self) -> None:
+        """Tell what was dropped since the last time, and which values `merge` did not unite."""
+        dropped: int = self.table.counts()["dropped"]
+        count, self._announced = dropped - self._announced, dropped
+        if count:
+            self.emit(ItemsDropped, count=count, reason="full", error=None)
+            self.report("dropped %d: %s", count, "full")
+        faults = self.table.faults()
+        if faults:
+            self.report(
+                "merge() failed for %d values that are tried again: they and the newer ones stay "
+                "apart, in order",
+                len(faults),
+                error=faults[0],
+            )
 
     def emit(self, event: Any, **what: Any) -> None:
         """Tell the hooks."""
@@ -35,5 +79,6 @@ class Partition(Generic[B]):
 
     def reset(self, telemetry: Telemetry) -> None:
         """Begin anew in a child process, empty."""
-        self.telemetry, self.restarts = telemetry, 0
+        self.telemetry = telemetry
+        self._begin_anew()
         self.table.reset()

@@ -16,7 +16,6 @@ calls nobody itself, so threads and asyncio share one policy and no test sleeps.
 """
 
 from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -57,6 +56,14 @@ class DeadLetter:
     attempts: int
 
 
+@dataclass(slots=True)
+class Match:
+    """Find the places in *items* of those *named*; send them back, or None if one is a stranger."""
+
+    items: list[Any]
+    named: list[Any]
+
+
 class CutShort(Exception):  # it is no error, and only ever sent back
     """The call was cut short, for no fault of what it was given, which is still in hand."""
 
@@ -65,49 +72,50 @@ class InFlight(Protocol[B_co]):
     """What was taken from the writers and waits for delivery."""
 
     def take(self, size: int | None, /) -> B_co | None:
-        """Return the next *size* items (None: all) in a container of their own, or None."""
+        """
+        Return the next *size* items (None: all) in a container of their own, or None.
 
-    def acknowledge(self) -> None:
+        What was returned last, and not settled otherwise, was delivered.
+        """
+
+    def acknowledge(self) -> object:
         """Let go of what was returned last: it was delivered."""
 
-    def keep(self, failed: Iterable[Any] | None, /) -> int:
-        """Keep *failed* (None: all) of what was returned last in hand, for `again`; count it."""
+    def keep(self, places: Iterable[int] | None, /) -> int:
+        """Keep *places* (None: all) of what was returned last in hand, for `again`; count them."""
         ...
 
-    def again(self, size: int | None, /, *, newest: bool = True) -> B_co | None:
+    def again(self, size: int | None, newest: bool = True, /) -> Any | None:
         """Return the first *size* items in hand, with the *newest* values if there are any."""
 
-    def bury(self) -> None:
+    def bury(self) -> object:
         """Let go of what was returned last: it was dead-lettered."""
 
-    def release(self) -> None:
+    def release(self) -> object:
         """Have nothing in hand: what is still held is in line."""
 
 
-Effects = Generator[Process[B] | Wait | DeadLetter, Any, None]
-Trial = Generator[Process[B] | Wait | DeadLetter, Any, int]
+Effects = Generator[Process[B] | Wait | DeadLetter | Match, Any, None]
+Trial = Generator[Process[B] | Wait | DeadLetter | Match, Any, int]
 
 
 def deliver(
     in_flight: InFlight[B],
-    batch_size: int | None,
+    take: Callable[[], B | None],
     retry: Retry,
     monotonic: Callable[[], float],
 ) -> Effects[B]:
     """
-    Yield the effects that settle all that is *in_flight*, in order.
+    Yield the effects that settle all that is *in_flight*, in order, by what *take* returns.
 
     Nothing overtakes a batch that failed: it is delivered, dead-lettered or deleted before
     the next one is taken.
     """
-    take, acknowledge = in_flight.take, in_flight.acknowledge
     first: Process[Any] = Process(None)
-    while (batch := take(batch_size)) is not None:
+    while (batch := take()) is not None:
         first.batch = batch
         error = yield first
-        if error is None:
-            acknowledge()
-        else:
+        if error is not None:
             yield from _Trouble(in_flight, retry, monotonic).settle(error)
             in_flight.release()
 
@@ -132,7 +140,7 @@ class _Trouble(Generic[B]):
             self._in_flight.keep(None)
             failed = yield from self._attempt(None)
         else:
-            failed = self._judge(error)
+            failed = yield from self._judge(error)
         while failed and not self._rejected and (seconds := self._patience()) is not None:
             in_full = yield Wait(seconds, self._error, self._attempts)
             if not in_full:
@@ -144,16 +152,19 @@ class _Trouble(Generic[B]):
         if failed:
             yield from self._isolate(failed)
 
-    def _judge(self, error: BaseException | None) -> int:
+    def _judge(self, error: BaseException | None) -> Trial[B]:
         """Return how many of those just tried have failed."""
+        in_flight = self._in_flight
         if error is None:
-            self._in_flight.acknowledge()
+            in_flight.acknowledge()
             return 0
         self._error = error
+        failed = in_flight.keep(None)
         if isinstance(error, PartialFailure):
-            with suppress(Exception):  # what is named cannot be compared: all of it failed
-                return self._in_flight.keep(error.failed)
-        return self._in_flight.keep(None)
+            items = in_flight.again(failed, False)  # noqa: FBT003  # as they were
+            if items is not None:
+                failed = in_flight.keep((yield Match(items, error.failed)))
+        return failed
 
     @property
     def _rejected(self) -> bool:
@@ -178,7 +189,7 @@ class _Trouble(Generic[B]):
         while (batch := self._in_flight.again(size)) is not None:
             error = yield Process(batch, self._attempts)
             if not isinstance(error, CutShort):
-                return self._judge(error)
+                return (yield from self._judge(error))
         return 0
 
     def _isolate(self, size: int) -> Effects[B]:
@@ -200,8 +211,7 @@ class _Trouble(Generic[B]):
 
     def _bury(self, size: int) -> Effects[B]:
         cut: CutShort | None = CutShort()
-        while cut and (batch := self._in_flight.again(size, newest=False)) is not None:
-            items: Any = list(batch.values()) if isinstance(batch, dict) else batch
+        while cut and (items := self._in_flight.again(size, False)) is not None:  # noqa: FBT003
             cut = yield DeadLetter(items, self._error, self._attempts)
             if cut is None:
                 self._in_flight.bury()

@@ -153,17 +153,17 @@ class Worker(ABC, Generic[B]):
             # First, so that a stop or flush that comes now is not missed.
             self._due_now = self._hurry = False
             last = self._stopping
-            yield from self._cycle(last)
+            yield from self._cycle()
             self._deaths = 0
             if last or self.driver.forked:
                 return
 
-    def _cycle(self, last: bool) -> CallingSteps[None]:
+    def _cycle(self) -> CallingSteps[None]:
         with self._lock:
             flushes, self._flushes = self._flushes, []
         settled = False
         try:
-            settled = yield from self.driver.cycle(last=last)
+            settled = yield from self.driver.cycle()
         finally:
             if settled:
                 for countdown in flushes:

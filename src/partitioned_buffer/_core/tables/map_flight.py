@@ -122,7 +122,6 @@ class MapFlight(MapHeld):
     # --- putting over ----------------------------------------------------------
 
     def faults(self) -> list[BaseException]:
-        """Return what went wrong in putting values over older ones since the last call."""
         faults, self._faults = self._faults, []
         return faults
 

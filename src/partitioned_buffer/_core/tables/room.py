@@ -44,6 +44,10 @@ class Room:
         """Return whether there is room now."""
         return self.used + size <= self.limit and self.used_bytes + weight <= self.limit_bytes
 
+    def is_mine(self) -> bool:
+        """Return whether this thread was interrupted while it keeps others waiting."""
+        return bool(self.lock._is_owned())
+
     def recount(self) -> tuple[int, int]:
         """Return what is used, as the tables have it."""
         loads = [table.load() for table in self.tables]

@@ -161,6 +161,10 @@ class Table(ABC):
     def drop_oldest(self) -> bool:
         """Drop what has been here longest and is not in hand; return whether there was any."""
 
+    def faults(self) -> list[BaseException]:
+        """Return what went wrong in putting values over older ones since the last call."""
+        return []
+
     # --- the numbers -----------------------------------------------------------
 
     @property

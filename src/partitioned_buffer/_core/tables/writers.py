@@ -5,10 +5,10 @@ Each finds its table, makes its step, and leaves all that is out of the ordinary
 """
 
 from collections.abc import Callable, Sequence
-from operator import index
 from types import FunctionType
 from typing import Any, Generic, TypeVar
 
+from .entry import check_version
 from .map import MapTable
 from .queue import QueueTable
 
@@ -18,16 +18,6 @@ V = TypeVar("V")
 
 Late = tuple[Any, int, str, tuple[Any, ...]]
 """A write that was not made: its table, the outcome, the table's method, and its arguments."""
-
-
-def check_version(version: Any) -> int:
-    """Return *version* as an int; raise `TypeError` if it is none."""
-    if not isinstance(version, bool):
-        try:
-            return index(version)
-        except TypeError:
-            pass
-    raise TypeError(f"version={version!r}: expected an int, such as a sequence number") from None
 
 
 def _also(function: Any, name: str) -> Any:

@@ -1,57 +1,42 @@
 """
-What a write to a full buffer does: wait, raise, or drop something.
+What becomes of a write that was not made at once: its buffer does not run, or it is full.
 
-A writer that could only wait for itself is not let wait: the worker (in the processor, a
-hook, or a logging handler), and a finalizer or signal handler in the middle of work that
-holds a lock.
+A full buffer's writers wait in line, or raise; what drops has been dropped by the table. A
+writer that could only wait for itself is not let wait: the worker (in the processor, a hook, or
+a logging handler), and who interrupts a wait on the same thread (a signal handler, a finalizer).
 """
 
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol
 
+from ...abc import AsyncSignal, Signal
 from ...errors import BufferFull, PartitionedBufferError
 from ..options.settings import Settings
-from ..tables.capacity import MakeSignal, Room
+from ..tables.implementation import Room
+from ..tables.step import CLOSED, FULL, MADE
 from ..waiting.event_loop import STALLED
 from ..waiting.steps import MustNotWait, Steps
-
-Demand = Callable[[], tuple[int, int]]
-"""Returns how many items and bytes there has to be room for."""
-
-
-class Bounded(Protocol):
-    """What a table has to offer where there is a bound."""
-
-    closed: bool
-
-    def write(self, batch: list[Any], /) -> bool: ...
-    def drop_newest(self, count: int) -> None: ...
-    def drop_oldest(self) -> bool: ...
-    def press(self) -> None: ...
-
-
-Run = Callable[[Generator[Any, None, Any]], Any]
-"""Goes through steps, and waits, or does not."""
+from .line import Line, Write
 
 
 class Face(Protocol):
-    """What a gate has to know of its buffer."""
+    """What has to be known of the buffer."""
 
     @property
-    def _signal(self) -> MakeSignal: ...
+    def _signal(self) -> Callable[[], Signal | AsyncSignal]: ...
     @property
-    def _go(self) -> Run: ...
+    def _go(self) -> Callable[[Generator[Any, None, Any]], Any]: ...
+    @property
+    def _thread(self) -> Callable[[], int | None]: ...
     @property
     def _is_own_worker(self) -> Callable[[], bool]: ...
     @property
+    def _wake_workers(self) -> Callable[[], object]: ...
+    @property
     def _patience(self) -> Callable[[], float | None]: ...
     @property
-    def _refused(self) -> Callable[..., Exception | None]: ...
-
-
-W = TypeVar("W", bound=Bounded)
+    def _refused(self) -> Callable[[], Exception | None]: ...
 
 
 def default_size_of(item: Any) -> int:
@@ -80,78 +65,101 @@ def weigher(settings: Settings) -> Callable[[Any], int] | None:
     return weigh
 
 
-class Gate(ABC, Generic[W]):
-    """Lets writers in, as `when_full` says."""
+class Piece(Protocol):
+    """What a write of many writes to one table."""
 
-    _weighed: Callable[[Any, int], Any]
+    table: Any
+    atomic: bool
+    """Whether `write` is all or nothing."""
+    size: int
+    """How many there are."""
+    done: int
+    """How many of them are made."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        room: Room,
-        tables: Sequence[W],
-        face: Face,
-    ) -> None:
-        self._settings = settings
-        self.room = self._room = room
+    def write(self, end: int, first: bool) -> int:
+        """Make those that come before *end*, if there is room for all."""
+        ...
+
+    def needs(self, end: int) -> tuple[int, int]:
+        """Return how much new room those would take."""
+        ...
+
+
+class Admission:
+    """Of one buffer."""
+
+    def __init__(self, settings: Settings, room: Room | None, face: Face) -> None:
+        self._settings, self.room, self._face = settings, room, face
         self.weigh = weigher(settings)
-        self._tables = tables
-        self._is_own_worker, self._patience = face._is_own_worker, face._patience
-        self._refused, self.run = face._refused, face._go
+        self._line = None if room is None else Line(room, settings.clock, lambda: face._signal())
 
-    def _find_room(self, table: W, writes: int, demand: Demand) -> Steps[bool]:
-        """
-        Take the room that is in *demand* when there was none; return False for writes dropped.
+    @property
+    def blocked(self) -> int:
+        """How many writers wait."""
+        return 0 if self._line is None else len(self._line)
 
-        Raises `BufferFull`, and `BufferNotRunning` when the buffer stops meanwhile.
-        """
-        if table.closed and (error := self._refused()) is not None:
-            raise error from None
-        policy, hopeless = self._settings.when_full, not self._room.could_admit(*demand())
-        if policy == "drop_newest" or (policy == "drop_oldest" and hopeless):
-            table.drop_newest(writes)
-            return False
-        if policy == "drop_oldest":
-            return self._evict(table, writes, demand)
-        if policy == "raise" or hopeless:
-            raise self._full(hopeless) from None
-        yield from self._wait(*demand())
-        return True
+    def reset(self) -> None:
+        """Be as new, in a forked child: before the tables."""
+        if self.room is not None and self._line is not None:
+            self.room.reset()
+            self._line.reset()
 
-    def _evict(self, table: W, writes: int, demand: Demand) -> bool:
-        tables = [table, *(other for other in self._tables if other is not table)]
-        while not self._room.admit(*demand()):
-            if not any(other.drop_oldest() for other in tables):
-                table.drop_newest(writes)  # all that is held is the processor's
-                return False
-        return True
+    def alarm(self) -> None:
+        """Let those who wait look what has become of the buffer."""
+        if self._line is not None:
+            self._line.alarm()
 
-    def _wait(self, count: int, weight: int) -> Steps[None]:
-        if self._is_own_worker() or self._room.mine:
+    # --- one write -------------------------------------------------------------
+
+    def late(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> None:
+        """Make a write after all; raise why it cannot be made."""
+        self._face._go(self.steps(table, outcome, method, args))
+
+    def steps(
+        self, table: Any, outcome: int, method: str, args: tuple[Any, ...]
+    ) -> Steps[None]:
+        """Do as `late`, step by step."""
+        made, weight = getattr(table, method), args[-1] if method == "put" else sum(args[1:])
+        full = args if method == "put" else (args[0], weight)
+        while outcome != MADE:
+            if outcome == FULL:
+                outcome = yield from self._wait(
+                    lambda first: made(*full, first), lambda: table.closed, (1, weight)
+                )
+            elif (error := self._face._refused()) is not None:
+                raise error
+            else:
+                outcome = made(*args)
+
+    def _wait(
+        self, write: Write, is_over: Callable[[], bool], load: tuple[int, int]
+    ) -> Steps[int]:
+        room, line, face, settings = self.room, self._line, self._face, self._settings
+        assert room is not None  # as something is full
+        assert line is not None
+        hopeless = not room.fits(*load)
+        if settings.when_full != "block" or hopeless:
+            raise self._full(hopeless=hopeless)
+        if face._is_own_worker() or line.holds(face._thread()) or room.is_mine():
             raise BufferFull(
-                f"buffer {self._settings.name!r} is full, and this call (in its processor, a hook, "
-                "a logging handler or a finalizer) would wait for itself"
-            ) from None
-        settings, timeout = self._settings, self._settings.block_timeout
-        if timeout is None:
-            timeout = self._patience()
+                f"buffer {settings.name!r} is full, and this call (in its processor, a hook, a "
+                "logging handler, a signal handler or a finalizer) would wait for itself"
+            )
+        timeout, patience = settings.block_timeout, face._patience()
+        timeout = patience if timeout is None else timeout
         deadline = None if timeout is None else settings.clock.monotonic() + timeout
         try:
-            granted = yield from self._room.wait(count, weight, deadline, self._press)
+            outcome = yield from line.stand(
+                write, is_over, deadline, face._wake_workers, face._thread()
+            )
         except MustNotWait:
             raise self._full() from None
-        if not granted:
-            if self._room.closed and (error := self._refused()) is not None:
-                raise error from None
-            stalled = self._patience() is not None
-            raise self._full(waited=settings.block_timeout, stalled=stalled) from None
-
-    def _press(self) -> None:
-        for table in self._tables:
-            table.press()
+        if outcome == FULL:
+            raise self._full(waited=settings.block_timeout, stalled=patience is not None)
+        return outcome
 
     def _full(
-        self, hopeless: bool = False, *, waited: float | None = None, stalled: bool = False
+        self, *, hopeless: bool = False, waited: float | None = None, stalled: bool = False
     ) -> BufferFull:
         settings = self._settings
         bounds = {"max_size": settings.max_size, "max_bytes": settings.max_bytes}
@@ -165,93 +173,78 @@ class Gate(ABC, Generic[W]):
             f"its writers, or failing{idle}; see stats(){f'. {STALLED}' if stalled else ''}"
         )
 
-    def _pass(self, steps: Steps[bool], table: W, written: Any) -> bool:
-        """Go through *steps* for what is *written* to *table*; say so in a `BufferFull`."""
+    # --- many writes -----------------------------------------------------------
+
+    def write(self, pieces: Sequence[Piece]) -> Steps[None]:
+        """Write all *pieces*: at once if that can be, else in parts; where it drops, one by one."""
         try:
-            passed: bool = self.run(steps)
-        except BufferFull as full:
-            full._sought = self, table, written
-            raise
-        return passed
-
-    def store(self, written: Any) -> Any:
-        """Return what is stored for an item or a value: itself, weighed if need be."""
-        return written if self.weigh is None else self._weighed(written, self.weigh(written))
-
-    # --- writes of many --------------------------------------------------------
-
-    def write(self, groups: dict[W, list[Any]]) -> Steps[None]:
-        """Write each group to its table: all at once if that can fit, else in parts."""
-        pieces = [piece for piece in groups.items() if piece[1]] or [(self._tables[0], [])]
-        if (yield from self._enter_together(pieces)):
-            self._write(pieces)
-            return
-        done, total = 0, sum(len(group) for _, group in pieces)
-        try:
-            for table, group in pieces:
-                for part in self._parts(group):
-                    if (yield from self._enter(table, part)):
-                        self._write([(table, part)])
-                    done += len(part)
-        except PartitionedBufferError as error:
-            if not done:
-                raise
-            message = f"{done} of {total} items of this call were accepted, then: {error}"
-            raise type(error)(message) from error
-        except BaseException as error:  # interrupted, or cancelled
-            error.add_note(f"{done} of {total} items of this call were accepted")
-            raise
-
-    def _enter_together(self, pieces: list[tuple[W, list[Any]]]) -> Steps[bool]:
-        """Take room for all *pieces*, if that is possible in one piece."""
-        count = sum(len(group) for _, group in pieces)
-        weight = sum(self._weigh(group) for _, group in pieces)
-        if not count or self._room.admit(count, weight):
-            return True
-        kept, kept_weight = self._kept(pieces)
-        if self._room.admit(kept, kept_weight):
-            self._room.force(count - kept, weight - kept_weight)
-            return True
-        policy, possible = self._settings.when_full, self._room.could_admit(kept, kept_weight)
-        if policy.startswith("drop") or (policy == "block" and not possible):
-            return False
-        yield from self._find_room(pieces[0][0], count, lambda: (kept, kept_weight))
-        self._room.force(count - kept, weight - kept_weight)
-        return True
-
-    def _write(self, pieces: list[tuple[W, list[Any]]]) -> None:
-        """Write *pieces*, for which there is room."""
-        done, total = 0, sum(len(group) for _, group in pieces)
-        for place, (table, group) in enumerate(pieces):
-            while not table.write(group):
-                if (error := self._refused(done, total)) is not None:
-                    for _, lost in pieces[place:]:
-                        self._room.give(len(lost), self._weigh(lost))
+            while (outcome := self._at_once(pieces, False)) != MADE:
+                if outcome == FULL:
+                    outcome = yield from self._find_room(pieces)
+                if outcome == CLOSED and (error := self._face._refused()) is not None:
                     raise error
-            done += len(group)
+        except BaseException as error:
+            done, total = sum(p.done for p in pieces), sum(p.size for p in pieces)
+            accepted = f"{done} of {total} items of this call were accepted"
+            if done and isinstance(error, PartitionedBufferError):
+                raise type(error)(f"{accepted}, then: {error}") from error
+            if done:  # interrupted, cancelled, or of the user's own making
+                error.add_note(accepted)
+            raise
 
-    def _parts(self, group: list[Any]) -> Iterator[list[Any]]:
-        """Cut *group* into parts that can fit: single ones, where some may have to be dropped."""
-        most = 1 if self._settings.when_full.startswith("drop") else self._room.size
-        part: list[Any] = []
-        weight = 0
-        for stored in group:
-            weight += self._weigh([stored])
-            if part and (len(part) >= most or weight > self._room.weight):
-                yield part
-                part, weight = [], self._weigh([stored])
-            part.append(stored)
-        if part:
-            yield part
+    def _at_once(self, pieces: Sequence[Piece], first: bool) -> int:
+        left = [piece for piece in pieces if piece.done < piece.size]
+        is_step = len(left) == 1 and left[0].atomic  # then the table sees to it
+        if self.room is not None and left and not is_step:
+            needs = self._needs(left)
+            waits = self.room.line and not first and any(needs)
+            if waits or not self.room.has(*needs):
+                return CLOSED if any(piece.table.closed for piece in left) else FULL
+        for piece in left or pieces[:1]:
+            if (outcome := piece.write(piece.size, first)) != MADE:
+                return outcome
+        return MADE
 
-    @abstractmethod
-    def _enter(self, table: W, part: list[Any]) -> Steps[bool]:
-        """Take room for *part*; return False when it needs none any more."""
+    def _needs(self, pieces: Sequence[Piece]) -> tuple[int, int]:
+        needs = [piece.needs(piece.size) for piece in pieces]
+        return sum(size for size, _ in needs), sum(weight for _, weight in needs)
 
-    @abstractmethod
-    def _weigh(self, stored: list[Any]) -> int:
-        """Return the bytes of what is to be *stored*."""
+    def _find_room(self, pieces: Sequence[Piece]) -> Steps[int]:
+        """Go on with *pieces* that found no room."""
+        left = [piece for piece in pieces if piece.done < piece.size]
+        needs, policy = self._needs(left), self._settings.when_full
+        if policy == "raise" or (policy == "block" and self._fits(needs)):
+            return (
+                yield from self._wait(
+                    lambda first: self._at_once(pieces, first),
+                    lambda: any(piece.table.closed for piece in left),
+                    needs,
+                )
+            )
+        for piece in left:
+            while piece.done < piece.size:
+                end = self._part(piece) if policy == "block" else piece.done + 1
+                if (outcome := (yield from self._write_part(piece, end))) != MADE:
+                    return outcome
+        return MADE
 
-    @abstractmethod
-    def _kept(self, pieces: list[tuple[W, list[Any]]]) -> tuple[int, int]:
-        """Return how much of its room a write of *pieces* will keep."""
+    def _part(self, piece: Piece) -> int:
+        """Return up to where *piece* can fit."""
+        end, step = piece.done + 1, 1
+        while end + step <= piece.size and self._fits(piece.needs(end + step)):
+            end, step = end + step, 2 * step
+        while step := step // 2:
+            if end + step <= piece.size and self._fits(piece.needs(end + step)):
+                end += step
+        return end
+
+    def _write_part(self, piece: Piece, end: int) -> Steps[int]:
+        outcome = piece.write(end, False)
+        if outcome == FULL:
+            outcome = yield from self._wait(
+                lambda first: piece.write(end, first), lambda: piece.table.closed, piece.needs(end)
+            )
+        return outcome
+
+    def _fits(self, needs: tuple[int, int]) -> bool:
+        return self.room is None or self.room.fits(*needs)

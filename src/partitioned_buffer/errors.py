@@ -43,7 +43,6 @@ class BufferFull(PartitionedBufferError):
     """The buffer holds as much as `max_size` or `max_bytes` allow, and nothing gave way in time."""
 
 
-
 class WrongThread(PartitionedBufferError, RuntimeError):
     """A wait that could not end: in a worker for itself, or on another event loop."""
 

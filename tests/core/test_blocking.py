@@ -7,9 +7,6 @@ import pytest
 from helpers import Buffers, in_thread, key_of, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning
-from partitioned_buffer._core.tables.bounded_map import BoundedMapTable
-from partitioned_buffer._core.tables.bounded_queue import BoundedQueueTable
-from partitioned_buffer._core.tables.capacity import Room
 from partitioned_buffer._core.waiting.steps import run
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
@@ -98,26 +95,6 @@ def test_blocked_writers_get_an_error_when_the_buffer_stops(
     assert queue.stats().accepted == 2
 
 
-def test_writers_are_let_in_in_the_order_they_came(clock: FakeClock) -> None:
-    room = Room(clock, clock.signal, 4, None)
-    assert room.admit(4)
-    first, first_outcome = in_thread(lambda: run(room.wait(3, 0, None, lambda: None)))
-    wait_until(lambda: room.blocked == 1)
-    second, second_outcome = in_thread(lambda: run(room.wait(1, 0, None, lambda: None)))
-    wait_until(lambda: room.blocked == 2)
-
-    room.give(2)
-    assert room.blocked == 2, "not enough for the first, and the second is behind it"
-    assert not room.admit(1), "nor is anybody else let in"
-    room.give(1)
-    first.join(30)
-    assert (first_outcome, room.blocked) == ([True], 1)
-    room.give(1)
-    second.join(30)
-    assert (second_outcome, room.blocked) == ([True], 0)
-    assert not room.admit(1)
-
-
 def test_a_writer_that_gives_up_lets_the_next_one_in(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
@@ -187,44 +164,6 @@ def test_a_worker_does_not_wait_for_itself(
 # --- writers in line, and writes of many -------------------------------------------
 
 
-@pytest.mark.threads
-@pytest.mark.parametrize("kind", ["queue", "map"])
-def test_a_write_wakes_the_worker_as_long_as_others_are_in_line(
-    kind: str, clock: FakeClock
-) -> None:
-    room, woken = Room(clock, clock.signal, 1, None), list[bool]()
-    table: Any = BoundedQueueTable(room)
-    if kind == "map":
-        table = BoundedMapTable(room, 0, None, None)
-    table.open(lambda: woken.append(True), None, 0.0)
-
-    def write(number: int) -> bool:
-        woken.clear()
-        table.write([number if kind == "queue" else (number, "value")])
-        return bool(woken)
-
-    def cycle() -> bool:
-        woken.clear()
-        table.swap(0.0)
-        while table.take(1):
-            table.acknowledge()
-        return bool(woken)
-
-    assert room.admit(1)
-    assert not write(0)
-    first, second = (room.wait(1, 0, None, table.press) for _ in range(2))
-    assert next(first)
-    assert next(second)
-    assert len(woken) == 2
-    assert not cycle(), "the first has its room"
-    assert not cycle(), "and has not written yet"
-    assert next(first, "granted") == "granted"
-    assert write(1)
-    assert not cycle()
-    assert next(second, "granted") == "granted"
-    assert not write(2), "nobody is in line any more"
-
-
 @pytest.mark.parametrize("measure", ["max_size", "max_bytes"])
 @pytest.mark.parametrize("kind", ["queue", "map"])
 def test_blocked_writers_write_in_the_order_they_came(
@@ -272,6 +211,7 @@ def test_blocked_writers_give_up_one_by_one_and_nothing_of_theirs_is_accepted(
     early[0].join(60)
     assert isinstance(early[1][0], BufferFull)
     assert (late[0].is_alive(), queue.stats().blocked) == (True, 1)
+    clock.settle()  # for it has looked again
     clock.jump(1.0)
     late[0].join(60)
     assert isinstance(late[1][0], BufferFull)
@@ -324,8 +264,8 @@ def test_a_write_of_more_than_the_bound(
     stats = buffer.stats()
     assert stats.accepted == (0 if policy == "raise" else 11)
     assert stats.dropped == (7 if policy.startswith("drop") else 0)
-    assert buffer._room._left + len(buffer._room.permits) == buffer._room.size
-    assert buffer._room._left_weight == buffer._room.weight
+    room = buffer._admission.room
+    assert (room.used, room.used_bytes) == room.recount() == (0, 0)
 
 
 def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
@@ -341,18 +281,3 @@ def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
     assert isinstance(outcome[0], BufferNotRunning)
     assert "4 of 11 items of this call were accepted" in str(outcome[0])
     assert queue.stats().accepted == 4
-
-
-def test_room_that_comes_back_when_it_is_closed_already_is_given_to_nobody() -> None:
-    class ClosingSignal:
-        def set(self) -> None: ...
-        def close(self) -> None: ...
-        def wait(self, _timeout: float | None) -> None:
-            room.close()  # a stop; before the writer in line has run, a batch is delivered
-            room.give(1)
-
-    room = Room(FakeClock(), ClosingSignal, 1, None)
-    assert room.admit(1, 0)
-
-    assert not run(room.wait(1, 0, None, lambda: None))
-    assert room.admit(1, 0)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from partitioned_buffer import PartialFailure, Reject, Retry, RetryAfter
-from partitioned_buffer._core.delivery.policy import DeadLetter, Process, Wait, deliver
+from partitioned_buffer import Entry, PartialFailure, Reject, Retry, RetryAfter
+from partitioned_buffer._core.delivery.naming import places_of
+from partitioned_buffer._core.delivery.policy import DeadLetter, Match, Process, Wait, deliver
 from partitioned_buffer._core.tables.queue import QueueTable
 
 CALM = Retry(attempts=3, wait_initial=1.0, multiplier=2.0, jitter=0.0)
@@ -40,6 +41,9 @@ class Run:
         try:
             while True:
                 effect = steps.send(outcome)
+                if type(effect) is Match:
+                    outcome = places_of(effect.items, effect.named)
+                    continue
                 self.effects.append(copy.deepcopy(effect) if type(effect) is Process else effect)
                 assert len(self.effects) < 1000, "it does not end"
                 outcome = self._do(effect, processor, cut_short)
@@ -217,30 +221,6 @@ def test_a_partial_failure_that_names_a_stranger_is_a_failure_of_all() -> None:
     assert run.calls == [[1, 2, 3], [1, 2, 3], [4]]
 
 
-def test_a_table_keeps_all_of_a_batch_when_a_stranger_is_named() -> None:
-    table = QueueTable[int]()
-    table.open(lambda: None, None, 0.0)
-    table.write([1, 2, 3])
-    table.swap(0.0)
-    table.take(2)
-
-    assert table.keep([2, 4]) == 2
-    assert table.delivered == 0
-    assert table.again(None) == [1, 2]
-
-
-def test_a_table_with_nothing_in_hand_gives_nothing_again() -> None:
-    table = QueueTable[int]()
-    table.open(lambda: None, None, 0.0)
-    table.write([1, 2, 3])
-    table.swap(0.0)
-    table.take(2)
-
-    assert table.keep([]) == 0
-    assert table.again(None) is None
-    assert table.take(None) == [3]
-
-
 def test_a_partial_failure_of_nothing_is_a_success() -> None:
     run = Run([1, 2], in_turn(PartialFailure([])), size=1)
 
@@ -250,45 +230,55 @@ def test_a_partial_failure_of_nothing_is_a_success() -> None:
 
 def test_a_partial_failure_means_the_same_object_before_an_equal_one() -> None:
     first, second = [7], [7]
-    table = QueueTable[list[int]]()
-    table.open(lambda: None, None, 0.0)
-    table.write([first, second])
-    table.swap(0.0)
-    table.take(None)
 
-    assert table.keep([second]) == 1
-    again = table.again(None)
-    assert again is not None
-    assert again[0] is second
+    assert places_of([first, second], [second]) == [1]
+    assert places_of([first, second], [[7]]) == [0]
 
 
 def test_a_partial_failure_of_equal_items_counts_each() -> None:
-    table = QueueTable[float]()
-    table.open(lambda: None, None, 0.0)
-    table.write([1.0, 1.0, 1.0])
-    table.swap(0.0)
-    table.take(None)
-
-    assert table.keep([1, 1]) == 2
-    assert table.delivered == 1
-    assert table.again(None) == [1.0, 1.0]
+    assert places_of([1.0, 1.0, 1.0], [1, 1]) == [0, 1]
+    assert places_of([1.0, 1.0], [1, 1, 1]) is None
 
 
-def test_a_partial_failure_that_cannot_be_compared_is_a_failure_of_all() -> None:
-    class Odd:
+def test_a_partial_failure_names_entries_or_their_keys_in_any_order() -> None:
+    entries = [Entry(f"key{number}", number, 0, 0) for number in range(4)]
+
+    assert places_of(entries, ["key3", entries[0], "".join(["key", "2"])]) == [0, 2, 3]
+    assert places_of(entries, ["key4"]) is None
+
+
+def test_naming_many_equal_items_takes_no_longer_per_item() -> None:
+    compared = 0
+
+    class Item:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
         def __eq__(self, other: object) -> bool:
-            raise RuntimeError
+            nonlocal compared
+            compared += 1
+            return isinstance(other, Item) and self.number == other.number
 
         __hash__ = None  # type: ignore[assignment]
 
-    table = QueueTable[int]()
-    table.open(lambda: None, None, 0.0)
-    table.write([1, 2])
-    table.swap(0.0)
-    steps = deliver(table, None, CALM, lambda: 0.0)
-    next(steps)
-    steps.send(PartialFailure([Odd()]))
+    size = 2_000
+    named = [Item(number) for number in range(0, size, 2)]
 
+    assert places_of([Item(n) for n in range(size)], named) == list(range(0, size, 2))
+    assert compared <= 2 * size
+
+
+def test_a_partial_failure_that_cannot_be_compared_is_a_failure_of_all() -> None:
+    table = QueueTable()
+    table.open(lambda: None, None)
+    table.push_all([1, 2])
+    table.swap()
+    steps = deliver(table, lambda: table.take(None), CALM, lambda: 0.0)
+    next(steps)
+    failure = PartialFailure([3])
+
+    assert steps.send(failure) == Match([1, 2], [3])
+    assert steps.send(None) == Wait(1.0, failure, 1), "None is what comes of comparing them"
     assert steps.send(True) == Process([1, 2], 2)
 
 

@@ -73,44 +73,44 @@ class Quarrelsome:
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-def test_a_key_that_cannot_be_compared_is_dropped_alone_and_counted(
-    versioned: bool, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, hook: Any
+def test_what_a_key_raises_comes_out_of_its_own_write_which_was_not_made(
+    versioned: bool, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    mapped = buffers.map(hooks=[hook])
+    mapped = buffers.map()
     if versioned:
         mapped.put_newer("v", 1, 1)
     mapped.put("a", 1)
     mapped.put(1, "first of this hash")
-    mapped.put(Quarrelsome(), 1)
+    for write in (
+        lambda key: mapped.put(key, 1),
+        lambda key: mapped.put_newer(key, 1, 1),
+        lambda key: mapped.put_all([("c", 1), (key, 1)]),
+        mapped.get,
+        mapped.delete,
+    ):
+        with pytest.raises(RuntimeError, match="not comparable"):
+            write(Quarrelsome())
     mapped.put("b", 1)
 
     clock.advance(5.0)
 
-    assert {entry.key for entry in processor.items} >= {"a", 1, "b"}
-    assert mapped.stats().dropped == 1
-    (dropped,) = [event for event in hook.events if type(event).__name__ == "ItemsDropped"]
-    assert dropped.count == 1
-    assert dropped.reason == "key cannot be compared"
-    assert "not comparable" in str(dropped.error)
-    assert mapped.stats().drop_reasons == {"key cannot be compared": 1}
+    assert {entry.key for entry in processor.items} - {"v"} == {"a", 1, "b"}
+    assert (mapped.stats().accepted, mapped.stats().dropped) == (3 + versioned, 0)
 
 
-def test_a_key_that_cannot_be_compared_with_what_failed_is_dropped_alone(
+def test_a_key_is_delivered_whatever_has_become_of_its_comparison(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    mapped = buffers.map()
-    mapped.put(1, "first of this hash")
-    processor.fail_always(OSError())
-    assert len(mapped.stop().left) == 1
-    processor.recover()
-    mapped.start()
-    mapped.put(Quarrelsome(), 1)
-    mapped.put("a", 1)
-
+    key = Quarrelsome()
+    mapped = buffers.map(processing_batch_size=2)
+    mapped.put(key, 1)  # there is none of its hash
+    processor.fail(OSError())
+    clock.advance(5.0)
+    mapped.put(key, 2)  # is it itself: nothing has to be compared
     clock.advance(5.0)
 
-    assert values(processor) == {1: "first of this hash", "a": 1}
-    assert mapped.stats().dropped == 1
+    assert processor.items == [Entry(key, 2, 0, 0)]
+    assert mapped.stats().coalesced == 1
 
 
 def test_a_retry_of_plain_values_carries_the_newest(
@@ -145,7 +145,7 @@ def test_a_version_put_over_what_failed_is_one_update(
 
 
 @pytest.mark.parametrize("versioned", [True, False])
-def test_what_a_stop_left_and_what_is_new_since_are_delivered_together(
+def test_what_a_stop_left_goes_first_as_new_as_it_is_by_then(
     versioned: bool, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
     def put(key: str, value: int, version: int) -> None:
@@ -167,33 +167,11 @@ def test_what_a_stop_left_and_what_is_new_since_are_delivered_together(
     clock.advance(5.0)
 
     assert processor.batches == [
-        [
-            Entry("a", 2, 2 * versioned, 1 * versioned),
-            Entry("b", 1, 1 * versioned, 0),
-            Entry("c", 1, 1 * versioned, 0),
-        ]
+        [Entry("a", 2, 2 * versioned, 1 * versioned), Entry("b", 1, 1 * versioned, 0)],
+        [Entry("c", 1, 1 * versioned, 0)],
     ]
     stats = mapped.stats()
     assert (stats.accepted, stats.delivered, stats.coalesced, stats.dropped) == (4, 3, 1, 0)
-
-
-def test_a_key_that_cannot_be_compared_with_what_failed_is_announced(
-    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, hook: Any
-) -> None:
-    mapped = buffers.map(hooks=[hook])
-    mapped.put(1, "first of this hash")
-    processor.fail_always(OSError())
-    assert len(mapped.stop().left) == 1
-    processor.recover()
-    mapped.start()
-    mapped.put(Quarrelsome(), 1)
-
-    clock.advance(5.0)
-
-    (dropped,) = [event for event in hook.events if type(event).__name__ == "ItemsDropped"]
-    assert (dropped.count, dropped.reason) == (1, "key cannot be compared")
-    assert "not comparable" in str(dropped.error)
-    assert mapped.stats().drop_reasons == {"key cannot be compared": 1}
 
 
 @pytest.mark.parametrize("size", [4, "table"])
@@ -241,19 +219,6 @@ def test_a_dead_letter_is_what_failed_and_what_is_newer_has_its_own_turn(
     assert processor.items == [Entry("a", "new", 0, 0)]
     stats = mapped.stats()
     assert (stats.accepted, stats.dead_lettered, stats.delivered) == (2, 1, 1)
-
-
-def test_a_delete_of_a_key_that_cannot_be_compared_deletes_nothing(
-    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
-) -> None:
-    mapped = buffers.map()
-    mapped.put(1, "of the same hash")
-    mapped.delete(Quarrelsome())
-
-    clock.advance(5.0)
-
-    assert values(processor) == {1: "of the same hash"}
-    assert (mapped.stats().deleted, mapped.stats().dropped) == (0, 0)
 
 
 def test_a_failed_batch_whose_keys_are_all_deleted_holds_up_nobody(
@@ -314,35 +279,32 @@ def test_merge_unites_old_and_new_where_they_wait_and_where_they_failed(
 
 @pytest.mark.parametrize("write", [by_put, by_put_newer])
 @pytest.mark.parametrize("bound", [{}, {"max_size": 4}, {"max_bytes": 4, "size_of": lambda _: 1}])
-def test_a_merge_that_raises_drops_one_value_and_nothing_else(
+def test_what_merge_raises_is_the_writers_and_at_a_retry_keeps_the_two_apart(
     bound: dict[str, Any],
     write: Write,
     buffers: Buffers,
     clock: FakeClock,
     processor: RecordingProcessor,
-    hook: RecordingHook,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    mapped = buffers.map(merge=operator.add, hooks=[hook], **bound)
+    mapped = buffers.map(merge=operator.add, **bound)
     write(mapped, "a", 1, 1)
-    write(mapped, "a", "no number", 2)  # where it waits, the old one stays
+    with pytest.raises(TypeError, match="unsupported operand"):
+        write(mapped, "a", "no number", 2)
+    assert mapped.get("a") == 1
     write(mapped, "a", 2, 3)
     write(mapped, "b", 1, 1)
     processor.fail(OSError())
     clock.advance(5.0)
-    write(mapped, "a", "no number", 4)  # where it failed, the new one does
+    write(mapped, "a", "no number", 4)
     write(mapped, "b", 2, 2)
-    clock.advance(5.0)
+    clock.advance(10.0)
 
     attempts = [[entry.value for entry in batch] for batch in processor.attempts]
-    assert attempts == [[3, 1], ["no number", 3]]
+    assert attempts == [[3, 1], [3, 3], ["no number"]]
     stats = mapped.stats()
-    assert (stats.accepted, stats.delivered, stats.coalesced, stats.dropped) == (6, 2, 2, 2)
-    assert stats.drop_reasons == {"merge failed": 2}
-    clock.advance(5.0)
-    assert Counter(e.reason for e in hook.of(ItemsDropped)) == {"merge failed": 2}
-    assert all(isinstance(e.error, TypeError) for e in hook.of(ItemsDropped))
-    assert caplog.text.count("dropped 1: merge failed") == 2
+    assert (stats.accepted, stats.delivered, stats.coalesced, stats.dropped) == (5, 3, 2, 0)
+    assert caplog.text.count("merge() failed for 1 values") == 1
     for key in "cdef":  # all the room is there
         write(mapped, key, 1, 1)
     assert mapped.size() == 4

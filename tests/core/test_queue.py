@@ -6,7 +6,6 @@ import pytest
 from helpers import Buffers
 
 from partitioned_buffer import BufferNotRunning, Queue, by_content
-from partitioned_buffer._core.tables.old_queue import QueueTable
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
@@ -280,20 +279,6 @@ def test_what_failed_grows_older_while_new_items_wait(
     assert queue.stats().oldest_age is None
 
 
-def test_a_late_push_is_not_counted_and_can_be_taken_back() -> None:
-    table: QueueTable[int] = QueueTable()
-    table.open(lambda: None, None, 0.0)
-    table.waiting.append(1)
-    table.close()
-    table.swap(0.0, seal=True)
-    table.waiting.append(2)
-
-    assert table.counts(0.0)["accepted"] == len(table) == 1
-    assert table.held() == [1]
-    assert not table.attend((2,))
-    assert table.waiting == []
-
-
 def test_a_processor_may_push(buffers: Buffers, clock: FakeClock) -> None:
     delivered: list[int] = []
 
@@ -338,61 +323,6 @@ def test_the_repr_says_what_it_is(buffers: Buffers) -> None:
 
     assert repr(queue) == "<Queue 'events' running, 2 partitions>"
     assert Queue.__module__ == "partitioned_buffer"
-
-
-def test_a_late_push_that_the_last_swap_took_stands() -> None:
-    table: QueueTable[int] = QueueTable()
-    table.open(lambda: None, None, 0.0)
-    table.waiting.append(1)
-    table.close()
-    table.swap(0.0, seal=True)
-
-    assert table.attend((1,))
-    assert table.held() == [1]
-    assert table.counts(0.0)["accepted"] == 1
-
-
-def test_late_pushes_are_taken_back_in_any_order() -> None:
-    table: QueueTable[str] = QueueTable()
-    table.open(lambda: None, None, 0.0)
-    table.close()
-    table.swap(0.0, seal=True)
-    table.waiting += ["a1", "a2", "b", "c"]
-
-    assert not table.attend(["a1", "a2"])
-    assert table.waiting == ["b", "c"]
-    assert not table.attend(["b"])
-    assert table.waiting == ["c"]
-    assert not table.attend(["c"])
-    assert table.waiting == []
-    assert table.counts(0.0)["accepted"] == 0
-
-
-def test_flush_at_wakes_the_worker_once_for_each_cycle() -> None:
-    table: QueueTable[int] = QueueTable()
-    wakes: list[None] = []
-    table.open(lambda: wakes.append(None), 2, 0.0)
-    for number in range(5):
-        table.write([number])
-    assert len(wakes) == 1
-
-    table.swap(0.0)
-    table.write([5])
-    assert len(wakes) == 1
-    table.write([6])
-    table.write([7])
-    assert len(wakes) == 2
-    assert table.counts(0.0)["accepted"] == 8
-
-
-def test_a_push_before_the_first_start_is_not_counted_and_can_be_taken_back() -> None:
-    table: QueueTable[int] = QueueTable()
-    table.waiting.append(1)
-
-    assert table.counts(0.0)["accepted"] == len(table) == 0
-    assert table.held() == []
-    assert not table.attend((1,))
-    assert table.waiting == []
 
 
 def test_what_waits_is_no_older_than_the_last_cycle(buffers: Buffers, clock: FakeClock) -> None:

@@ -242,7 +242,7 @@ class SimpleMap(SimpleTable):
     def put_all(self, ops: list[Any], first: bool = False) -> int:
         if self.closed:
             return CLOSED
-        if self.room is not None and self.room.when_full == "drop_oldest":
+        if ops and self.room is not None and self.room.when_full == "drop_oldest":
             return FULL
         size, weight = self.needs(ops)
         if self.room is not None and not self.room.has(size, weight, first):

@@ -38,12 +38,13 @@ def public(kind: type) -> set[str]:
     return {name for name in dir(kind) if not name.startswith("_") and hasattr(kind, name)}
 
 
-def signature(kind: type, method: str) -> str:
-    """Return what a call takes, in words, for each module has type variables of its own."""
+def signature(kind: type, method: str) -> list[Any]:
+    """Return what a call takes: without types, which a method in C does not tell."""
     attribute = inspect.getattr_static(kind, method)
     if isinstance(attribute, property):
-        return ""
-    return str(inspect.signature(getattr(kind("signature", print), method)))
+        return []
+    taken = inspect.signature(getattr(kind("signature", print), method)).parameters.values()
+    return [(each.name, each.kind, each.default) for each in taken]
 
 
 @pytest.mark.parametrize(("threads", "tasks"), FACES)

@@ -9,12 +9,12 @@ may be called from any thread.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from .._core.tables.entry import check_version
+from .._core.tables.entry import Key, check_version
 from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
 from .._core.waiting.steps import Steps, drive
 from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
-from .._core.writes.queue import Key, QueueRoutes, push_all
+from .._core.writes.queue import QueueRoutes, push_all
 from .loops.current import whereabouts
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
 
     _routes: QueueRoutes[T]
     _admission: Admission  # the buffer's, as what follows
-    _go: Callable[[Steps[None]], None]
+    _go: Any
     _whereabouts: object
     _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
@@ -76,7 +76,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
 
     _routes: MapRoutes[K, V]
     _admission: Admission  # the buffer's, as what follows
-    _go: Callable[[Steps[None]], None]
+    _go: Any
     _whereabouts: object
     _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 

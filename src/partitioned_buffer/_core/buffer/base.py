@@ -41,7 +41,7 @@ class Buffer(Generic[B]):
         self._settings = settings
         self._admission = admission
         self._telemetry = Telemetry(settings.hooks)
-        self._partitions = [
+        self._partitions: list[Partition[B]] = [
             Partition(index, table, settings, self._telemetry) for index, table in enumerate(tables)
         ]
         self._run: Run[Any] = Run("new")

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack, overload
 
 from ..options.keywords import CommonOptions, MapOptions
 from ..options.settings import Settings, settings
-from ..tables.entry import Entry
-from ..writes.queue import Key
+from ..tables.entry import Entry, Key
 
 T = TypeVar("T")
 K = TypeVar("K")

@@ -142,7 +142,7 @@ class Driver(Generic[B]):
             return (yield from self._match(effect))
         if effect.attempt > 1:
             self.emit(BatchRetried, attempt=effect.attempt)
-        processor = self._processor
+        processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
         return (yield from self._call(processor, effect.batch))

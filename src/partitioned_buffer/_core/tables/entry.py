@@ -1,14 +1,19 @@
 """
-What a Map's processor receives, and what a version is.
+What a Map's processor receives, and what writes of both kinds take.
 """
 
+from collections.abc import Callable
 from operator import index
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
 MISSING: Final[Any] = object()
+
+Key = Callable[[T], object] | object
+"""A partition key: spelt out so that the parameter of a lambda has a type."""
 
 
 class Entry(NamedTuple, Generic[K, V]):

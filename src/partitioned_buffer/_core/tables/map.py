@@ -180,7 +180,7 @@ class MapTable(MapFlight):
 
         A table that keeps an order, to drop the oldest, has to be written to one by one.
         """
-        if self._ordered:
+        if self._ordered and ops:
             return CLOSED if self._closed else FULL
         outcome, tries = AGAIN, 0
         while outcome == AGAIN:

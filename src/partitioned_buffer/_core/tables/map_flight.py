@@ -80,9 +80,7 @@ class MapFlight(MapHeld):
             self._start += 1  # is settled
         return self._give(size, more=False, newest=newest)
 
-    def _give(
-        self, size: int | None, *, more: bool, newest: bool
-    ) -> list[Entry[Any, Any]] | None:
+    def _give(self, size: int | None, *, more: bool, newest: bool) -> list[Entry[Any, Any]] | None:
         """Let the first *size* in hand be out, or of what is next in line, if there is to be more."""
         order, lock, given = self._line_up(), self._lock, False
         while not given:
@@ -151,7 +149,8 @@ class MapFlight(MapHeld):
         return both, None if self._weigh is None else self._weigh(both)
 
     def _put_over(self, stored: Any, waits: Any, both: Any, weight: int | None) -> int:
-        room, lock, nothing = self._room, self._lock, [None, 0, 0]
+        room, lock = self._room, self._lock
+        nothing: list[Any] = [None, 0, 0]
         _ = lock.take
         try:
             # zone

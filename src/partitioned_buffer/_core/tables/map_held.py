@@ -274,7 +274,7 @@ class MapHeld(Table):
         if not marks and not self._foreign:
             each = map(values.__getitem__, keys)
             return list(map(_entry, zip(keys, each, repeat(0), repeat(0), strict=False)))
-        plain = (None, 0)
+        plain: Any = (None, 0)
         noted = ((stored, marks.get(stored) or plain) for stored in keys)
         return [Entry(unboxed(s), values[s], m[VERSION] or 0, m[UPDATES]) for s, m in noted]
 

@@ -6,15 +6,16 @@ Each finds its table, makes its step, and leaves all that is out of the ordinary
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from .entry import check_version
+from .entry import Key, check_version
 from .map import MapTable
 from .queue import QueueTable
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 Late = tuple[Any, int, str, tuple[Any, ...]]
 """A write that was not made: its table, the outcome, the table's method, and its arguments."""
@@ -25,16 +26,11 @@ def _also(function: Any, name: str) -> Any:
     code = function.__code__.replace(co_name=name, co_qualname=name)
     copy = FunctionType(code, function.__globals__, name, function.__defaults__)
     copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
-    copy.__annotations__ = function.__annotations__
-    return _public(copy)
+    copy.__module__ = __name__.partition(".")[0]
+    return copy
 
 
-def _public(function: Any) -> Any:
-    function.__module__ = __name__.partition(".")[0]
-    return function
-
-
-class _QueueWriter(Generic[T]):
+class QueueWriter(Generic[T]):
     """How single items get into a Queue."""
 
     def _equip(
@@ -51,7 +47,7 @@ class _QueueWriter(Generic[T]):
         self._turn = tables[0] if in_turn else None
         self._table_for, self._weigh, self._late = table_for, weigh, late
 
-    def _push(self, item: T, *, partition_key: Any = None) -> None:
+    def push(self, item: T, *, partition_key: Key[T] = None) -> None:
         """
         Accept one item (a list is one item), to be delivered in the background.
 
@@ -84,13 +80,15 @@ class _QueueWriter(Generic[T]):
         args = (item,) if self._weigh is None else (item, self._weigh(item))
         return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
 
+    push.__module__ = __name__.partition(".")[0]
 
-class _MapWriter(Generic[K, V]):
+
+class MapWriter(Generic[K, V]):
     """How single entries get into a Map, and are read."""
 
     def _equip(
         self,
-        tables: Sequence[MapTable],  # noqa: ARG002  # C keeps them, too
+        tables: Sequence[MapTable],  # noqa: ARG002  # C keeps them
         slots: Sequence[MapTable] | None,
         table_for: Callable[[K, object], MapTable],
         weigh: Callable[[V], int] | None,
@@ -100,7 +98,7 @@ class _MapWriter(Generic[K, V]):
         self._slots, self._modulus = slots, len(slots or ())
         self._table_for, self._weigh, self._late = table_for, weigh, late
 
-    def _put(self, key: K, value: V, *, partition_key: Any = None) -> None:
+    def put(self, key: K, value: V, *, partition_key: Key[K] = None) -> None:
         """
         Accept *value* for *key*, in place of whatever waits for that key: the last write wins,
         or with `merge`, the two are made one.
@@ -111,8 +109,8 @@ class _MapWriter(Generic[K, V]):
         deleted under its own.
 
         Raises `TypeError` for an unhashable key, `BufferNotRunning` when the buffer is not
-        started, or stopped, and `BufferFull` as `when_full` says; nothing was accepted then.
-        What `merge` or `size_of` raises is raised, and nothing has changed.
+        started, or stopped, and `BufferFull` as `when_full` says; nothing was accepted then. What
+        the key, `merge` or `size_of` raises is raised, and nothing was accepted either.
         """
         if self._slots is None or partition_key is not None:
             table = self._table_for(key, partition_key)
@@ -122,7 +120,7 @@ class _MapWriter(Generic[K, V]):
         if outcome := table.put(key, value, None, weight):
             self._late(table, outcome, "put", (key, value, None, weight))
 
-    def _put_newer(self, key: K, value: V, version: int, *, partition_key: Any = None) -> None:
+    def put_newer(self, key: K, value: V, version: int, *, partition_key: Key[K] = None) -> None:
         """
         Accept *value* for *key* if *version* is greater than the one it has.
 
@@ -150,17 +148,22 @@ class _MapWriter(Generic[K, V]):
         args = key, value, version, weight
         return (table, outcome, "put", args) if (outcome := table.put(*args)) else None
 
-    def get(self, key: K, default: Any = None, *, partition_key: Any = None) -> Any:
+    @overload
+    def get(self, key: K, default: None = None, *, partition_key: Key[K] = None) -> V | None: ...
+    @overload
+    def get(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
+    def get(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any:
         """
         Return the value held for *key* until it is delivered, else *default*.
 
-        Your own writes are seen at once. Raises `TypeError` for an unhashable key.
+        Your own writes are seen at once. Raises `TypeError` for an unhashable key, and what the
+        key raises.
         """
         if self._slots is None or partition_key is not None:
             return self._table_for(key, partition_key).get(key, default)
         return self._slots[hash(key) % self._modulus].get(key, default)
 
-    def _delete(self, key: K, *, partition_key: Any = None) -> None:
+    def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
         Remove *key*: what waits for it, and what is in flight but not with the processor yet.
 
@@ -179,30 +182,46 @@ class _MapWriter(Generic[K, V]):
             return self._table_for(key, partition_key)
         return self._slots[hash(key) % self._modulus]
 
-
-class QueueWriter(_QueueWriter[T]):
-    """How single items get into a Queue."""
-
-    push = _also(_QueueWriter._push, "push")
+    for _method in (put, put_newer, get, delete):
+        _method.__module__ = __name__.partition(".")[0]
 
 
-class AsyncQueueWriter(_QueueWriter[T]):
+class AsyncQueueWriter(Generic[T]):
     """How single items get into an AsyncQueue."""
 
-    push_nowait = _also(_QueueWriter._push, "push_nowait")
+    _equip: Any = QueueWriter._equip
+    _try_push: Any = QueueWriter._try_push
+    if TYPE_CHECKING:
+
+        def push_nowait(self, item: T, *, partition_key: Key[T] = None) -> None: ...
+
+    else:
+        push_nowait = _also(QueueWriter.push, "push_nowait")
 
 
-class MapWriter(_MapWriter[K, V]):
-    """How single entries get into a Map, and are read."""
-
-    put = _also(_MapWriter._put, "put")
-    put_newer = _also(_MapWriter._put_newer, "put_newer")
-    delete = _also(_MapWriter._delete, "delete")
-
-
-class AsyncMapWriter(_MapWriter[K, V]):
+class AsyncMapWriter(Generic[K, V]):
     """How single entries get into an AsyncMap, and are read."""
 
-    put_nowait = _also(_MapWriter._put, "put_nowait")
-    put_newer_nowait = _also(_MapWriter._put_newer, "put_newer_nowait")
-    delete_nowait = _also(_MapWriter._delete, "delete_nowait")
+    _equip: Any = MapWriter._equip
+    _try_put: Any = MapWriter._try_put
+    _table: Any = MapWriter._table
+    if TYPE_CHECKING:
+
+        @overload
+        def get(
+            self, key: K, default: None = None, *, partition_key: Key[K] = None
+        ) -> V | None: ...
+        @overload
+        def get(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
+        def get(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any: ...
+        def put_nowait(self, key: K, value: V, *, partition_key: Key[K] = None) -> None: ...
+        def put_newer_nowait(
+            self, key: K, value: V, version: int, *, partition_key: Key[K] = None
+        ) -> None: ...
+        def delete_nowait(self, key: K, *, partition_key: Key[K] = None) -> None: ...
+
+    else:
+        get = MapWriter.get
+        put_nowait = _also(MapWriter.put, "put_nowait")
+        put_newer_nowait = _also(MapWriter.put_newer, "put_newer_nowait")
+        delete_nowait = _also(MapWriter.delete, "delete_nowait")

@@ -115,9 +115,7 @@ class Admission:
         """Make a write after all; raise why it cannot be made."""
         self._face._go(self.steps(table, outcome, method, args))
 
-    def steps(
-        self, table: Any, outcome: int, method: str, args: tuple[Any, ...]
-    ) -> Steps[None]:
+    def steps(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> Steps[None]:
         """Do as `late`, step by step."""
         made, weight = getattr(table, method), args[-1] if method == "put" else sum(args[1:])
         full = args if method == "put" else (args[0], weight)
@@ -131,9 +129,7 @@ class Admission:
             else:
                 outcome = made(*args)
 
-    def _wait(
-        self, write: Write, is_over: Callable[[], bool], load: tuple[int, int]
-    ) -> Steps[int]:
+    def _wait(self, write: Write, is_over: Callable[[], bool], load: tuple[int, int]) -> Steps[int]:
         room, line, face, settings = self.room, self._line, self._face, self._settings
         assert room is not None  # as something is full
         assert line is not None
@@ -178,11 +174,14 @@ class Admission:
     def write(self, pieces: Sequence[Piece]) -> Steps[None]:
         """Write all *pieces*: at once if that can be, else in parts; where it drops, one by one."""
         try:
-            while (outcome := self._at_once(pieces, False)) != MADE:
+            outcome = self._at_once(pieces, first=False)
+            while outcome != MADE:
                 if outcome == FULL:
                     outcome = yield from self._find_room(pieces)
-                if outcome == CLOSED and (error := self._face._refused()) is not None:
+                elif (error := self._face._refused()) is not None:
                     raise error
+                else:
+                    outcome = self._at_once(pieces, first=False)
         except BaseException as error:
             done, total = sum(p.done for p in pieces), sum(p.size for p in pieces)
             accepted = f"{done} of {total} items of this call were accepted"
@@ -192,7 +191,7 @@ class Admission:
                 error.add_note(accepted)
             raise
 
-    def _at_once(self, pieces: Sequence[Piece], first: bool) -> int:
+    def _at_once(self, pieces: Sequence[Piece], *, first: bool) -> int:
         left = [piece for piece in pieces if piece.done < piece.size]
         is_step = len(left) == 1 and left[0].atomic  # then the table sees to it
         if self.room is not None and left and not is_step:
@@ -216,7 +215,7 @@ class Admission:
         if policy == "raise" or (policy == "block" and self._fits(needs)):
             return (
                 yield from self._wait(
-                    lambda first: self._at_once(pieces, first),
+                    lambda first: self._at_once(pieces, first=first),
                     lambda: any(piece.table.closed for piece in left),
                     needs,
                 )

@@ -31,9 +31,7 @@ class _Waiter:
 class Line:
     """Those who wait for a *room*."""
 
-    def __init__(
-        self, room: Any, clock: Clock, signal: Callable[[], Signal | AsyncSignal]
-    ) -> None:
+    def __init__(self, room: Any, clock: Clock, signal: Callable[[], Signal | AsyncSignal]) -> None:
         self._room, self._clock, self._signal = room, clock, signal
         room.serve = self.serve
         self.reset()

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..options.settings import Settings
-from ..tables.entry import check_version
+from ..tables.entry import Key, check_version
 from ..tables.implementation import AsyncMapWriter, MapTable, MapWriter
 from ..tables.step import MADE
 from ..waiting.steps import Steps
 from .admission import Admission
-from .queue import Key
 from .routing import deal_slots, make_route
 
 K = TypeVar("K")
@@ -118,7 +117,7 @@ class MapWrites(MapWriter[K, V], Generic[K, V]):
     """How entries get into a Map, and how they are read."""
 
     _admission: Admission  # the buffer's
-    _go: Callable[[Steps[None]], None]
+    _go: Any
     _routes: MapRoutes[K, V]
 
     def put_all(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..options.settings import Settings
+from ..tables.entry import Key
 from ..tables.implementation import AsyncQueueWriter, QueueTable, QueueWriter
 from ..tables.step import MADE
 from ..waiting.steps import Steps
@@ -13,9 +14,6 @@ from .admission import Admission
 from .routing import deal_slots, make_route
 
 T = TypeVar("T")
-
-Key = Callable[[T], object] | object
-"""A partition key: spelt out so that the parameter of a lambda has a type."""
 
 
 class QueuePiece:
@@ -121,7 +119,7 @@ class QueueWrites(QueueWriter[T], Generic[T]):
     """How items get into a Queue."""
 
     _admission: Admission  # the buffer's
-    _go: Callable[[Steps[None]], None]
+    _go: Any
     _routes: QueueRoutes[T]
 
     def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:

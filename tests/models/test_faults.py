@@ -160,7 +160,7 @@ class Cell:
         ).start()
         self.bounded = policy != "unbounded"
         if self.bounded:  # who waits for room would have all delivered before its time
-            self.buffer._gate._press = lambda: None
+            getattr(self.buffer, "buffer", self.buffer)._wake_workers = lambda: None
         self.before, self.began = self.buffer.stats(), 0.0  # when it is stopped
 
     def close(self) -> None:

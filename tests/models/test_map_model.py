@@ -118,9 +118,15 @@ class Model:
         self.in_flight[key] = Held(entry, new.versioned)
 
     def swap(self) -> None:
-        for key, new in self.waiting.items():
-            self._put_over(key, new)
-        self.waiting = {}
+        """Put in flight what waits; but what was left over goes first, as new as it is by then."""
+        if not self.in_flight:
+            self.in_flight, self.waiting = self.waiting, {}
+
+    def freshen(self) -> None:
+        """Put what waits over what was left over, batch by batch: here, over all of it."""
+        for key in list(self.in_flight):
+            if key in self.waiting:
+                self._put_over(key, self.waiting.pop(key))
 
     def take(self, size: Any) -> None:
         """Have the next batch in hand, or the one that failed, with what is newer."""
@@ -348,8 +354,8 @@ class MapMachine(RuleBasedStateMachine):
         assert stats.waiting == len(model.waiting)
         assert stats.in_flight == len(model.in_flight)
         if model.bound is not None:
-            room: Any = self.map._room
-            assert room._left + len(room.permits) == model.bound[0] - stats.held, "room leaks"
+            room: Any = self.map._admission.room
+            assert room.used == room.recount()[0] == stats.held, "room leaks"
 
     def teardown(self) -> None:
         self.map.stop()

@@ -222,9 +222,10 @@ class QueueMachine(RuleBasedStateMachine):
             return
         weighed = self.bound[0] == "max_bytes"
         load = sum(1 + key % 2 for key, _ in held) if weighed else len(held)
-        room: Any = self.queue._room
-        left = room._left_weight if weighed else room._left + len(room.permits)
-        assert 0 <= left == self.bound[1] - load, "room leaks"
+        room: Any = self.queue._admission.room
+        used = room.used_bytes if weighed else room.used
+        assert load == used <= self.bound[1], "room leaks"
+        assert (room.used, room.used_bytes) == room.recount()
 
     def teardown(self) -> None:
         self.sink.recover()

@@ -149,6 +149,8 @@ class TaskWorker(Worker[B]):
                         if self._hand_over(steps):
                             break
                         failure = CutShort() if self._job is None else self._job.error
+                        self._note(steps, failure)
+                        break
                 step = steps.send(failure)
         except StopIteration:
             pass
@@ -198,6 +200,13 @@ class TaskWorker(Worker[B]):
             self._handed_over = job.leave(lambda: self._go_on(steps, job))
         return self._handed_over
 
+    def _note(self, steps: CallingSteps[None], outcome: BaseException | None) -> None:
+        """Note the *outcome* of a call, which may have to be asked what it meant."""
+        with suppress(StopIteration):
+            step = steps.send(outcome)
+            while isinstance(step, Call):
+                step = steps.send(step.make())
+
     def _go_on(self, steps: CallingSteps[None], job: Job) -> None:
         """Note in the thread what came of a call that its task did not wait for."""
         error = job.error
@@ -205,7 +214,6 @@ class TaskWorker(Worker[B]):
             job.result.close()
             error = CutShort()
         try:
-            with suppress(StopIteration):
-                steps.send(error)
+            self._note(steps, error)
         finally:
             self.end()

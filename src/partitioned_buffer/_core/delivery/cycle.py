@@ -110,7 +110,7 @@ class Driver(Generic[B]):
                 now = monotonic()
                 if outcome is None:
                     self.settled_at = now
-                if self.abandoned:
+                if self.abandoned and type(effect) is not Match:  # which is part of a call
                     self._give_up(effects)
                     return False
                 if type(effect) is Process and effect.attempt == 1 and not self._in_one:

@@ -37,6 +37,14 @@ class Call:
     function: Callable[..., object]
     args: tuple[Any, ...]
 
+    def make(self) -> BaseException | None:
+        """Make it here, and return what is to be sent back."""
+        try:
+            self.function(*self.args)
+        except BaseException as error:
+            return error
+        return None
+
 
 Steps = Generator[Pause, Any, R]
 CallingSteps = Generator[Pause | Call, BaseException | None, R]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import CodeType, ModuleType
 
 import pytest
+from bytecode import zones
 
 MODULES = ("table", "queue", "map", "map_held", "map_flight", "room")
 PARTING = re.compile(
@@ -16,21 +17,6 @@ PARTING = re.compile(
     # A new container: where Python 3.11 collects garbage.
     r"BUILD_|LIST_|DICT_|SET_|MAKE_|UNPACK_EX|BINARY_SLICE|STORE_SLICE|FORMAT_|LOAD_BUILD_CLASS"
 )
-
-
-def zones(source: str) -> list[range]:
-    """Return the lines of each zone of *source*."""
-    found, start = [], None
-    for number, line in enumerate(source.splitlines(), 1):
-        if line.strip() == "# zone":
-            assert start is None, f"a zone in a zone, in line {number}"
-            start = number
-        elif line.strip() == "# end":
-            assert start is not None, f"no zone ends in line {number}"
-            found.append(range(start, number))
-            start = None
-    assert start is None, "a zone without an end"
-    return found
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:

@@ -43,6 +43,7 @@ class Model:
         self.bound, self.merging = bound, merging
         self.waiting: dict[str, Held] = {}
         self.in_flight: dict[str, Held] = {}
+        self.left_over = False  # what is in flight was so when the cycle began
         self.hand: list[str] | None = None  # keys of a batch that failed
         self.seen: dict[str, int] = {}
         self.delivered: list[Entry[str, int]] = []
@@ -119,6 +120,7 @@ class Model:
 
     def swap(self) -> None:
         """Put in flight what waits; but what was left over goes first, as new as it is by then."""
+        self.left_over = bool(self.in_flight)
         if not self.in_flight:
             self.in_flight, self.waiting = self.waiting, {}
 
@@ -140,6 +142,8 @@ class Model:
         for key in chosen:
             held = self.in_flight.pop(key)
             to.append(held.entry)
+            if to is self.dead:  # what has never arrived may come again
+                continue
             if held.versioned:
                 self.seen[key] = held.entry.version
             else:
@@ -157,6 +161,8 @@ class Model:
 
     def deliver_all(self) -> None:
         self.hand = None
+        if self.left_over:
+            self.freshen()
         self.settle(list(self.in_flight), self.delivered)
 
 
@@ -204,7 +210,7 @@ class MapMachine(RuleBasedStateMachine):
         if self.model.bound[1] == "raise":
             with pytest.raises(BufferFull):
                 write(*item)
-        elif self.model.hand is None:  # blocked until the next cycle, to which the clock jumps
+        elif self.model.hand is None and not self.model.in_flight:  # blocked until the next cycle, to which the clock jumps
             write(*item)
             self.clock.settle()
             self.model.swap()
@@ -262,6 +268,7 @@ class MapMachine(RuleBasedStateMachine):
         in_trouble = model.hand is not None
         if not in_trouble:
             model.swap()
+        again = in_trouble or model.left_over  # for what waits has its own turn
         if model.hand == [] or not model.in_flight:
             outcome = "good"
         failed = model.attempt(outcome, self.size)
@@ -271,7 +278,7 @@ class MapMachine(RuleBasedStateMachine):
             self.sink.fail(error)
         if not failed:
             model.deliver_all()
-            if in_trouble:  # the next cycle is due already
+            if again:
                 model.swap()
                 model.deliver_all()
         self.clock.advance(5.0)
@@ -317,6 +324,7 @@ class MapMachine(RuleBasedStateMachine):
     @rule(failing=st.booleans(), timeout=st.none() | st.sampled_from([1.0, 12.0]))
     def stop(self, failing: bool, timeout: float | None) -> None:
         model, began = self.model, self.clock.monotonic()
+        in_trouble = model.hand is not None
         if failing:
             self.sink.fail_always(OSError())
         elif model.hand is not None:
@@ -327,11 +335,16 @@ class MapMachine(RuleBasedStateMachine):
         report = self.map.stop(timeout)
         assert timeout is None or self.clock.monotonic() <= began + timeout
         self.sink.recover()
-        model.swap()
         model.hand = None
-        if not failing:
+        model.swap()
+        if failing and not in_trouble:  # the next batch was tried, as new as it is
+            model.take(self.size)
+            model.hand = None
+        for _ in range(0 if failing else 2):
             model.deliver_all()
-        assert list(report.left) == [held.entry for held in model.in_flight.values()]
+            model.swap()
+        held = [*model.in_flight.values(), *model.waiting.values()]
+        assert list(report.left) == [each.entry for each in held]
 
     @precondition(lambda self: not self.map.running)
     @rule()

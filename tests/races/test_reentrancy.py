@@ -12,17 +12,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
+from bytecode import locked
 from helpers import Buffers, rounds, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry
-<<<<<<< HEAD:tests/races/test_reentrancy.py
 from partitioned_buffer._core.buffer import registry
-from partitioned_buffer._core.tables.old_queue import QueueTable
-=======
-from partitioned_buffer._core.buffer import base as _buffer
-from partitioned_buffer._core.tables.old_queue import QueueTable
->>>>>>> 975c0a5 (Tables as one atomic step in plain Python, read zone by zone, beside the old ones):tests/test_reentrancy.py
 from partitioned_buffer._core.waiting.clock import SystemClock
 from partitioned_buffer.testing import FakeClock, RecordingProcessor, assert_balanced
 
@@ -146,29 +141,6 @@ def test_a_logging_handler_may_push_into_the_buffer_that_logs(
     assert "processing failed" in processor.items[1]
 
 
-def test_a_write_taken_back_in_the_middle_of_a_swap_takes_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A finalizer that writes to a closing table, while that table is being swapped."""
-    table: QueueTable[str] = QueueTable()
-    table.open(lambda: None, None, 0.0)
-
-    class Interrupted(list[str]):
-        def __delitem__(self, index: Any) -> None:
-            if isinstance(index, slice) and index.start is None:
-                table.waiting.append("another writer's")
-                table.waiting.append("same")
-                assert not table.attend(("same",))
-            super().__delitem__(index)
-
-    table.waiting = Interrupted(["same", "other", "same"])
-    table.close()
-
-    assert table.swap(0.0, seal=True) == 3
-    assert table.take(None) == ["same", "other", "same"]
-    assert table.waiting == ["another writer's"]
-
-
 def test_a_finalizer_that_writes_after_stop_is_refused(buffers: Buffers) -> None:
     refused: list[BaseException] = []
     queue = buffers.queue()
@@ -232,7 +204,9 @@ def test_a_write_may_be_interrupted_by_another_at_every_line_of_it(
         def trace(frame: Any, event: str, _: object) -> Any:
             if "partitioned_buffer" not in frame.f_code.co_filename:
                 return None
-            if event == "line" and next(lines) == line:
+            if event != "line" or frame.f_lineno in locked(frame.f_code):
+                return trace
+            if next(lines) == line:
                 attempt(write_one, ("interrupting", line))
                 attempt(write_one, ("interrupting again", line))
             return trace

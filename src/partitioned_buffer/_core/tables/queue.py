@@ -121,7 +121,8 @@ class QueueTable(Table):
             gone, nothing = items[place : place + 1], None
             if room is None or not gone:
                 return False
-            weight = self._weigh(gone)
+            # It may have been dropped since, by somebody else.
+            weight = gone[0][1] if self._weighed and gone[0] else 0
             _ = lock.take
             try:
                 # zone

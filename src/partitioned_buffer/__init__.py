@@ -11,15 +11,15 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
       ledger.py          the numbers, and the law they obey
       waiting/           steps.py: waiting, written once; clock.py  countdown.py  event_loop.py
       options/           settings.py: every option once; checks.py  keywords.py  retry.py
-      tables/            what collects writes, and what is in flight: table.py in words,
-                         queue.py  map_log.py  map.py  entry.py  versions.py in memory,
-                         bounded_queue.py  bounded_map.py  capacity.py as part of a bound
+      tables/            what collects writes, and what is in flight: step.py: what a write is;
+                         table.py  queue.py  map.py  map_many.py  map_plan.py  map_held.py
+                         map_flight.py  keys.py  entry.py  room.py; writers.py: one write;
+                         implementation.py: which there are
       telemetry.py       hooks and the log
-      writes/            routing.py: which partition; hot.py  hot_bounded.py: one write;
-                         bulk.py: the others, and reads; admission.py  admission_by_kind.py: a
-                         write to a full buffer
+      writes/            routing.py: which partition; queue.py  map.py: writes of many;
+                         admission.py  line.py: a write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
-                         batch; cycle.py does it; worker.py waits for the next; watchdog.py
+                         batch; cycle.py  naming.py do it; worker.py waits for the next; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
                          names; process_exit.py; constructors.py  assembly.py  absent.py: how it

@@ -26,7 +26,7 @@ ROOMS = {
     "_core.options": "_core.waiting abc errors",
     "_core.telemetry": "_core.options abc events",
     "_core.tables": "_core.waiting abc",
-    "_core.writes": "_core.options _core.tables _core.waiting errors",
+    "_core.writes": "_core.options _core.tables _core.waiting abc errors",
     "_core.delivery": (
         "_core.options _core.tables _core.telemetry _core.waiting abc errors events"
     ),

@@ -210,7 +210,9 @@ class MapMachine(RuleBasedStateMachine):
         if self.model.bound[1] == "raise":
             with pytest.raises(BufferFull):
                 write(*item)
-        elif self.model.hand is None and not self.model.in_flight:  # blocked until the next cycle, to which the clock jumps
+        elif (
+            self.model.hand is None and not self.model.in_flight
+        ):  # blocked until the next cycle, to which the clock jumps
             write(*item)
             self.clock.settle()
             self.model.swap()

@@ -194,10 +194,11 @@ class Settings:
     merge: Callable[[Any, Any], Any] | None = _option(
         or_none(MERGE),
         """Makes one value of the one that waits and the one written over it, instead of the last
-        write winning: `operator.add` makes counters. Called later, by whoever needs the result,
-        holding a lock: it should be quick, and free of side effects. When it raises, what waits
-        stays and the new value is dropped; where it unites what failed with what came since,
-        the newer one stays.""",
+        write winning: `operator.add` makes counters. Called by the writer, without a lock, perhaps
+        again if another write has come between: it should be free of side effects. What it raises
+        comes out of that write, which was not made. Where a worker unites what failed with
+        what came since, both stay then, and the older goes first; also where the outcome would be
+        more than `max_bytes` has room for.""",
         None,
         only="Map",
     )

@@ -5,23 +5,18 @@ A version has to beat the one that waits, else the one in flight, else the one d
 as far as that is remembered: so that the processor never sees a key go backwards.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from .entry import MISSING
-from .keys import SAFE, Probe, boxed, safe, same
-from .map_flight import MapFlight
+from .keys import SAFE, safe
 from .map_held import UPDATES, VERSION, WEIGHT
-from .map_plan import Op, Plan
+from .map_many import MapMany
 from .step import AGAIN, CLOSED, FULL, MADE
 
 _STALE: Any = object()  # is what no key's value ever is
 
-PATIENCE = 3
-"""How often many writes are tried, before others are kept waiting while they are prepared."""
 
-
-class MapTable(MapFlight):
+class MapTable(MapMany):
     """Entries by key: the last write wins, or the newest version."""
 
     __slots__ = ()
@@ -157,105 +152,6 @@ class MapTable(MapFlight):
             return _STALE, value, weight
         both = self._merge(waits, value)
         return waits, both, weight if self._weigh is None else self._weigh(both)
-
-    def _find(self, key: Any, plain: bool) -> tuple[Any, int | None]:
-        """Return what *key* is stored as, and when that was so; None: whenever none is in a box."""
-        if plain and not self._foreign:
-            return key, None
-        births, probe = self._births, Probe(hash(key))
-        for part in self._keyed():
-            if plain and key in part:
-                return key, births
-            probe in part  # noqa: B015  # collects those of the same hash
-        stored = same(key, probe.found, MISSING)
-        if stored is MISSING:
-            stored = key if plain else boxed(key, probe.hash)
-        return stored, births
-
-    # --- writes of many --------------------------------------------------------
-
-    def put_all(self, ops: Sequence[Op], first: bool = False) -> int:
-        """
-        Make all of *ops* in order, or none; nothing is merged, or dropped for them.
-
-        A table that keeps an order, to drop the oldest, has to be written to one by one.
-        """
-        if self._ordered and ops:
-            return CLOSED if self._closed else FULL
-        outcome, tries = AGAIN, 0
-        while outcome == AGAIN:
-            places, births = self._find_all(ops)
-            tries += 1
-            if tries <= PATIENCE:
-                outcome = self._put_all(places, births, ops, first)
-            else:
-                with self._lock:
-                    outcome = self._put_all(places, births, ops, first)
-        self._follow(outcome)
-        return outcome
-
-    def _put_all(
-        self, places: Sequence[Any], births: int | None, ops: Sequence[Op], first: bool
-    ) -> int:
-        room, lock, size = self._room, self._lock, len(ops)
-        turn, accepted = self._turn, self._accepted
-        plan = Plan(self, places, ops)
-        values, fresh, new, extra = plan.values, plan.marks, plan.new, plan.extra
-        _ = lock.take
-        try:
-            # zone
-            if self._closed:
-                outcome = CLOSED
-            elif turn != self._turn or accepted != self._accepted:
-                outcome = AGAIN
-            elif self._foreign if births is None else births != self._births:
-                outcome = AGAIN
-            elif room is not None and (
-                (room.line and not first and (new or extra > 0))
-                or (new and room.used + new > room.limit)
-                or (extra > 0 and room.used_bytes + extra > room.limit_bytes)
-            ):
-                outcome = FULL
-            else:
-                waiting, marks = self._waiting, self._marks
-                marks |= fresh
-                waiting |= values
-                self._accepted += size
-                self._coalesced += plan.coalesced
-                self._births += new
-                if births is not None:
-                    self._foreign = True
-                if fresh or births is not None:
-                    self._simple = False
-                if room is not None:
-                    room.used += new
-                    room.used_bytes += extra
-                outcome = MADE
-            # end
-        finally:
-            _ = lock.free
-        if extra < 0:
-            self._serve()
-        return outcome
-
-    def needs(self, ops: Sequence[Op]) -> tuple[int, int]:
-        """Return how many items and bytes of new room *ops* would take now."""
-        places, _ = self._find_all(ops)
-        plan = Plan(self, places, ops)
-        return plan.new, max(0, plan.extra)
-
-    def _find_all(self, ops: Sequence[Op]) -> tuple[list[Any], int | None]:
-        """Return what all keys are stored as, those that are new once each."""
-        if not self._foreign and all(type(op[0]) in SAFE or safe(op[0]) for op in ops):
-            return [op[0] for op in ops], None
-        births, places, met = self._births, [], dict[int, list[Any]]()
-        for op in ops:
-            stored, _ = self._find(op[0], safe(op[0]))
-            others = met.setdefault(hash(stored), [])
-            stored = same(op[0], others, stored)
-            others.append(stored)
-            places.append(stored)
-        return places, births
 
     # --- reading, and forgetting -----------------------------------------------
 

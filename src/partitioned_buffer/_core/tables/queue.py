@@ -8,7 +8,6 @@ off the front would move all the others; what is before that place has been let 
 from collections.abc import Iterable
 from typing import Any
 
-from .room import Room
 from .step import AGAIN, CLOSED, FULL, MADE
 from .table import Table
 
@@ -21,9 +20,6 @@ class QueueTable(Table):
 
     __slots__ = ("_at", "_batch", "_first", "_flying", "_hand", "_line", "_waiting", "next")
     next: "QueueTable"  # whose turn it is after this one
-
-    def __init__(self, room: Room | None = None) -> None:
-        super().__init__(room)
 
     def reset(self) -> None:
         super().reset()

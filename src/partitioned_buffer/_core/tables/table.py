@@ -46,7 +46,7 @@ class Table(ABC):
     # fmt: on
     _waiting: Sized
 
-    def __init__(self, room: Room | None) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self.partition: object = None
         self.observer: Callable[[Any], object] | None = None
         self._room = room

@@ -233,13 +233,20 @@ def test_a_write_that_meets_another_threads_first_write_is_not_refused() -> None
             except BufferNotRunning as error:
                 errors.append(error)
 
-        table: Any = queue._partitions[0].table
-        with table._lock:  # where the second writer waits
-            thread = threading.Thread(target=write)
-            thread.start()
-            while not table.waiting:
-                pass
-            queue.push("first")
+        asking, resumed, why = threading.Event(), threading.Event(), queue._refused
+
+        def refused() -> Exception | None:
+            if threading.current_thread() is thread:
+                asking.set()
+                resumed.wait(PATIENCE)
+            return why()
+
+        queue._refused = refused  # type: ignore[method-assign]
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert asking.wait(PATIENCE)
+        queue.push("first")
+        resumed.set()
         thread.join(PATIENCE)
         assert errors == []
         queue.stop(timeout=PATIENCE)

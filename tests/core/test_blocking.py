@@ -7,7 +7,6 @@ import pytest
 from helpers import Buffers, in_thread, key_of, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning
-from partitioned_buffer._core.waiting.steps import run
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces

@@ -1,16 +1,14 @@
 """What a Map makes of a batch that failed, and of what cannot be compared or merged."""
 
 import operator
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers, values
+from helpers import Buffers
 
 from partitioned_buffer import Entry, Map, Retry
-from partitioned_buffer.events import ItemsDropped
-from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
+from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
 

@@ -5,8 +5,8 @@ Each case is one that happens in programs; `test_async_schedules` cancels everyw
 """
 
 import asyncio
-from typing import Any
 import threading
+from typing import Any
 
 import pytest
 from coroutines import FOREVER, Slow, settled, use

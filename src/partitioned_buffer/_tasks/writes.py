@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from .._core.tables.entry import Key, check_version
 from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
-from .._core.waiting.steps import Steps, drive
+from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
 from .._core.writes.queue import QueueRoutes, push_all

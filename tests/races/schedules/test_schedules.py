@@ -15,19 +15,19 @@ from typing import Any
 
 import frontrun
 import pytest
-
-from partitioned_buffer._core.ledger import PartitionStats
-from partitioned_buffer._core.options.keywords import WhenFull
-from partitioned_buffer._core.options.settings import settings
 from partitioned_buffer._core.tables.bounded_map import BoundedMapTable
 from partitioned_buffer._core.tables.bounded_queue import BoundedQueueTable
 from partitioned_buffer._core.tables.capacity import Room
 from partitioned_buffer._core.tables.old_map import MapTable
 from partitioned_buffer._core.tables.old_queue import QueueTable
-from partitioned_buffer._core.waiting.clock import SystemClock
-from partitioned_buffer._core.waiting.steps import run
 from partitioned_buffer._core.writes.admission_by_kind import MapGate, QueueGate
 from partitioned_buffer._core.writes.bulk import MapWrites, QueueWrites
+
+from partitioned_buffer._core.ledger import PartitionStats
+from partitioned_buffer._core.options.keywords import WhenFull
+from partitioned_buffer._core.options.settings import settings
+from partitioned_buffer._core.waiting.clock import SystemClock
+from partitioned_buffer._core.waiting.steps import run
 from partitioned_buffer.errors import BufferFull, BufferNotRunning
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "100"))

@@ -161,7 +161,7 @@ class _Trouble(Generic[B]):
         self._error = error
         failed = in_flight.keep(None)
         if isinstance(error, PartialFailure):
-            items = in_flight.again(failed, False)  # noqa: FBT003  # as they were
+            items = in_flight.again(failed, False)  # as they were
             if items is not None:
                 failed = in_flight.keep((yield Match(items, error.failed)))
         return failed
@@ -211,7 +211,7 @@ class _Trouble(Generic[B]):
 
     def _bury(self, size: int) -> Effects[B]:
         cut: CutShort | None = CutShort()
-        while cut and (items := self._in_flight.again(size, False)) is not None:  # noqa: FBT003
+        while cut and (items := self._in_flight.again(size, False)) is not None:
             cut = yield DeadLetter(items, self._error, self._attempts)
             if cut is None:
                 self._in_flight.bury()

@@ -57,7 +57,7 @@ class MapTable(MapMany):
             else:
                 waiting = self._waiting
                 if key in waiting:
-                    gone = waiting[key]  # noqa: F841  # until the lock is free
+                    gone = waiting[key]  # until the lock is free
                     self._coalesced += 1
                 else:
                     self._births += 1
@@ -113,7 +113,7 @@ class MapTable(MapMany):
             ):
                 outcome = FULL
             else:
-                gone = waiting[stored] if known else None  # noqa: F841  # until the lock is free
+                gone = waiting[stored] if known else None  # until the lock is free
                 if new is not None:
                     if known and version is not None:
                         new[UPDATES] = 1 if mark is None else mark[UPDATES] + 1
@@ -126,8 +126,7 @@ class MapTable(MapMany):
                     self._births += 1
                 if births is not None:
                     self._foreign = True
-                if new is not None or births is not None:
-                    self._simple = False
+                self._simple = False
                 if room is not None:
                     room.used += 0 if known else 1
                     room.used_bytes += extra
@@ -199,7 +198,7 @@ class MapTable(MapMany):
                 outcome = AGAIN
             else:
                 if stored in self._waiting:
-                    gone = self._waiting[stored]  # noqa: F841  # until the lock is free
+                    gone = self._waiting[stored]  # until the lock is free
                     del self._waiting[stored]
                     count = 1
                     if stored in self._marks:
@@ -209,7 +208,7 @@ class MapTable(MapMany):
                     if stored in self._out:
                         self._hidden[stored] = None
                     else:
-                        old = self._flying[stored]  # noqa: F841  # likewise
+                        old = self._flying[stored]  # likewise
                         del self._flying[stored]
                         count += 1
                         self._aloft -= 1

@@ -165,7 +165,7 @@ class MapFlight(MapHeld):
                 if room is not None and extra > 0 and room.used_bytes + extra > room.limit_bytes:
                     outcome = FULL
                 else:
-                    gone = self._flying[stored]  # noqa: F841  # until the lock is free
+                    gone = self._flying[stored]  # until the lock is free
                     self._flying[stored] = both
                     del waiting[stored]
                     if new is not nothing:

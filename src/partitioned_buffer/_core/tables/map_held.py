@@ -123,8 +123,8 @@ class MapHeld(Table):
             try:
                 # zone
                 if turn == self._turn:
-                    gone = self._recent  # noqa: F841  # until the lock is free
-                    also = self._older  # noqa: F841
+                    gone = self._recent  # until the lock is free
+                    also = self._older
                     recent |= versions
                     self._recent = recent
                     self._older = older
@@ -204,7 +204,7 @@ class MapHeld(Table):
             try:
                 # zone
                 if turn == self._turn and stored in part:
-                    gone = part[stored]  # noqa: F841  # until the lock is free
+                    gone = part[stored]  # until the lock is free
                     del part[stored]
                     weight = 0
                     if stored in marks:

@@ -114,20 +114,22 @@ class QueueTable(Table):
             turn, flown = self._turn, self._line < len(self._flying)
             items = self._flying if flown else self._waiting
             place = self._line if flown else self._first
-            gone, nothing = items[place : place + 1], None
+            gone = items[place : place + 1]
             if room is None or not gone:
                 return False
-            # It may have been dropped since, by somebody else.
-            weight = gone[0][1] if self._weighed and gone[0] else 0
+            empty = 0 if flown or place <= SLACK or 2 * place <= len(items) else place
+            front = slice(0, empty)
+            weight = gone[0][1] if self._weighed and gone[0] else 0  # unless dropped since
             _ = lock.take
             try:
                 # zone
                 if turn == self._turn:
-                    items[place] = nothing
+                    items[place] = None
                     if flown:
                         self._line += 1
                     else:
-                        self._first += 1
+                        del items[front]
+                        self._first += 1 - empty
                     self._dropped += 1
                     room.used -= 1
                     room.used_bytes -= weight
@@ -136,23 +138,7 @@ class QueueTable(Table):
                 # end
             finally:
                 _ = lock.free
-        if self._first > SLACK and 2 * self._first > len(self._waiting):
-            self._cut_off()
         return True
-
-    def _cut_off(self) -> None:
-        lock, waiting, empty = self._lock, self._waiting, self._first
-        front = slice(0, empty)
-        _ = lock.take
-        try:
-            # zone
-            if waiting is self._waiting and empty == self._first:
-                del waiting[front]
-                self._first = 0
-                self._turn += 1
-            # end
-        finally:
-            _ = lock.free
 
     # --- the worker's half -----------------------------------------------------
 
@@ -164,7 +150,7 @@ class QueueTable(Table):
             _ = lock.take
             try:
                 # zone
-                gone = self._flying  # noqa: F841  # until the lock is free
+                gone = self._flying  # until the lock is free
                 self._flying, self._waiting = self._waiting, fresh
                 self._line, self._first = self._first, 0
                 self._bell = self._flush_at
@@ -179,15 +165,12 @@ class QueueTable(Table):
         if self._at + self._batch < len(self._hand):
             self.acknowledge()
             self.release()
-        room, lock, taken = self._room, self._lock, False
+        room, lock, taken, settled = self._room, self._lock, False, self._batch
         while not taken:
-            turn, line, flying, settled = self._turn, self._line, self._flying, self._batch
+            turn, line, flying = self._turn, self._line, self._flying
             batch = flying[line:] if size is None else flying[line : line + size]
-            count = len(batch)
-            if not count and not settled:
-                return None
-            end, nothing, gone = line + count, [None] * count, self._hand
-            cut, weight = slice(line, end), self._weigh(gone[self._at :])
+            count, gone, weight = len(batch), self._hand, self._weigh(self._hand[self._at :])
+            end, nothing, cut = line + count, [None] * count, slice(line, line + count)
             _ = lock.take
             try:
                 # zone
@@ -210,7 +193,7 @@ class QueueTable(Table):
             self._serve()
         return self._items(batch)
 
-    def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # noqa: ARG002  # a Map's
+    def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # a Map's
         """Return the first *size* in hand (None: all), anew."""
         at = self._at
         batch = self._hand[at:] if size is None else self._hand[at : at + size]

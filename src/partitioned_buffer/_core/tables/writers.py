@@ -88,7 +88,7 @@ class MapWriter(Generic[K, V]):
 
     def _equip(
         self,
-        tables: Sequence[MapTable],  # noqa: ARG002  # C keeps them
+        tables: Sequence[MapTable],  # C keeps them
         slots: Sequence[MapTable] | None,
         table_for: Callable[[K, object], MapTable],
         weigh: Callable[[V], int] | None,

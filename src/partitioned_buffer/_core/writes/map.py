@@ -9,7 +9,6 @@ from ..options.settings import Settings
 from ..tables.entry import Key, check_version
 from ..tables.implementation import AsyncMapWriter, MapTable, MapWriter
 from ..tables.step import MADE
-from ..waiting.steps import Steps
 from .admission import Admission
 from .routing import deal_slots, make_route
 

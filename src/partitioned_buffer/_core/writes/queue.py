@@ -2,14 +2,13 @@
 How items get into a Queue: many at once. Single ones are the writers' (see `tables.writers`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..options.settings import Settings
 from ..tables.entry import Key
 from ..tables.implementation import AsyncQueueWriter, QueueTable, QueueWriter
 from ..tables.step import MADE
-from ..waiting.steps import Steps
 from .admission import Admission
 from .routing import deal_slots, make_route
 

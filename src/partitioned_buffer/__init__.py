@@ -87,7 +87,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what needs an event loop when it is asked for: `asyncio` takes as long as the rest."""
     if name in ("AsyncMap", "AsyncQueue"):
-        from ._tasks.buffers import AsyncMap, AsyncQueue  # as said
+        from ._tasks.buffers import AsyncMap, AsyncQueue  # noqa: PLC0415  # as said
 
         return {"AsyncMap": AsyncMap, "AsyncQueue": AsyncQueue}[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -243,7 +243,7 @@ def test_a_partial_failure_of_equal_items_counts_each() -> None:
 def test_a_partial_failure_names_entries_or_their_keys_in_any_order() -> None:
     entries = [Entry(f"key{number}", number, 0, 0) for number in range(4)]
 
-    assert places_of(entries, ["key3", entries[0], "".join(["key", "2"])]) == [0, 2, 3]
+    assert places_of(entries, ["key3", entries[0], str(b"key2", "ascii")]) == [0, 2, 3]
     assert places_of(entries, ["key4"]) is None
 
 

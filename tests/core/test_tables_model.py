@@ -111,7 +111,7 @@ class Pair:
 
     def __init__(self, made: Any, kind: str, bounds: Any, when_full: str, **options: Any) -> None:
         self.room = made.Room(*bounds, when_full) if bounds else None
-        self.model_room = SimpleRoom(*bounds, when_full) if bounds else None
+        self.model_room = SimpleRoom(bounds[0], bounds[1], when_full) if bounds else None
         self.weighed = bool(bounds and bounds[1])
         real = {"Queue": made.QueueTable, "Map": made.MapTable}[kind]
         model: Any = {"Queue": SimpleQueue, "Map": SimpleMap}[kind]

@@ -68,7 +68,7 @@ def test_a_keys_code_may_write_to_the_very_table_that_asks_it(
     mapped = buffers.map(partitions=1)
     first = Key("a")
     mapped.put(first, 1)
-    first.meanwhile = lambda: (mapped.put(Key("a"), 2), mapped.put(Key("b"), 2))
+    first.meanwhile = lambda: mapped.put_all([(Key("a"), 2), (Key("b"), 2)])
     mapped.put(Key("a"), 3)
 
     assert mapped.get(Key("a")) == 3

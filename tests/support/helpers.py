@@ -69,7 +69,7 @@ async def turns(count: int = 10) -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Do as `wait_until`, in a task."""
     async with asyncio.timeout(60):
-        while not condition():  # nobody tells
+        while not condition():  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(0)
 
 

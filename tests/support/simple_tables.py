@@ -12,7 +12,9 @@ MADE, FULL, CLOSED = range(3)
 
 
 class SimpleRoom:
-    def __init__(self, max_size: int | None, max_bytes: int | None, when_full: str) -> None:
+    def __init__(
+        self, max_size: int | None, max_bytes: int | None, when_full: str = "block"
+    ) -> None:
         self.size, self.bytes, self.when_full = max_size, max_bytes, when_full
         self.tables: list[Any] = []
         self.line = 0

@@ -189,7 +189,7 @@ async def test_a_signal_of_a_clock_that_was_never_used_settles_at_once() -> None
 
 @running
 async def test_nobody_keeps_a_buffer_alive_that_has_been_left() -> None:
-    import weakref
+    import weakref  # noqa: PLC0415
 
     queue = AsyncQueue("q", RecordingProcessor(), partitions=1)
     async with queue:

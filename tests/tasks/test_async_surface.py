@@ -95,8 +95,8 @@ def test_methods_in_slots_are_documented_like_others(kind: type, method: str) ->
 
 
 def test_who_does_not_ask_for_them_imports_no_event_loop() -> None:
-    import subprocess
-    import sys
+    import subprocess  # noqa: PLC0415
+    import sys  # noqa: PLC0415
 
     program = (
         "import sys, partitioned_buffer as p; assert 'asyncio' not in sys.modules; "

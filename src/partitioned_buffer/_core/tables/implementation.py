@@ -15,7 +15,7 @@ else:
     NAME = "python"
     if _wanted != "0":
         try:
-            from . import _speed
+            from . import _speed  # noqa: F401  # to see whether it is there
         except ImportError as error:
             if _wanted == "1":
                 raise ImportError(

@@ -57,7 +57,7 @@ class MapTable(MapMany):
             else:
                 waiting = self._waiting
                 if key in waiting:
-                    gone = waiting[key]  # until the lock is free
+                    _gone = waiting[key]  # until the lock is free
                     self._coalesced += 1
                 else:
                     self._births += 1
@@ -113,7 +113,7 @@ class MapTable(MapMany):
             ):
                 outcome = FULL
             else:
-                gone = waiting[stored] if known else None  # until the lock is free
+                _gone = waiting[stored] if known else None  # until the lock is free
                 if new is not None:
                     if known and version is not None:
                         new[UPDATES] = 1 if mark is None else mark[UPDATES] + 1
@@ -188,7 +188,7 @@ class MapTable(MapMany):
         return outcome
 
     def _delete(self, stored: Any, births: int | None) -> int:
-        room, lock, gone, old, count, weight = self._room, self._lock, None, None, 0, 0
+        room, lock, count, weight = self._room, self._lock, 0, 0
         _ = lock.take
         try:
             # zone
@@ -198,7 +198,7 @@ class MapTable(MapMany):
                 outcome = AGAIN
             else:
                 if stored in self._waiting:
-                    gone = self._waiting[stored]  # until the lock is free
+                    _gone = self._waiting[stored]  # until the lock is free
                     del self._waiting[stored]
                     count = 1
                     if stored in self._marks:
@@ -208,7 +208,7 @@ class MapTable(MapMany):
                     if stored in self._out:
                         self._hidden[stored] = None
                     else:
-                        old = self._flying[stored]  # likewise
+                        _old = self._flying[stored]  # likewise
                         del self._flying[stored]
                         count += 1
                         self._aloft -= 1

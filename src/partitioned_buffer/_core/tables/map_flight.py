@@ -81,8 +81,8 @@ class MapFlight(MapHeld):
         return self._give(size, more=False, newest=newest)
 
     def _give(self, size: int | None, *, more: bool, newest: bool) -> list[Entry[Any, Any]] | None:
-        """Let the first *size* in hand be out, or of what is next in line, if there is to be more."""
-        order, lock, given = self._line_up(), self._lock, False
+        """Let the first *size* in hand be out; or, if there is to be *more*, the next in line."""
+        order, lock, given, keys = self._line_up(), self._lock, False, list[Any]()
         while not given:
             turn = self._turn
             begin, end = (self._line, len(order)) if more else (self._start, self._line)
@@ -108,7 +108,7 @@ class MapFlight(MapHeld):
     def _first(
         self, order: list[Any], place: int, end: int, size: int | None
     ) -> tuple[list[Any], int]:
-        """Return the first *size* that are held of *order*, between places, and the place behind."""
+        """Return the first *size* held of *order*, between two places, and the place behind."""
         keys, held = list[Any](), self._flying.__contains__
         wanted = end - place if size is None else size
         while len(keys) < wanted and place < end:
@@ -165,7 +165,7 @@ class MapFlight(MapHeld):
                 if room is not None and extra > 0 and room.used_bytes + extra > room.limit_bytes:
                     outcome = FULL
                 else:
-                    gone = self._flying[stored]  # until the lock is free
+                    _gone = self._flying[stored]  # until the lock is free
                     self._flying[stored] = both
                     del waiting[stored]
                     if new is not nothing:

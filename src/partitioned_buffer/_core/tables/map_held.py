@@ -114,6 +114,7 @@ class MapHeld(Table):
         self._let_go()
         room, lock, count, done = self._room, self._lock, len(keys), False
         good, deleted = how == "delivered", how == "deleted"
+        versions: dict[Any, int | None] = {}
         while not done:
             turn = self._turn
             hidden = {key: None for key in list(self._hidden) if key not in keys}
@@ -123,8 +124,8 @@ class MapHeld(Table):
             try:
                 # zone
                 if turn == self._turn:
-                    gone = self._recent  # until the lock is free
-                    also = self._older
+                    _gone = self._recent  # until the lock is free
+                    _also = self._older
                     recent |= versions
                     self._recent = recent
                     self._older = older
@@ -204,7 +205,7 @@ class MapHeld(Table):
             try:
                 # zone
                 if turn == self._turn and stored in part:
-                    gone = part[stored]  # until the lock is free
+                    _gone = part[stored]  # until the lock is free
                     del part[stored]
                     weight = 0
                     if stored in marks:

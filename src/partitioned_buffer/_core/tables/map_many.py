@@ -28,7 +28,7 @@ class MapMany(MapFlight):
         for part in self._keyed():
             if plain and key in part:
                 return key, births
-            probe in part  # collects those of the same hash
+            _ = probe in part  # collects those of the same hash
         stored = same(key, probe.found, MISSING)
         if stored is MISSING:
             stored = key if plain else boxed(key, probe.hash)

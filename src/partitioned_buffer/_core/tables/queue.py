@@ -150,7 +150,7 @@ class QueueTable(Table):
             _ = lock.take
             try:
                 # zone
-                gone = self._flying  # until the lock is free
+                _gone = self._flying  # until the lock is free
                 self._flying, self._waiting = self._waiting, fresh
                 self._line, self._first = self._first, 0
                 self._bell = self._flush_at
@@ -165,11 +165,11 @@ class QueueTable(Table):
         if self._at + self._batch < len(self._hand):
             self.acknowledge()
             self.release()
-        room, lock, taken, settled = self._room, self._lock, False, self._batch
+        room, lock, taken, batch = self._room, self._lock, False, list[Any]()
         while not taken:
-            turn, line, flying = self._turn, self._line, self._flying
+            turn, line, flying, settled = self._turn, self._line, self._flying, self._batch
             batch = flying[line:] if size is None else flying[line : line + size]
-            count, gone, weight = len(batch), self._hand, self._weigh(self._hand[self._at :])
+            count, _gone, weight = len(batch), self._hand, self._weigh(self._hand[self._at :])
             end, nothing, cut = line + count, [None] * count, slice(line, line + count)
             _ = lock.take
             try:
@@ -189,11 +189,10 @@ class QueueTable(Table):
                 # end
             finally:
                 _ = lock.free
-        if room is not None:
-            self._serve()
+        self._serve()
         return self._items(batch)
 
-    def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # a Map's
+    def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # noqa: ARG002  # a Map's
         """Return the first *size* in hand (None: all), anew."""
         at = self._at
         batch = self._hand[at:] if size is None else self._hand[at : at + size]

@@ -13,7 +13,7 @@ table is; `_speed.c` does the same, step for step.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any
 
 from .room import Room
@@ -44,7 +44,7 @@ class Table(ABC):
         "observer", "partition",
     )
     # fmt: on
-    _waiting: Sized
+    _waiting: Any
 
     def __init__(self, room: Room | None = None) -> None:
         self.partition: object = None
@@ -174,8 +174,8 @@ class Table(ABC):
 
     def counts(self) -> dict[str, int]:
         """Return the table's part of the ledger, at one instant."""
-        lock, same = self._lock, False
-        while not same:
+        lock = self._lock
+        while True:
             turn, before = self._turn, self._accepted
             waiting, in_flight = self._sizes()
             _ = lock.take
@@ -191,6 +191,8 @@ class Table(ABC):
                 # end
             finally:
                 _ = lock.free
+            if same:
+                break
         return {
             "accepted": accepted,
             "delivered": delivered,

@@ -67,7 +67,9 @@ class QueueWriter(Generic[T]):
         if self._weigh is None:
             if outcome := table.push(item):
                 self._late(table, outcome, "push", (item,))
-        elif outcome := table.push(item, weight := self._weigh(item)):
+            return
+        weight = self._weigh(item)
+        if outcome := table.push(item, weight):
             self._late(table, outcome, "push", (item, weight))
 
     def _try_push(self, item: T, partition_key: object) -> Late | None:
@@ -77,7 +79,7 @@ class QueueWriter(Generic[T]):
             table = self._table_for(item, partition_key)
         else:
             self._turn = table.next
-        args = (item,) if self._weigh is None else (item, self._weigh(item))
+        args: tuple[Any, ...] = (item,) if self._weigh is None else (item, self._weigh(item))
         return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
 
     push.__module__ = __name__.partition(".")[0]
@@ -88,7 +90,7 @@ class MapWriter(Generic[K, V]):
 
     def _equip(
         self,
-        tables: Sequence[MapTable],  # C keeps them
+        tables: Sequence[MapTable],  # noqa: ARG002  # C keeps them
         slots: Sequence[MapTable] | None,
         table_for: Callable[[K, object], MapTable],
         weigh: Callable[[V], int] | None,

@@ -8,7 +8,7 @@ a logging handler), and who interrupts a wait on the same thread (a signal handl
 
 import sys
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ...abc import AsyncSignal, Signal
 from ...errors import BufferFull, PartitionedBufferError
@@ -91,7 +91,7 @@ class Admission:
     def __init__(self, settings: Settings, room: Room | None, face: Face) -> None:
         self._settings, self.room, self._face = settings, room, face
         self.weigh = weigher(settings)
-        self._line = None if room is None else Line(room, settings.clock, lambda: face._signal())
+        self._line = None if room is None else Line(room, settings.clock, face._signal)
 
     @property
     def blocked(self) -> int:
@@ -130,13 +130,13 @@ class Admission:
                 outcome = made(*args)
 
     def _wait(self, write: Write, is_over: Callable[[], bool], load: tuple[int, int]) -> Steps[int]:
-        room, line, face, settings = self.room, self._line, self._face, self._settings
-        assert room is not None  # as something is full
-        assert line is not None
+        room, line = cast("Room", self.room), cast("Line", self._line)  # as something is full
+        face, settings = self._face, self._settings
         hopeless = not room.fits(*load)
         if settings.when_full != "block" or hopeless:
             raise self._full(hopeless=hopeless)
-        if face._is_own_worker() or line.holds(face._thread()) or room.is_mine():
+        is_mine: Callable[[], bool] = getattr(room, "is_mine", bool)  # never, in C
+        if face._is_own_worker() or line.holds(face._thread()) or is_mine():
             raise BufferFull(
                 f"buffer {settings.name!r} is full, and this call (in its processor, a hook, a "
                 "logging handler, a signal handler or a finalizer) would wait for itself"
@@ -179,7 +179,7 @@ class Admission:
                 if outcome == FULL:
                     outcome = yield from self._find_room(pieces)
                 elif (error := self._face._refused()) is not None:
-                    raise error
+                    raise error  # noqa: TRY301  # for the same words as the others
                 else:
                     outcome = self._at_once(pieces, first=False)
         except BaseException as error:

@@ -102,6 +102,6 @@ class Line:
         self.serve()
 
     def _tell(self) -> None:
-        """Let the room know how many there are; whoever changes that does so, so the last is right."""
+        """Tell the room how many there are. Who changes that does so: the last tells the truth."""
         while self._room.line != (waiting := len(self._waiters)):
             self._room.line = waiting

@@ -2,7 +2,7 @@
 How items get into a Queue: many at once. Single ones are the writers' (see `tables.writers`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..options.settings import Settings
@@ -49,8 +49,12 @@ class QueueRoutes(Generic[T]):
 
     def table_for(self, item: T, partition_key: object) -> QueueTable:
         """Return the table of a single item."""
-        route = self._route if partition_key is None else make_route(self._slots, partition_key)
+        route = self._router(partition_key)
         return self.next() if route is None else route(item)
+
+    def _router(self, partition_key: object) -> Callable[[T], QueueTable] | None:
+        """Return what finds the tables; None where they are taken in turn."""
+        return self._route if partition_key is None else make_route(self._slots, partition_key)
 
     def next(self) -> QueueTable:
         """Return whose turn it is."""
@@ -67,10 +71,9 @@ class QueueRoutes(Generic[T]):
         """Return *items* by table."""
         batch, weigh = [*listed(items)], self._weigh
         weights = None if weigh is None else [weigh(item) for item in batch]
-        if partition_key is None and self._route is None:
+        route = self._router(partition_key)
+        if route is None:
             return [QueuePiece(self.next(), batch, weights)]
-        route = self._route if partition_key is None else make_route(self._slots, partition_key)
-        assert route is not None
         groups: dict[QueueTable, list[int]] = {}
         for place, item in enumerate(batch):
             groups.setdefault(route(item), []).append(place)

@@ -28,7 +28,7 @@ def current_loop() -> RunningLoop:
     Raises `RuntimeError` if there is none.
     """
     if "trio" in sys.modules and not isinstance(running_loop(), asyncio.AbstractEventLoop | None):
-        from .trio import TrioLoop  # trio need not be installed
+        from .trio import TrioLoop  # noqa: PLC0415  # trio need not be installed
 
         return TrioLoop()
     return AsyncioLoop()

@@ -113,7 +113,7 @@ class TrioLoop(RunningLoop):
     def ends(self, error: BaseException) -> bool:
         return isinstance(error, trio.Cancelled | KeyboardInterrupt | GeneratorExit)
 
-    def forgive(self, error: BaseException) -> bool:  # a worker is shielded
+    def forgive(self, error: BaseException) -> bool:  # noqa: ARG002  # a worker is shielded
         return False
 
     def later(self, seconds: float, callback: Callable[[], object]) -> None:

@@ -71,12 +71,8 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _is_own_worker(self) -> bool:
         return self._run.is_here
 
-    def _thread(self) -> int | None:
-        return self._supervisor.thread()
-
     def _wake_workers(self) -> None:
-        for worker in self._run.workers:
-            worker.wake()
+        self._run.wake()
 
     # --- start -------------------------------------------------------------------
 

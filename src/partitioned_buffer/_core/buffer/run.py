@@ -57,6 +57,11 @@ class Run(Generic[W]):
         for worker in self.workers:
             worker.begin()
 
+    def wake(self) -> None:
+        """Have the workers make room: somebody waits for it."""
+        for worker in self.workers:
+            worker.wake()
+
     def void(self) -> None:
         """Come to nothing: the workers, as far as there are any, end where they wait."""
         self.state = "stopped"

@@ -28,7 +28,7 @@ class Face(Protocol):
     @property
     def _go(self) -> Callable[[Generator[Any, None, Any]], Any]: ...
     @property
-    def _thread(self) -> Callable[[], int | None]: ...
+    def _supervisor(self) -> Any: ...
     @property
     def _is_own_worker(self) -> Callable[[], bool]: ...
     @property
@@ -136,7 +136,7 @@ class Admission:
         if settings.when_full != "block" or hopeless:
             raise self._full(hopeless=hopeless)
         is_mine: Callable[[], bool] = getattr(room, "is_mine", bool)  # never, in C
-        if face._is_own_worker() or line.holds(face._thread()) or is_mine():
+        if face._is_own_worker() or line.holds(face._supervisor.thread()) or is_mine():
             raise BufferFull(
                 f"buffer {settings.name!r} is full, and this call (in its processor, a hook, a "
                 "logging handler, a signal handler or a finalizer) would wait for itself"
@@ -146,7 +146,7 @@ class Admission:
         deadline = None if timeout is None else settings.clock.monotonic() + timeout
         try:
             outcome = yield from line.stand(
-                write, is_over, deadline, face._wake_workers, face._thread()
+                write, is_over, deadline, face._wake_workers, face._supervisor.thread()
             )
         except MustNotWait:
             raise self._full() from None

@@ -7,6 +7,8 @@
 #   make behaviour     what ours and its peers do when things go wrong (Python 3.13)
 #   make mutants       break the tables and the delivery policy in every small way; list what no
 #                      test noticed
+#   make sanitize      tables in C under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
+#   make mutants-c     break the tables in C in many places; list what no test noticed
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make soak          all rounds of the tests that try their luck again and again, and more schedules
@@ -23,7 +25,7 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour mutants stress soak docs clean
+.PHONY: demo test test-core check bench behaviour mutants mutants-c sanitize stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -64,6 +66,24 @@ mutants: $(VENV)/.mutants
 	rm -rf mutants
 	$(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results
+
+# The compiled tables alone are instrumented; an interpreter that is not has to load the runtime
+# first, and to take its memory from malloc.
+SANITIZED := build/sanitized
+sanitize: $(VENV)/.mutants
+	rm -rf $(SANITIZED)
+	PARTITIONED_BUFFER_SPEED=1 LDFLAGS="-fsanitize=address,undefined" \
+		CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
+		$(BIN)/pip install --quiet --no-deps --target $(SANITIZED) .
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+		PYTHONPATH=$(SANITIZED) PARTITIONED_BUFFER_SPEED=1 $(BIN)/python -m pytest \
+		--confcutdir=tests -p no:cacheprovider tests/core/test_tables_model.py \
+		tests/core/test_tables_walks.py tests/core/test_tables_stress.py \
+		tests/core/test_leaks.py -k "not python"
+
+mutants-c: $(VENV)/.mutants
+	$(BIN)/python tests/mutants/tables_in_c.py $(MUTANTS)
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core

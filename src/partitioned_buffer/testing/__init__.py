@@ -17,12 +17,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from .. import Stats
+from .._core.tables.implementation import NAME
 from ..events import Event
 from .fake_clock import FakeClock
 
 E = TypeVar("E", bound=Event)
 
-__all__ = ["FakeClock", "RecordingHook", "RecordingProcessor", "assert_balanced"]
+__all__ = [
+    "FakeClock",
+    "RecordingHook",
+    "RecordingProcessor",
+    "assert_balanced",
+    "implementation",
+]
 
 FakeClock.__module__ = __name__
 
@@ -114,3 +121,8 @@ def assert_balanced(stats: Stats) -> None:
     for part in (stats, *stats.partitions):
         if not part.balanced:
             raise AssertionError(f"accepted is not the sum of the rest: {part}")
+
+
+def implementation() -> str:
+    """Return "c" where the tables are compiled, "python" where they are not."""
+    return NAME

@@ -1,0 +1,99 @@
+"""What happens in the middle of a write, or at its end, sees whole steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from implementations import balanced, load, opened
+
+
+@pytest.fixture(params=["python", "c"])
+def made(request: pytest.FixtureRequest) -> Any:
+    return load(request.param)
+
+
+class Dying:
+    """Says, when it dies, what it sees."""
+
+    def __init__(self, look: Callable[[], Any]) -> None:
+        self.look = look
+
+    def __del__(self) -> None:
+        self.look()
+
+
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "put": lambda table: table.put("k", "new"),
+    "put_newer": lambda table: table.put("k", "new", 9),
+    "put_all": lambda table: table.put_all([("k", "new", None, 0)]),
+    "put_all, newer": lambda table: table.put_all([("k", "new", 9, 0)]),
+    "delete": lambda table: table.delete("k"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("version", [None, 1])
+@pytest.mark.parametrize("room", ["", "items", "bytes"])
+def test_a_value_that_is_replaced_sees_the_write(
+    made: Any, room: str, version: int | None, write: str
+) -> None:
+    bounds = {"": None, "items": (5, None), "bytes": (5, 50)}[room]
+    table, seen = opened(made.MapTable(bounds and made.Room(*bounds))), []
+
+    def look() -> None:
+        counts = table.counts()
+        seen.append((table.get("k"), counts["accepted"], counts["deleted"], balanced(table)))
+
+    table.put("k", Dying(look), version)
+    WRITES[write](table)
+
+    deleted = write == "delete"
+    assert seen == [(None, 1, 1, True) if deleted else ("new", 2, 0, True)]
+
+
+@pytest.mark.parametrize("kind", ["QueueTable", "MapTable"])
+@pytest.mark.parametrize("end", ["acknowledge", "bury", "drop_oldest", "keep"])
+def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: str) -> None:
+    room = made.Room(5, None, "drop_oldest")
+    table, seen = opened(getattr(made, kind)(room)), []
+
+    def look() -> None:
+        counts = table.counts()
+        gone = sum(counts[name] for name in ("delivered", "dead_lettered", "dropped"))
+        seen.append((gone, len(table), room.used, balanced(table)))
+
+    for number in range(2):
+        if kind == "QueueTable":
+            table.push(Dying(look) if number == 0 else number)
+        else:
+            table.put(number, Dying(look) if number == 0 else number, None)
+    if end != "drop_oldest":
+        table.swap()
+        table.take(1)
+    getattr(table, end)(*([[]] if end == "keep" else []))
+
+    assert seen == [(1, 1, 1, True)]
+    table.reset()
+
+
+def test_a_write_in_the_middle_of_a_merge_is_merged_too(made: Any) -> None:
+    middle = [3]
+
+    def merge(old: Any, new: Any) -> Any:
+        if middle and again:
+            table.put("k", (middle.pop(),))
+        return old + new
+
+    table, again = opened(made.MapTable(None, merge)), False
+    table.put("k", (1,))
+    table.swap()
+    table.take(1)
+    table.keep(None)
+    table.put("k", (2,))
+    again = True
+
+    (entry,) = table.again(None)
+
+    assert entry.value == (1, 2, 3)
+    assert balanced(table)
+    assert len(table) == 1

@@ -1,0 +1,74 @@
+"""Who may take room while others stand in line; both implementations."""
+
+from typing import Any
+
+import pytest
+from implementations import load, opened
+
+MADE, FULL, CLOSED = range(3)
+
+
+@pytest.fixture(params=["python", "c"])
+def made(request: pytest.FixtureRequest) -> Any:
+    return load(request.param)
+
+
+def test_only_who_is_first_takes_new_room_while_others_wait(made: Any) -> None:
+    room = made.Room(10, 100)
+    table, queue = opened(made.MapTable(room)), opened(made.QueueTable(room))
+    table.put("known", 1, None, 5)
+    room.line = 1
+
+    assert queue.push(1, 1) == table.put("new", 1, None, 1) == FULL
+    assert queue.push_all([1], [1]) == table.put_all([("new", 1, None, 1)]) == FULL
+    assert table.put("known", 2, None, 6) == FULL
+    assert queue.push(1, 1, True) == table.put("new", 1, None, 1, True) == MADE
+
+
+def test_what_needs_no_new_room_does_not_stand_in_line(made: Any) -> None:
+    room = made.Room(10, 100)
+    table, queue = opened(made.MapTable(room)), opened(made.QueueTable(room))
+    table.put("known", 1, None, 5)
+    room.line = 1
+
+    assert table.put("known", 2, None, 5) == table.put("known", 3, None, 4) == MADE
+    assert table.put("known", 4, 1, 4) == table.put("known", 5, 1, 4) == MADE
+    assert table.put_all([("known", 6, None, 4)]) == queue.push_all([], []) == MADE
+    assert table.delete("known") == MADE
+    assert (room.used, room.used_bytes) == room.recount() == (0, 0)
+
+
+def test_the_line_is_served_when_room_comes_back(made: Any) -> None:
+    room = made.Room(10, 100)
+    table, queue = opened(made.MapTable(room)), opened(made.QueueTable(room))
+    served: list[str] = []
+    for number in range(4):
+        table.put(number, number, None, 5)
+        queue.push(number, 5)
+    for each in (table, queue):
+        each.swap()
+        each.take(1)
+    room.line = 1
+    room.serve = lambda: served.append("served")
+
+    for number, give in enumerate(
+        [
+            lambda: table.delete(3),
+            lambda: table.delete(2),
+            queue.acknowledge,
+            table.acknowledge,
+        ]
+    ):
+        give()
+        assert len(served) > number
+
+
+def test_room_says_what_fits_and_what_there_is(made: Any) -> None:
+    room = made.Room(2, 10)
+    queue = opened(made.QueueTable(room))
+    queue.push(1, 6)
+
+    assert (room.size, room.bytes, room.when_full, room.weighed) == (2, 10, "block", True)
+    assert [room.fits(2, 10), room.fits(3, 1), room.fits(1, 11)] == [True, False, False]
+    assert [room.has(1, 4), room.has(2, 4), room.has(1, 5)] == [True, False, False]
+    assert room.tables == [queue]

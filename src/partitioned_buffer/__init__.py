@@ -4,7 +4,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     errors.py            what can fail
     events.py            what hooks receive
     abc.py               every contract: Processor, Hook, Clock
-    dead_letters.py      a file for what is given up, and the way back from it
+    dead_letters/        file.py: a file for what is given up; records.py: its lines; appending.py
+                         writes them, replay.py is the way back
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
 
     _core/               what a buffer is and does, whoever drives it; from the ground up:

@@ -284,15 +284,16 @@ def test_a_file_set_aside_by_another_process_is_not_overwritten(
 ) -> None:
     letters([2], DOWN, 1)
     theirs = DeadLetterFile(replaying)
-    flush = DeadLetterFile._replay
+    aside = letters._aside
+    replay = aside.replay
 
-    def slow(self: DeadLetterFile, buffer: Any, timeout: float | None) -> Replayed:
-        replayed = flush(self, buffer, timeout)
+    def slow(buffer: Any, timeout: float | None) -> Replayed:
+        replayed = replay(buffer, timeout)
         if not replaying.exists():
             theirs([1], DOWN, 1)  # after the look at what is left over
         return replayed
 
-    monkeypatch.setattr(DeadLetterFile, "_replay", slow)
+    monkeypatch.setattr(aside, "replay", slow)
     letters.replay(Receiver())
     monkeypatch.undo()
 

@@ -5,18 +5,29 @@ None waits for another: a writer looks, *after* writing, whether the file still 
 if not, writes again, to the new one. So who renames the file and then reads it misses nothing.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
+
+TRIES = 100
+"""How often a file may be taken away while it is written to, before a writer gives up."""
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 
 
 def append(path: Path, data: bytes, *, fsync: bool) -> None:
-    """Append *data*, whole lines; *fsync*: so that it survives a power failure."""
-    # Twice at most: there are file systems where a file never looks the same again.
-    if data and not _append_once(path, data, fsync=fsync):
-        _append_once(path, data, fsync=fsync)
+    """
+    Append *data*, whole lines; *fsync*: so that it survives a power failure.
+
+    Raises `OSError` when it cannot.
+    """
+    for _ in range(TRIES if data else 0):
+        if _append_once(path, data, fsync=fsync):
+            return
+    if data:
+        message = f"the dead letter file was taken away {TRIES} times while it was written to"
+        raise OSError(errno.EBUSY, message, str(path))
 
 
 def _append_once(path: Path, data: bytes, *, fsync: bool) -> bool:
@@ -35,9 +46,19 @@ def _append_once(path: Path, data: bytes, *, fsync: bool) -> bool:
             os.fsync(fd)
             if not size:
                 sync_directory(path)
-        return is_at(path, fd)
+        return is_at(path, fd) or _holds(path, data, os.lseek(fd, 0, os.SEEK_CUR))
     finally:
         os.close(fd)
+
+
+def _holds(path: Path, data: bytes, end: int) -> bool:
+    """Return whether the last line of *data* ends at *end* in the file that has the name *path*."""
+    # There are file systems where a file never looks the same again.
+    last = data[data.rfind(b"\n", 0, -1) + 1 :]
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        file.seek(end - len(last))
+        return file.read(len(last)) == last
+    return False
 
 
 def _write(fd: int, data: bytes) -> None:

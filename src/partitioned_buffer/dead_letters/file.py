@@ -71,27 +71,37 @@ class DeadLetterFile:
         with self._own_locks()[0]:
             append(self._path, data, fsync=self._fsync)
 
-    def replay(self, buffer: Flushes, *, timeout: float | None = None) -> Replayed:
+    def replay(
+        self,
+        buffer: Flushes,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[Replayed], object] | None = None,
+    ) -> Replayed:
         """
         Give what is in the file to *buffer* again, flush it, and only then forget the lines.
 
         A Queue gets items with `push`; a Map gets entries with `put_newer`, so that nothing
         older wins, but those of version 0 with `put`, which overwrites what is newer (or is
-        merged with it): replay them before new writes. No partition key is given. A buffer that
-        drops items when full drops these too; what fails again goes to its own handler.
+        merged with it): replay them before new writes. Entries go into a Queue as the items that
+        they were there. No partition key is given. A buffer that drops items when full drops
+        these too; what fails again goes to its own handler.
 
-        Meanwhile the lines are in a file of their own, named `.replaying` at the end. It stays
-        if anything raises, or the process ends, and the next call begins with it: *buffer* gets
-        each item at least once. Lines that cannot be read or decoded go back as they were.
+        Meanwhile the lines are in a file of their own, named `.replaying` at the end. After each
+        1,000 of them *buffer* is flushed, and they are forgotten. If anything raises, or the
+        process ends, the next call goes on from there: *buffer* gets each item at least once.
+        Lines that cannot be read or decoded go back as they were.
 
-        *timeout*: seconds for the flush (for each of two, if something had been left over).
+        *timeout*: seconds for each flush. *progress*: called after each with what a `Replayed`
+        says so far: `pushed`, `kept`, and how many lines are `left`.
         For an AsyncQueue or AsyncMap: `await asyncio.to_thread(letters.replay, queue)`.
 
         Returns `Replayed(0, 0)` at once if there is no file, or another thread or process is
         replaying it (on Windows, do not let two processes).
 
         Raises `TypeError` if *buffer* lacks a method that lines of the file take, before it is
-        given any of them, and what `push`, `put`, `put_newer` and `flush` raise.
+        given any of them, and what `push`, `put`, `put_newer` and `flush` raise, with a note of
+        how far it has come.
         """
         if timeout is not None and not timeout >= 0:
             raise ValueError(f"timeout={timeout!r}: expected a number of seconds from 0, or None")
@@ -100,10 +110,10 @@ class DeadLetterFile:
         if not replaying.acquire(blocking=False):
             return Replayed(0, 0)
         try:
-            before = self._aside.replay(buffer, timeout)
+            before = self._aside.replay(buffer, timeout, progress)
             with appending:
                 self._aside.take(self._path)
-            after = self._aside.replay(buffer, timeout)
+            after = self._aside.replay(buffer, timeout, progress)
         finally:
             replaying.release()
         # What was kept before is back in the file, and so has been kept again.

@@ -4,6 +4,7 @@ One line of a dead letter file: from what was given up to JSON, and back.
     {"item": {"user": "ada"}, "error": "OSError: down", "attempts": 10, "time": 1700000000.0}
     {"entry": {"key": "tea", "value": 4.2, "version": 7, "updates": 0}, "error": ...}
     {"repr": "<Order 7>", "error": ...}     what JSON cannot hold: for people, not for replay
+    #"item": {"user": "ada"}, ...           what a replay has settled: forgotten
 """
 
 import json
@@ -13,6 +14,12 @@ from operator import index
 from typing import Any
 
 from .._core.tables.entry import Entry
+
+Way = tuple[str, tuple[Any, ...]]
+"""A buffer's method, and what it is to be called with."""
+
+SETTLED = b"#"
+"""What a line begins with that a replay has settled."""
 
 
 def about(error: BaseException, attempts: int) -> dict[str, Any]:
@@ -34,15 +41,17 @@ def written(item: Any, said: dict[str, Any], encode: Callable[[Any], Any]) -> by
     return f"{text}\n".encode()
 
 
-def read(line: bytes, decode: Callable[[Any], Any]) -> tuple[str, tuple[Any, ...]]:
-    """Return the method that takes what *line* holds, and its arguments; raise if it is torn."""
+def read(line: bytes, decode: Callable[[Any], Any]) -> list[Way]:
+    """Return the ways to give back what *line* holds, the best first; raise if it is torn."""
     record = json.loads(line)
     if "item" in record:
-        return "push", (decode(record["item"]),)
-    entry = record["entry"]
-    key, version, value = _as_key(entry["key"]), index(entry["version"]), decode(entry["value"])
+        return [("push", (decode(record["item"]),))]
+    held = record["entry"]
+    key, version, value = _as_key(held["key"]), index(held["version"]), decode(held["value"])
     hash(key)  # a line that no Map has written must not hold up the others
-    return ("put_newer", (key, value, version)) if version else ("put", (key, value))
+    entry = Entry(key, value, version, index(held.get("updates", 0)))
+    into_map: Way = ("put_newer", entry[:3]) if version else ("put", entry[:2])
+    return [into_map, ("push", (entry,))]  # an item of a Queue may be an entry
 
 
 def itself(value: Any) -> Any:

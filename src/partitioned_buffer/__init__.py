@@ -11,14 +11,15 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     _core/               what a buffer is and does, whoever drives it; from the ground up:
       ledger.py          the numbers, and the law they obey
       waiting/           steps.py: waiting, written once; clock.py  countdown.py  event_loop.py
-      options/           settings.py: every option once; checks.py  keywords.py  retry.py
+      options/           settings.py: every option once; checks.py  keywords.py  retry.py;
+                         words.py: what others call them
       tables/            what collects writes, and what is in flight: table.py in words,
                          queue.py  map_log.py  map.py  entry.py  versions.py in memory,
                          bounded_queue.py  bounded_map.py  capacity.py as part of a bound
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; hot.py  hot_bounded.py: one write;
-                         bulk.py: the others, and reads; admission.py  admission_by_kind.py: a
-                         write to a full buffer
+                         bulk.py  iterables.py: the others, and reads; admission.py
+                         admission_by_kind.py: a write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
                          batch; cycle.py does it; worker.py waits for the next; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,

@@ -4,6 +4,7 @@ How a Queue and a Map are made, whoever drives them: from options, all of them c
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack, overload
 
 from ..options.keywords import CommonOptions, MapOptions
@@ -16,11 +17,25 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+def _name_init(kind: type) -> None:
+    """Give *kind* an `__init__` of its own name, which Python says if arguments are missing."""
+    shared: Any = kind.__init__  # type: ignore[misc]  # of this very class, and no instance's
+    own = FunctionType(shared.__code__, shared.__globals__, argdefs=shared.__defaults__)
+    own.__kwdefaults__, own.__annotations__ = shared.__kwdefaults__, shared.__annotations__
+    own.__qualname__ = f"{kind.__name__}.__init__"
+    type.__setattr__(kind, "__init__", own)
+
+
 class QueueInit(Generic[T]):
     """What makes a Queue, or an AsyncQueue."""
 
     __slots__ = ()
     _kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_kind" in vars(cls):
+            _name_init(cls)
 
     @abstractmethod
     def _assemble(self, made: Settings) -> None:
@@ -51,6 +66,11 @@ class MapInit(Generic[K, V]):
 
     __slots__ = ()
     _kind: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_kind" in vars(cls):
+            _name_init(cls)
 
     @abstractmethod
     def _assemble(self, made: Settings) -> None:

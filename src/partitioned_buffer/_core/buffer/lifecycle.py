@@ -16,7 +16,9 @@ from ...abc import AsyncSignal, Signal
 from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
+from ..options.checks import TIMEOUT
 from ..options.settings import Settings
+from ..options.words import shown
 from ..tables.capacity import Room
 from ..tables.table import Table
 from ..telemetry import report
@@ -258,11 +260,11 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _countdown(self, count: int) -> Countdown:
         return Countdown(self._settings.clock, self._signal(), count)
 
-    def _deadline(self, timeout: Any) -> float | None:
+    def _deadline(self, timeout: float | None) -> float | None:
         if timeout is None:
             return None
-        if not isinstance(timeout, int | float) or not timeout >= 0:
-            raise ValueError(f"timeout={timeout!r}: expected a number of seconds from 0, or None")
+        if not TIMEOUT.passes(timeout):
+            raise ValueError(f"timeout={shown(timeout)}: expected {TIMEOUT.expected}, or None")
         return self._settings.clock.monotonic() + timeout
 
     def _forbid_own_workers(self, method: str) -> None:

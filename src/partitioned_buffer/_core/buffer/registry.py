@@ -67,9 +67,11 @@ def claim(buffer: Buffer[Any]) -> None:
     with _names:
         holder = _running.get(buffer.name)
         if holder is not None and holder is not buffer and holder._run.is_alive:
+            stop = holder._how_to_stop.format(buffer.name)
             raise BufferAlreadyRunning(
                 f"a buffer {buffer.name!r} is running already: stop it first, or choose another "
-                "name"
+                f"name. `{stop}` delivers what it holds, and ends it: in a notebook, before the "
+                "cell that makes it is run again"
             )
         _running[buffer.name] = buffer
 

@@ -15,6 +15,7 @@ from .admission import Gate
 from .admission_by_kind import MapGate, QueueGate
 from .hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer
 from .hot_bounded import make_bounded_push, make_bounded_puts
+from .iterables import listed
 from .routing import deal_slots, make_route
 
 T = TypeVar("T")
@@ -94,22 +95,23 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         together they can fit at all; if not, they go in by parts. Where items are dropped
         instead, it is item by item.
 
-        Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
-        `push` raises; nothing was accepted then, unless the error says how much.
+        Raises `TypeError` for one text, bytes, mapping or frame of data (whose characters, keys or
+        columns are hardly meant), and what `push` raises; nothing was accepted then, unless the
+        error says how much.
         """
         table = self._turn
         if partition_key is not None or table is None or self._gate is not None:
             self._write(self._groups(items, partition_key))
             return
         # Straight to the table where that will do: it is half the cost of a small batch.
-        batch = items if type(items) is list else _listed(items)
+        batch = items if type(items) is list else listed(items)
         self._turn = table.next
         if not table.write(batch):
             self._write({table: batch})
 
     def _groups(self, items: Iterable[T], partition_key: object) -> dict[QueueTable[T], list[Any]]:
         """Return what is to be stored of *items*, by table."""
-        batch = items if type(items) is list else _listed(items)
+        batch = items if type(items) is list else listed(items)
         store = batch if self._gate is None else list(map(self._gate.store, batch))
         if partition_key is None and (table := self._turn) is not None:
             self._turn = table.next
@@ -230,15 +232,6 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
 
 def _itself(key: Any) -> Any:
     return key
-
-
-def _listed(items: Iterable[T]) -> list[T]:
-    if isinstance(items, str | bytes | bytearray):
-        raise TypeError(
-            f"push_all() got one {type(items).__name__}: expected an iterable of items; "
-            "push() takes a single one"
-        )
-    return list(items)
 
 
 def fill_slot(owner: type, slot: str, buffer: object, function: Any) -> None:

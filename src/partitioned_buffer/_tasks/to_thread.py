@@ -7,11 +7,13 @@ still has to be noted, by the thread itself then.
 """
 
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from .._core.delivery.returned import refuse_undone
 from .._core.waiting.steps import Call
 from ..abc import AsyncSignal
 
@@ -29,8 +31,12 @@ class Job:
 
     def run(self, context: contextvars.Context) -> None:
         """Make the call."""
+        function, args = self._call.function, self._call.args
         try:
-            self.result = context.run(self._call.function, *self._call.args)
+            result = context.run(function, *args)
+            if result is not None and not inspect.isawaitable(result):
+                refuse_undone(function, result, in_thread=False)
+            self.result = result
         except BaseException as error:
             self.error = error
         with self._lock:

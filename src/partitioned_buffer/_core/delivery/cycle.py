@@ -9,7 +9,6 @@ A thread's driver calls the processor and the dead letter handler in place; a ta
 them called (see `waiting.steps`).
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
@@ -26,6 +25,7 @@ from ...events import (
 from ..waiting.steps import Call, CallingSteps, Steps
 from .partition import Partition
 from .policy import CutShort, DeadLetter, Effects, Process, Wait, deliver
+from .returned import refuse_undone
 
 B = TypeVar("B")
 
@@ -38,9 +38,8 @@ class Driver(Generic[B]):
     ) -> None:
         self._partition = partition
         self._table = partition.table
-        self._clock, processor = partition.settings.clock, partition.settings.processor
+        self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
-        self._processor: Callable[[B], object] = self._first if in_place else processor
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
@@ -48,18 +47,6 @@ class Driver(Generic[B]):
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
-
-    def _first(self, batch: B) -> None:
-        """Call the processor for the first time: see that it does not want to be awaited."""
-        processor = self._partition.settings.processor
-        made = processor(batch)
-        if inspect.iscoroutine(made):  # a lambda around a coroutine function, say
-            made.close()
-            raise TypeError(
-                f"{processor!r} returned a coroutine, which a thread cannot await: nothing was "
-                "delivered; see AsyncQueue and AsyncMap"
-            )
-        self._processor = processor
 
     def cycle(self, *, last: bool) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
@@ -90,9 +77,7 @@ class Driver(Generic[B]):
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
         try:
-            while True:
-                if self.forked:  # by the processor: the table is another worker's now
-                    return False
+            while not self.forked:  # by the processor: then the table is another worker's
                 effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
@@ -100,23 +85,30 @@ class Driver(Generic[B]):
                 if self.abandoned:
                     self._give_up(effects)
                     return False
-                if type(effect) is Process and effect.attempt == 1:
-                    self.called_at = now
+                if type(effect) is not Process or effect.attempt > 1:
+                    outcome = self._heard((yield from self._do(effect)), began)
+                    continue
+                self.called_at, outcome = now, None
+                if self._in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
-                        outcome = None
-                        if self._in_place:
-                            processor(effect.batch)
-                        else:
-                            call.args = (effect.batch,)
-                            outcome = yield call
+                        if (returned := processor(effect.batch)) is not None:
+                            refuse_undone(processor, returned, in_thread=True)
                     except BaseException as error:  # SystemExit, too, is the processor's own affair
-                        outcome = error
+                        outcome = self._heard(error, began)
                 else:
-                    outcome = yield from self._do(effect)
-                if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
-                    self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
+                    call.args = (effect.batch,)
+                    outcome = self._heard((yield call), began)
         except StopIteration:
             return True
+        finally:  # an error that somebody keeps has this frame, and with it what is named here
+            effect, outcome, call.args = None, None, ()
+        return False
+
+    def _heard(self, outcome: Any, began: float) -> Any:
+        """Announce *outcome*, if it is an error; return it."""
+        if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
+            self.emit(ProcessingException, duration=self._clock.monotonic() - began, error=outcome)
+        return outcome
 
     def _do(self, effect: Any) -> CallingSteps[bool | BaseException | None]:
         if isinstance(effect, Wait):
@@ -135,7 +127,9 @@ class Driver(Generic[B]):
         if not self._in_place:
             return (yield Call(function, args))
         try:
-            function(*args)
+            returned = function(*args)
+            if returned is not None:
+                refuse_undone(function, returned, in_thread=True)
         except BaseException as error:
             return error
         return None

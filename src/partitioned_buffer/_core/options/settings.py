@@ -65,8 +65,9 @@ class Settings:
     processor: Callable[[Any], object] = _option(
         PROCESSOR,
         """Takes a batch to its destination. Each partition calls it from its own thread; that of an
-        AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored;
-        when it raises, the batch stays and is tried again (see `retry`).""",
+        AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored,
+        unless that has yet to be run (a coroutine, a generator), which counts as an error; when it
+        raises, the batch stays and is tried again (see `retry`).""",
         async_check=ASYNC_PROCESSOR,
     )
     partitions: int | None = _option(

@@ -18,7 +18,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          bounded_queue.py  bounded_map.py  capacity.py as part of a bound
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; hot.py  hot_bounded.py: one write;
-                         bulk.py  iterables.py: the others, and reads; admission.py
+                         bulk.py  iterables.py: the others; lookups.py: reads; admission.py
                          admission_by_kind.py: a write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
                          batch; cycle.py does it, returned.py looks at what came of it; worker.py
@@ -36,7 +36,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
 
 from typing import TYPE_CHECKING, Any
 
-from ._core.buffer.registry import get
+from ._core.buffer.registry import get, running
 from ._core.ledger import PartitionStats, Stats, StopReport
 from ._core.options.retry import Retry
 from ._core.tables.entry import Entry
@@ -83,6 +83,7 @@ __all__ = [
     "WrongThread",
     "by_content",
     "get",
+    "running",
     "subscribe",
 ]
 

@@ -64,6 +64,7 @@ PUBLIC = [
     "WrongThread",
     "by_content",
     "get",
+    "running",
     "subscribe",
 ]
 

@@ -46,7 +46,11 @@ def get(name: str, kind: type[Buffer[Any]] | None = None) -> Buffer[Any]:
 
 
 def running() -> list[Buffer[Any]]:
-    """Return the running buffers."""
+    """
+    Return the running buffers, those that are just being stopped too, in the order of their start.
+
+    All of a process: `{buffer.name: buffer.stats().as_dict() for buffer in running()}`.
+    """
     with _names:
         return [buffer for buffer in _running.values() if buffer._run.is_alive]
 

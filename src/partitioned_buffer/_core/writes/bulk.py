@@ -8,7 +8,7 @@ are checked as a whole before any of them is made.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from ..tables.entry import DELETED, NEWER, Op
+from ..tables.entry import DELETED, MISSING, NEWER, Op
 from ..tables.map import MapTable
 from ..tables.queue import QueueTable
 from .admission import Gate
@@ -16,6 +16,7 @@ from .admission_by_kind import MapGate, QueueGate
 from .hot import Key, Push, Put, PutNewer, check_version, make_push, make_put, make_put_newer
 from .hot_bounded import make_bounded_push, make_bounded_puts
 from .iterables import listed
+from .lookups import held_items, index_of
 from .routing import deal_slots, make_route
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class _Writes(Generic[W]):
     """Routing, and writes to several tables at once."""
 
     _refused: Callable[..., Exception | None]  # the Buffer's
+    _partitions: list[Any]
 
     def __init__(
         self, tables: Sequence[W], partition_key: object, gate: Gate[Any] | None = None
@@ -108,6 +110,16 @@ class QueueWrites(_Writes[QueueTable[T]], Generic[T]):
         self._turn = table.next
         if not table.write(batch):
             self._write({table: batch})
+
+    def partition_of(self, item: T, *, partition_key: Key[T] = None) -> int | None:
+        """
+        Return the number of the partition that *item* would go to, which is that of its events.
+
+        None where items go in turn, for want of a partition key.
+        """
+        if partition_key is None and self._turn is not None:
+            return None
+        return index_of(self._partitions, self._table_for(item, partition_key))
 
     def _groups(self, items: Iterable[T], partition_key: object) -> dict[QueueTable[T], list[Any]]:
         """Return what is to be stored of *items*, by table."""
@@ -205,6 +217,26 @@ class MapWrites(_Writes[MapTable[K, V]], Generic[K, V]):
         Your own writes are seen at once. Raises `TypeError` for an unhashable key.
         """
         return self._table_for(key, partition_key).get(key, default)
+
+    def __contains__(self, key: K) -> bool:
+        """Return whether `get` finds *key*."""
+        return self.get(key, MISSING) is not MISSING
+
+    def items(self) -> list[tuple[K, V]]:
+        """
+        Return what is held: each key with the value that `get` returns, oldest first.
+
+        It is a list of their own, partition by partition; others may write meanwhile.
+        """
+        return held_items(self._partitions)
+
+    def partition_of(self, key: K, *, partition_key: Key[K] = None) -> int:
+        """
+        Return the number of the partition that *key* belongs to, which is that of its events.
+
+        Raises `TypeError` for an unhashable key.
+        """
+        return index_of(self._partitions, self._table_for(key, partition_key))
 
     def _ops(self, entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> list[Op]:
         pairs = entries.items() if isinstance(entries, Mapping) else entries

@@ -31,14 +31,15 @@ class Job:
 
     def run(self, context: contextvars.Context) -> None:
         """Make the call."""
-        function, args = self._call.function, self._call.args
+        function = self._call.function
         try:
-            result = context.run(function, *args)
+            result = context.run(function, *self._call.args)
             if result is not None and not inspect.isawaitable(result):
                 refuse_undone(function, result, in_thread=False)
             self.result = result
         except BaseException as error:
             self.error = error
+        del self._call  # an error that somebody keeps has this frame, and with it the job
         with self._lock:
             self.done = True
             returned = self._returned
@@ -89,3 +90,4 @@ class Helper:
     def _run(self, context: contextvars.Context) -> None:
         while (job := self._jobs.get()) is not None:
             job.run(context)
+            del job  # which an idle thread would keep

@@ -21,8 +21,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          bulk.py  iterables.py: the others; lookups.py: reads; admission.py
                          admission_by_kind.py: a write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
-                         batch; cycle.py does it, returned.py looks at what came of it; worker.py
-                         waits for the next; watchdog.py
+                         batch; cycle.py does it, returned.py looks at what came of it, losses.py
+                         says so; worker.py waits for the next; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
                          names; process_exit.py; constructors.py  assembly.py  absent.py: how it

@@ -16,9 +16,8 @@ from ...abc import AsyncSignal, Signal
 from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
-from ..options.checks import TIMEOUT
 from ..options.settings import Settings
-from ..options.words import shown
+from ..options.words import check_timeout
 from ..tables.capacity import Room
 from ..tables.table import Table
 from ..telemetry import report
@@ -263,8 +262,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _deadline(self, timeout: float | None) -> float | None:
         if timeout is None:
             return None
-        if not TIMEOUT.passes(timeout):
-            raise ValueError(f"timeout={shown(timeout)}: expected {TIMEOUT.expected}, or None")
+        check_timeout(timeout)
         return self._settings.clock.monotonic() + timeout
 
     def _forbid_own_workers(self, method: str) -> None:

@@ -23,6 +23,7 @@ from ...events import (
     ProcessingStopped,
 )
 from ..waiting.steps import Call, CallingSteps, Steps
+from .losses import Losses, what_to_do
 from .partition import Partition
 from .policy import CutShort, DeadLetter, Effects, Process, Wait, deliver
 from .returned import refuse_undone
@@ -42,7 +43,7 @@ class Driver(Generic[B]):
         self.emit = partition.emit
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
-        self._buried = 0
+        self._losses = Losses(partition)
         self.abandoned = self.forked = False
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
@@ -58,7 +59,7 @@ class Driver(Generic[B]):
 
     def _process(self) -> CallingSteps[bool]:
         settings, began = self._partition.settings, self._clock.monotonic()
-        self.settled_at, self._buried = began, 0
+        self.settled_at = began
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
         steps = deliver(self._table, settings.batch_size, settings.retry, self._clock.monotonic)
@@ -66,6 +67,7 @@ class Driver(Generic[B]):
             settled = yield from self._drive(steps, began)
         finally:
             self.called_at = None
+            self._losses.tell()
         if settled:
             self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
@@ -135,6 +137,7 @@ class Driver(Generic[B]):
         return None
 
     def _wait(self, effect: Wait) -> Steps[bool]:
+        self._losses.tell()
         self._announce_failure(effect.error, effect.seconds)
         self._partition.report(
             "processing failed, attempt %d; the next is in %.3g s, and %d wait",
@@ -148,22 +151,16 @@ class Driver(Generic[B]):
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
         """Hand over; say if that was cut short, for then nobody has it."""
         telemetry, size = self._partition.telemetry, len(effect.items)
-        handler = self._partition.settings.dead_letter
+        handler, taken = self._partition.settings.dead_letter, False
         if handler is not None:
             error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
             if isinstance(error, CutShort):
                 return error
+            taken = error is None
             if error is not None:
                 telemetry.note_dead_letter_error(handler, error)
-        first, self._buried = not self._buried, self._buried + size
+        self._losses.note(size, effect.error, effect.attempts, taken=taken)
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
-        if first:  # of this cycle: a burst is one line in the log
-            self._partition.report(
-                "dead-lettered %s after %d attempts; more of this cycle are only counted",
-                "1 item" if size == 1 else f"{size} items",
-                effect.attempts,
-                error=effect.error,
-            )
         return None
 
     def _give_up(self, steps: Effects[B]) -> None:
@@ -180,4 +177,6 @@ class Driver(Generic[B]):
     def _announce_drops(self) -> None:
         for count, reason, error in self._table.drops():
             self.emit(ItemsDropped, count=count, reason=reason, error=error)
-            self._partition.report("dropped %d: %s", count, reason, error=error)
+            self._partition.report(
+                "dropped %d: %s; %s", count, reason, what_to_do(reason), error=error
+            )

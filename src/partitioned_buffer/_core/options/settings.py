@@ -155,8 +155,8 @@ class Settings:
     dead_letter: DeadLetterHandler | None = _option(
         or_none(HANDLER),
         """Receives what is given up: the items in a list, the error, and the attempts made.
-        `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced and logged,
-        and gone. Called, or awaited, as the processor is.""",
+        `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced, logged as
+        lost, and gone. Called, or awaited, as the processor is.""",
         None,
         async_check=or_none(ASYNC_HANDLER),
     )

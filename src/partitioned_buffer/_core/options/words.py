@@ -11,7 +11,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from .checks import is_generator_function
+from .checks import TIMEOUT, is_generator_function
 
 _OTHERS = {
     "block_timeout": "push_timeout put_timeout queue_timeout max_block",
@@ -109,3 +109,9 @@ def shown(value: Any) -> str:
     except Exception:  # an int may have too many digits for that, and anything else a fault
         return f"<{type(value).__name__}>"
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise `ValueError` unless *timeout*, of a call, is one."""
+    if not TIMEOUT.passes(timeout):
+        raise ValueError(f"timeout={shown(timeout)}: expected {TIMEOUT.expected}, or None")

@@ -1,10 +1,11 @@
 """What is given up is said in the log: how much, why, and what to do; a burst in one line."""
 
 import logging
+import threading
 from typing import Any
 
 import pytest
-from helpers import EVERY_5_S, Buffers
+from helpers import EVERY_5_S, Buffers, wait_until
 
 from partitioned_buffer import Reject
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -129,3 +130,39 @@ def test_drops_say_what_to_do(
     clock.advance(5.0)
 
     assert "dropped 7: full; writers are faster than the processor; see when_full" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["overdue", "stop"])
+def test_it_is_said_though_a_call_behind_it_does_not_return(
+    end: str,
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck, entered = threading.Event(), threading.Event()
+
+    def process(batch: list[int]) -> None:
+        if batch == [3]:
+            entered.set()
+            stuck.wait(60)
+        else:
+            raise Reject
+
+    queue = buffers.queue(processor=process, processing_batch_size=1, processing_timeout=60.0)
+    queue.push_all([1, 2, 3])
+    clock.jump(5.0)
+    assert entered.wait(60)
+    assert lines(caplog) == []
+
+    if end == "stop":
+        queue.stop(0)
+    else:
+        clock.jump(60.0)
+        wait_until(lambda: queue.stats().overdue == 1 and bool(lines(caplog)))
+
+    (record,) = lines(caplog)
+    assert "dead-lettered 2 items" in record.getMessage()
+    stuck.set()
+    queue.stop()
+    assert len(lines(caplog)) == 1

@@ -19,8 +19,8 @@ LOSSES = {
     "dead letters that a handler took": (
         "processor=refuse, dead_letter=lambda *_: None",
         (
-            "buffer 'orders', partition 0: dead-lettered 30 items after 1 attempt: Reject: nonsense. "
-            "The dead_letter handler has taken them"
+            "buffer 'orders', partition 0: dead-lettered 30 items after 1 attempt: Reject: "
+            "nonsense. The dead_letter handler has taken them"
         ),
     ),
     "dead letters that a handler did not take": (
@@ -33,8 +33,8 @@ LOSSES = {
     "drops": (
         "processor=len, max_size=10, when_full='drop_newest'",
         (
-            "buffer 'orders', partition 0: dropped 20: full; writers are faster than the processor; "
-            "see when_full, max_size"
+            "buffer 'orders', partition 0: dropped 20: full; writers are faster than the "
+            "processor; see when_full, max_size"
         ),
     ),
 }

@@ -6,7 +6,7 @@ import textwrap
 
 
 def run(program: str, *, status: int = 0, complaint: str = "") -> str:
-    """Run *program*; return what it printed. It is to end so, without any, or with that *complaint*."""
+    """Run *program*; return what it printed. It is to end so, with that *complaint*, or none."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,

@@ -43,7 +43,7 @@ class Driver(Generic[B]):
         self.emit = partition.emit
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
-        self._losses = Losses(partition)
+        self.losses = Losses(partition)
         self.abandoned = self.forked = False
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
@@ -67,7 +67,7 @@ class Driver(Generic[B]):
             settled = yield from self._drive(steps, began)
         finally:
             self.called_at = None
-            self._losses.tell()
+            self.losses.tell()
         if settled:
             self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
@@ -137,7 +137,7 @@ class Driver(Generic[B]):
         return None
 
     def _wait(self, effect: Wait) -> Steps[bool]:
-        self._losses.tell()
+        self.losses.tell()
         self._announce_failure(effect.error, effect.seconds)
         self._partition.report(
             "processing failed, attempt %d; the next is in %.3g s, and %d wait",
@@ -159,7 +159,7 @@ class Driver(Generic[B]):
             taken = error is None
             if error is not None:
                 telemetry.note_dead_letter_error(handler, error)
-        self._losses.note(size, effect.error, effect.attempts, taken=taken)
+        self.losses.note(size, effect.error, effect.attempts, taken=taken)
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         return None
 

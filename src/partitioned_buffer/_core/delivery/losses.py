@@ -19,28 +19,35 @@ _WHAT_TO_DO = {
 
 
 class Losses:
-    """Of one partition's cycle."""
+    """
+    Of one partition's worker.
+
+    It notes them; others, too, may have them told, when its call of the processor does not return.
+    So nothing is taken back from the counts: what was told of them is another count.
+    """
 
     def __init__(self, partition: Partition[Any]) -> None:
         self._partition = partition
-        self._begin_anew()
-
-    def _begin_anew(self) -> None:
         self._taken = self._lost = self._attempts = 0
+        self._told = (0, 0)
         self._error: BaseException | None = None
 
     def note(self, size: int, error: BaseException, attempts: int, *, taken: bool) -> None:
         """Note that so many items, whose last of *attempts* raised *error*, were given up."""
+        self._error, self._attempts = error, max(self._attempts, attempts)
         if taken:
             self._taken += size
         else:
             self._lost += size
-        self._error, self._attempts = error, max(self._attempts, attempts)
 
     def tell(self) -> None:
-        """Say what has been noted."""
-        taken, lost, attempts, error = self._taken, self._lost, self._attempts, self._error
-        self._begin_anew()  # so that nothing that was settled is kept
+        """Say what has been noted, and not been told."""
+        before, self._told = self._told, (self._taken, self._lost)
+        taken, lost = (now - then for now, then in zip(self._told, before, strict=True))
+        if not (taken or lost):
+            return
+        error, attempts = self._error, self._attempts
+        self._error, self._attempts = None, 0
         name, index = self._partition.name, self._partition.index
         if taken:
             warn(
@@ -75,6 +82,8 @@ def _tries(count: int) -> str:
 
 
 def _said(error: BaseException | None) -> str:
+    if error is None:
+        return "as said before"
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")[:500]
     except BaseException:  # it cannot say

@@ -4,22 +4,25 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     errors.py            what can fail
     events.py            what hooks receive
     abc.py               every contract: Processor, Hook, Clock
-    dead_letters.py      a file for what is given up, and the way back from it
+    dead_letters/        file.py: a file for what is given up; records.py: its lines; appending.py
+                         writes them, replay.py is the way back
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
 
     _core/               what a buffer is and does, whoever drives it; from the ground up:
       ledger.py          the numbers, and the law they obey
       waiting/           steps.py: waiting, written once; clock.py  countdown.py  event_loop.py
-      options/           settings.py: every option once; checks.py  keywords.py  retry.py
+      options/           settings.py: every option once; checks.py  keywords.py  retry.py;
+                         words.py: what others call them
       tables/            what collects writes, and what is in flight: step.py: what a write is;
                          table.py  queue.py  map.py  map_many.py  map_plan.py  map_held.py
                          map_flight.py  keys.py  entry.py  room.py; writers.py: one write;
-                         implementation.py: which there are
+                         implementation.py: which there are, for all of it is in C, too
       telemetry.py       hooks and the log
-      writes/            routing.py: which partition; queue.py  map.py: writes of many;
-                         admission.py  line.py: a write to a full buffer
+      writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
+                         many; lookups.py: reads; admission.py  line.py: a write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
-                         batch; cycle.py  naming.py do it; worker.py waits for the next; watchdog.py
+                         batch; cycle.py  naming.py do it, returned.py looks at what came of it,
+                         losses.py says so; worker.py waits for the next; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
                          names; process_exit.py; constructors.py  assembly.py  absent.py: how it
@@ -33,7 +36,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
 
 from typing import TYPE_CHECKING, Any
 
-from ._core.buffer.registry import get
+from ._core.buffer.registry import get, running
 from ._core.ledger import PartitionStats, Stats, StopReport
 from ._core.options.retry import Retry
 from ._core.tables.entry import Entry
@@ -80,6 +83,7 @@ __all__ = [
     "WrongThread",
     "by_content",
     "get",
+    "running",
     "subscribe",
 ]
 

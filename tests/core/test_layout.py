@@ -65,6 +65,7 @@ PUBLIC = [
     "WrongThread",
     "by_content",
     "get",
+    "running",
     "subscribe",
 ]
 

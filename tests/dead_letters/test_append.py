@@ -168,6 +168,58 @@ def test_what_is_written_to_a_file_just_taken_away_is_written_again(
     assert items(path) == [2]
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 50])
+def test_what_is_written_in_the_middle_of_replays_is_never_lost(
+    times: int, letters: DeadLetterFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever replays: each time that the writer has opened the file, it is set aside, and gone."""
+    other, receiver = DeadLetterFile(path), Receiver()
+    write, overtaken = os.write, 0
+
+    def overtaking(fd: int, data: bytes) -> int:
+        nonlocal overtaken
+        overtaken += 1
+        if overtaken <= times:
+            monkeypatch.setattr(os, "write", write)
+            other.replay(receiver)
+            monkeypatch.setattr(os, "write", overtaking)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", overtaking)
+    letters([1], DOWN, 1)
+    monkeypatch.undo()
+    other.replay(receiver)
+
+    assert receiver.received == [1]
+    assert not path.exists()
+
+
+def test_a_file_that_is_always_taken_away_is_an_error(
+    letters: DeadLetterFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def overtaken(fd: int, data: bytes) -> int:
+        path.unlink()
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", overtaken)
+
+    with pytest.raises(OSError, match="taken away 100 times") as raised:
+        letters([1], DOWN, 1)
+    assert raised.value.filename == str(path)
+
+
+def test_a_file_system_whose_files_never_look_the_same_will_do(
+    letters: DeadLetterFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "samestat", lambda one, other: False)
+    letters([1, 2], DOWN, 1)
+    letters([3], DOWN, 1)
+
+    assert items(path) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("torn", ['{"item": 0, "err', "{", "\n\n{"])
 def test_a_line_that_a_crash_has_cut_harms_no_other(
     torn: str, letters: DeadLetterFile, path: Path

@@ -284,15 +284,16 @@ def test_a_file_set_aside_by_another_process_is_not_overwritten(
 ) -> None:
     letters([2], DOWN, 1)
     theirs = DeadLetterFile(replaying)
-    flush = DeadLetterFile._replay
+    aside = letters._aside
+    replay = aside.replay
 
-    def slow(self: DeadLetterFile, buffer: Any, timeout: float | None) -> Replayed:
-        replayed = flush(self, buffer, timeout)
+    def slow(*arguments: Any) -> Replayed:
+        replayed = replay(*arguments)
         if not replaying.exists():
             theirs([1], DOWN, 1)  # after the look at what is left over
         return replayed
 
-    monkeypatch.setattr(DeadLetterFile, "_replay", slow)
+    monkeypatch.setattr(aside, "replay", slow)
     letters.replay(Receiver())
     monkeypatch.undo()
 
@@ -325,28 +326,40 @@ def test_a_child_does_not_keep_its_parent_from_replaying(letters: DeadLetterFile
     assert codes == [0]
 
 
-@pytest.mark.parametrize(
-    ("kind", "letter", "method"),
-    [
-        ("queue", Entry("key", 1, 0, 0), "put"),
-        ("queue", Entry("key", 1, 1, 0), "put_newer"),
-        ("map", 1, "push"),
-    ],
-)
-def test_the_wrong_kind_of_buffer_gets_nothing(
-    kind: str, letter: Any, method: str, letters: DeadLetterFile, buffers: Buffers
+def test_a_map_gets_nothing_of_a_file_with_items(
+    letters: DeadLetterFile, buffers: Buffers, processor: RecordingProcessor
 ) -> None:
-    wrong: Any = getattr(buffers, kind)()
-    right: Any = buffers.map() if kind == "queue" else buffers.queue()
-    fitting = 1 if kind == "queue" else Entry("key", 1, 0, 0)
-    letters([fitting, letter], DOWN, 1)
+    mapped = buffers.map()
+    letters([Entry("key", 1, 0, 0), 1], DOWN, 1)
 
-    with pytest.raises(TypeError, match=rf"has no method {method}\(\): expected a"):
-        letters.replay(wrong)
-    assert wrong.stats().accepted == 0
-    with pytest.raises(TypeError):
-        letters.replay(right)
+    with pytest.raises(TypeError, match=r"has no method push\(\): expected a Queue, for items"):
+        letters.replay(mapped)
+    assert mapped.stats().accepted == 0
     assert letters.replay(Both()) == Replayed(2, 0)
+
+
+def test_who_takes_neither_items_nor_entries_gets_nothing(letters: DeadLetterFile) -> None:
+    class Neither:
+        def flush(self, timeout: float | None = None) -> None:
+            raise AssertionError
+
+    letters([Entry("key", 1, 1, 0)], DOWN, 1)
+
+    with pytest.raises(TypeError, match=r"has no method put_newer\(\): expected a Map, for entr"):
+        letters.replay(Neither())
+
+
+def test_entries_that_are_items_of_a_queue_come_back_with_their_neighbours(
+    letters: DeadLetterFile, path: Path, buffers: Buffers, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue()
+    items = [Entry("plain", 1, 0, 0), "neighbour", Entry(("a", 1), {"b": 2}, 7, 3)]
+    letters(items, DOWN, 1)
+
+    assert letters.replay(queue) == Replayed(3, 0)
+    assert processor.items == items
+    assert [type(item) for item in processor.items] == [Entry, str, Entry]
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan")])

@@ -41,6 +41,9 @@ class Portal:
     def __len__(self) -> int:
         return len(self.buffer)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self.buffer
+
     def start(self) -> Self:
         started: Future[None] = Future()
         thread = threading.Thread(target=lambda: self._run_loop(self._live(started)), daemon=True)

@@ -6,7 +6,7 @@ is no longer an error, because its `type: ignore` is then unused.
 """
 
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
 import partitioned_buffer
 from partitioned_buffer import AsyncMap, AsyncQueue, Entry, Map, Queue, Stats, StopReport
@@ -32,6 +32,8 @@ clicks.push_all([Click(1)], partition_key=lambda click: click.user)
 clicks.push("no click")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 assert_type(clicks.stop(1.0), StopReport)
 assert_type(clicks.stats(), Stats)
+assert_type(clicks.partition_of(Click(1)), int | None)
+clicks.partition_of(Click(1), partition_key=lambda click: click.user)
 with clicks as running:
     assert_type(running, Queue[Click])
 
@@ -46,12 +48,18 @@ prices.put_newer("a", 1.0, 7)
 prices.put_newer("a", 1.0, "7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 assert_type(prices.get("a"), float | None)
 assert_type(prices.get("a", "none"), float | str)
+assert_type(prices.items(), list[tuple[str, float]])
+assert_type(prices.partition_of("a"), int)
+assert_type("a" in prices, bool)
 
 tables = Map("tables", replace, processing_batch_size="table")
 assert_type(tables, Map[str, float])
 Map("tables", replace)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 assert_type(partitioned_buffer.get("clicks", Queue[Click]), Queue[Click])
+for each in partitioned_buffer.running():
+    assert_type(each.name, str)
+    assert_type(each.stats().as_dict(), dict[str, Any])
 
 Queue("clicks", store, procesing_interval=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 clicks.update_options(processing_interval=1.0, flush_at=None)

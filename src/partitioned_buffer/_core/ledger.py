@@ -56,6 +56,12 @@ class Ledger:
         settled = self.delivered + self.dead_lettered + self.dropped + self.coalesced + self.deleted
         return self.accepted == settled + self.held
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return every number by its name, `held` and `balanced` too, as `json.dumps` takes it."""
+        numbers: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        reasons = dict(self.drop_reasons)
+        return numbers | {"drop_reasons": reasons, "held": self.held, "balanced": self.balanced}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionStats(Ledger):
@@ -75,6 +81,11 @@ class Stats(Ledger):
     blocked: int
     """How many writers wait for room."""
     partitions: tuple[PartitionStats, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every number by its name, a list of `partitions` too, as `json.dumps` takes it."""
+        each = [partition.as_dict() for partition in self.partitions]
+        return Ledger.as_dict(self) | {"partitions": each}
 
 
 @dataclass(frozen=True, slots=True)

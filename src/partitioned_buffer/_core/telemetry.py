@@ -5,6 +5,9 @@ A hook that raises, whatever it raises, harms nobody: its first error is logged,
 every one is counted (`stats().hook_errors`), and the other hooks are still told.
 The same goes for the dead letter handler; a logging handler that raises (it may
 write to a full buffer of ours) is nobody's business here.
+
+No handler is added: where the program configures no logging, Python writes warnings and errors
+to stderr by itself, so that no loss is silent; where it does, nothing else is printed.
 """
 
 import logging
@@ -17,7 +20,6 @@ from ..events import Event
 from .options.checks import is_plain_function
 
 log = logging.getLogger("partitioned_buffer")
-log.addHandler(logging.NullHandler())
 
 _subscribers: tuple[Hook, ...] = ()
 _lock = threading.Lock()
@@ -27,6 +29,12 @@ def report(message: str, *args: object, error: BaseException | None = None) -> N
     """Log an error, whatever becomes of it."""
     with suppress(BaseException):  # a worker must not die of a logging handler
         log.error(message, *args, exc_info=error)
+
+
+def warn(message: str, *args: object) -> None:
+    """Log a warning, whatever becomes of it."""
+    with suppress(BaseException):
+        log.warning(message, *args)
 
 
 def renew_lock() -> None:

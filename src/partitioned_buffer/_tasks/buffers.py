@@ -3,8 +3,9 @@ AsyncQueue and AsyncMap, driven by tasks: made (see `constructors`) of writes (s
 life (see `face`).
 """
 
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from .._core.buffer.absent import ENTRIES, ITEMS, Absent
 from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
@@ -37,6 +38,9 @@ class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskFace[list[T]]):
         self._routes = queue_writes.equip(self, tables, admission, made)
         TaskFace.__init__(self, made, tables, admission)
 
+    if not TYPE_CHECKING:  # checkers know what there is
+        put, put_all, put_newer, get = (Absent(ITEMS) for _ in range(4))
+
 
 class AsyncMap(
     MapInit[K, V],
@@ -59,6 +63,9 @@ class AsyncMap(
         tables, admission = map_parts(made, self)
         self._routes = map_writes.equip(self, tables, admission, made)
         TaskFace.__init__(self, made, tables, admission)
+
+    if not TYPE_CHECKING:  # checkers know what there is
+        push, push_all = Absent(ENTRIES), Absent(ENTRIES)
 
 
 for _public in (AsyncQueue, AsyncMap):

@@ -32,6 +32,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
     _whereabouts: object = None
     _how_to_start = "use it in an `async with` block"
     _how_to_go_on = "write before stop(), or use it in an `async with` block again"
+    _how_to_stop = "await partitioned_buffer.get({!r}).stop()"
 
     def __init__(
         self,

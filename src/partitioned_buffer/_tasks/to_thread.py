@@ -7,11 +7,13 @@ still has to be noted, by the thread itself then.
 """
 
 import contextvars
+import inspect
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from .._core.delivery.returned import refuse_undone
 from .._core.waiting.steps import Call
 from ..abc import AsyncSignal
 
@@ -29,10 +31,15 @@ class Job:
 
     def run(self, context: contextvars.Context) -> None:
         """Make the call."""
+        function = self._call.function
         try:
-            self.result = context.run(self._call.function, *self._call.args)
+            result = context.run(function, *self._call.args)
+            if result is not None and not inspect.isawaitable(result):
+                refuse_undone(function, result, in_thread=False)
+            self.result = result
         except BaseException as error:
             self.error = error
+        del self._call  # an error that somebody keeps has this frame, and with it the job
         with self._lock:
             self.done = True
             returned = self._returned
@@ -83,3 +90,4 @@ class Helper:
     def _run(self, context: contextvars.Context) -> None:
         while (job := self._jobs.get()) is not None:
             job.run(context)
+            del job  # which an idle thread would keep

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from .._core.delivery.partition import Partition
 from .._core.delivery.policy import CutShort
+from .._core.delivery.returned import refuse_undone
 from .._core.delivery.worker import B, Worker
 from .._core.options.checks import is_coroutine_function
 from .._core.waiting.steps import Call, CallingSteps
@@ -165,25 +166,26 @@ class TaskWorker(Worker[B]):
                 self._shared_at = time.monotonic()
                 await self._loop.checkpoint()
             if id(call.function) in self._coroutine_functions:
-                await call.function(*call.args)  # type: ignore[misc]
-                return None
-            if id(getattr(call.function, "part_of", None)) in self._coroutine_functions:
+                returned = await call.function(*call.args)  # type: ignore[misc]
+            elif id(getattr(call.function, "part_of", None)) in self._coroutine_functions:
                 made = call.function(*call.args)
-                if inspect.isawaitable(made):
-                    await made
-                return None
-            self._job = job = self._helper.begin(call)
-            await self._wait(job)
-            self._job = None
-            if job.error is None and inspect.isawaitable(job.result):
-                await job.result
+                returned = await made if inspect.isawaitable(made) else made
+            else:
+                self._job = job = self._helper.begin(call)
+                await self._wait(job)
+                self._job = None
+                if job.error is not None:
+                    return job.error
+                returned = await job.result if inspect.isawaitable(job.result) else job.result
+            if returned is not None:
+                refuse_undone(call.function, returned, in_thread=False)
         except BaseException as error:
             if not self._loop.ends(error):
                 return error
             if not self._declines(error):
                 raise
             return CutShort()
-        return job.error
+        return None
 
     async def _wait(self, job: Job) -> None:
         while not job.done:

@@ -5,7 +5,7 @@ Queue and Map, driven by threads: made (see `constructors`) of writes (see `bulk
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from .._core.buffer.absent import Absent
+from .._core.buffer.absent import ENTRIES, ITEMS, Absent
 from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
@@ -42,6 +42,7 @@ class Queue(QueueInit[T], QueueWrites[T], ThreadFace[list[T]]):
 
     if not TYPE_CHECKING:  # checkers know what there is
         push_nowait, push_all_nowait = Absent(_QUEUE), Absent(_QUEUE)
+        put, put_all, put_newer, get = (Absent(ITEMS) for _ in range(4))
 
 
 class Map(
@@ -70,3 +71,4 @@ class Map(
     if not TYPE_CHECKING:  # checkers know what there is
         put_nowait, put_newer_nowait, delete_nowait = Absent(_MAP), Absent(_MAP), Absent(_MAP)
         put_all_nowait, put_all_newer_nowait = Absent(_MAP), Absent(_MAP)
+        push, push_all = Absent(ENTRIES), Absent(ENTRIES)

@@ -1,6 +1,9 @@
-"""Names that a face does not have, and another one does: who asks for one is told where to look."""
+"""Names that one kind or face does not have, and another does: who asks is told where to look."""
 
-from typing import NoReturn
+from typing import Final, NoReturn
+
+ITEMS: Final = "a Queue takes items, by push(item) and push_all(items); entries are a Map's"
+ENTRIES: Final = "a Map takes entries, by put(key, value) and put_all(entries); items are a Queue's"
 
 
 class Absent:

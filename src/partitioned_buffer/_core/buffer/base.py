@@ -11,7 +11,7 @@ The state is that of the run that goes on, or went last (see `run`).
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from ...errors import BufferNotRunning
 from ..delivery.partition import Partition
@@ -31,6 +31,7 @@ class Buffer(Generic[B]):
 
     _how_to_start = "call start(), or use it in a `with` block, first"
     _how_to_go_on = "write before stop(), or start() it again"
+    _how_to_stop = "partitioned_buffer.get({!r}).stop()"
 
     def __init__(
         self,
@@ -79,6 +80,14 @@ class Buffer(Generic[B]):
     def __repr__(self) -> str:
         kind, parts = type(self).__name__, len(self._partitions)
         return f"<{kind} {self.name!r} {self._state}, {parts} partitions>"
+
+    def __reduce__(self) -> NoReturn:
+        kind = type(self).__name__
+        raise TypeError(
+            f"{kind} {self.name!r} cannot be copied or pickled, for its workers and what it holds "
+            f"are here: share the one there is, which partitioned_buffer.get({self.name!r}) finds "
+            f"in this process; another process makes a {kind} of its own"
+        )
 
     def stats(self) -> Stats:
         """

@@ -1,18 +1,31 @@
 """
-How a Queue and a Map are made, whoever drives them: from options, all of them checked first.
+How a Queue and a Map are made, whoever drives them: from options, all of them checked first. And
+what can be asked of them without writing.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, Unpack, overload
 
 from ..options.keywords import CommonOptions, MapOptions
 from ..options.settings import Settings, settings
 from ..tables.entry import Entry, Key
+from ..writes.map import MapRoutes
+from ..writes.queue import QueueRoutes
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+def _name_init(kind: type) -> None:
+    """Give *kind* an `__init__` of its own name, which Python says if arguments are missing."""
+    shared: Any = kind.__init__  # type: ignore[misc]  # of this very class, and no instance's
+    own = FunctionType(shared.__code__, shared.__globals__, argdefs=shared.__defaults__)
+    own.__kwdefaults__, own.__annotations__ = shared.__kwdefaults__, shared.__annotations__
+    own.__qualname__ = f"{kind.__name__}.__init__"
+    type.__setattr__(kind, "__init__", own)
 
 
 class QueueInit(Generic[T]):
@@ -20,6 +33,12 @@ class QueueInit(Generic[T]):
 
     __slots__ = ()
     _kind: ClassVar[str]
+    _routes: QueueRoutes[T]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_kind" in vars(cls):
+            _name_init(cls)
 
     @abstractmethod
     def _assemble(self, made: Settings) -> None:
@@ -44,12 +63,26 @@ class QueueInit(Generic[T]):
         )
         self._assemble(made)
 
+    def partition_of(self, item: T, *, partition_key: Key[T] = None) -> int | None:
+        """
+        Return the number of the partition that *item* would go to, which is that of its events.
+
+        None where items go in turn, for want of a partition key.
+        """
+        return self._routes.index_of(item, partition_key)
+
 
 class MapInit(Generic[K, V]):
     """What makes a Map, or an AsyncMap."""
 
     __slots__ = ()
     _kind: ClassVar[str]
+    _routes: MapRoutes[K, V]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_kind" in vars(cls):
+            _name_init(cls)
 
     @abstractmethod
     def _assemble(self, made: Settings) -> None:
@@ -97,3 +130,23 @@ class MapInit(Generic[K, V]):
             **options,
         )
         self._assemble(made)
+
+    def __contains__(self, key: K) -> bool:
+        """Return whether `get` finds *key*."""
+        return self._routes.finds(key)
+
+    def items(self) -> list[tuple[K, V]]:
+        """
+        Return what is held: each key with the value that `get` returns, oldest first.
+
+        It is a list of their own, partition by partition; others may write meanwhile.
+        """
+        return self._routes.held()
+
+    def partition_of(self, key: K, *, partition_key: Key[K] = None) -> int:
+        """
+        Return the number of the partition that *key* belongs to, which is that of its events.
+
+        Raises `TypeError` for an unhashable key.
+        """
+        return self._routes.index_of(key, partition_key)

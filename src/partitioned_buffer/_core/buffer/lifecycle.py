@@ -17,6 +17,7 @@ from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
 from ..options.settings import Settings
+from ..options.words import check_timeout
 from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import report
 from ..waiting.countdown import Countdown
@@ -257,11 +258,10 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _countdown(self, count: int) -> Countdown:
         return Countdown(self._settings.clock, self._signal(), count)
 
-    def _deadline(self, timeout: Any) -> float | None:
+    def _deadline(self, timeout: float | None) -> float | None:
         if timeout is None:
             return None
-        if not isinstance(timeout, int | float) or not timeout >= 0:
-            raise ValueError(f"timeout={timeout!r}: expected a number of seconds from 0, or None")
+        check_timeout(timeout)
         return self._settings.clock.monotonic() + timeout
 
     def _forbid_own_workers(self, method: str) -> None:

@@ -46,7 +46,11 @@ def get(name: str, kind: type[Buffer[Any]] | None = None) -> Buffer[Any]:
 
 
 def running() -> list[Buffer[Any]]:
-    """Return the running buffers."""
+    """
+    Return the running buffers, those that are just being stopped too, in the order of their start.
+
+    All of a process: `{buffer.name: buffer.stats().as_dict() for buffer in running()}`.
+    """
     with _names:
         return [buffer for buffer in _running.values() if buffer._run.is_alive]
 
@@ -67,9 +71,11 @@ def claim(buffer: Buffer[Any]) -> None:
     with _names:
         holder = _running.get(buffer.name)
         if holder is not None and holder is not buffer and holder._run.is_alive:
+            stop = holder._how_to_stop.format(buffer.name)
             raise BufferAlreadyRunning(
                 f"a buffer {buffer.name!r} is running already: stop it first, or choose another "
-                "name"
+                f"name. `{stop}` delivers what it holds, and ends it: in a notebook, before the "
+                "cell that makes it is run again"
             )
         _running[buffer.name] = buffer
 

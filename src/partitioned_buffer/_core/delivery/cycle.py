@@ -9,7 +9,6 @@ A thread's driver calls the processor and the dead letter handler in place; a ta
 them called (see `waiting.steps`).
 """
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -24,9 +23,11 @@ from ...events import (
     ProcessingStopped,
 )
 from ..waiting.steps import Call, CallingSteps, Steps
+from .losses import Losses
 from .naming import InOne, Matching
 from .partition import Partition
 from .policy import CutShort, DeadLetter, Effects, Match, Process, Wait, deliver
+from .returned import refuse_undone
 
 B = TypeVar("B")
 
@@ -39,29 +40,16 @@ class Driver(Generic[B]):
     ) -> None:
         self._partition = partition
         self._table = partition.table
-        self._clock, processor = partition.settings.clock, partition.settings.processor
+        self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
-        self._processor: Callable[[B], object] = self._first if in_place else processor
         self._in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
-        self._buried = 0
         self._in_one = False  # whether the processor takes whole tables as dicts
+        self.losses = Losses(partition)
         self.abandoned = self.forked = False
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
-
-    def _first(self, batch: B) -> None:
-        """Call the processor for the first time: see that it does not want to be awaited."""
-        processor = self._partition.settings.processor
-        made = processor(batch)
-        if inspect.iscoroutine(made):  # a lambda around a coroutine function, say
-            made.close()
-            raise TypeError(
-                f"{processor!r} returned a coroutine, which a thread cannot await: nothing was "
-                "delivered; see AsyncQueue and AsyncMap"
-            )
-        self._processor = processor
 
     def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
@@ -75,7 +63,7 @@ class Driver(Generic[B]):
 
     def _process(self) -> CallingSteps[bool]:
         settings, began = self._partition.settings, self._clock.monotonic()
-        self.settled_at, self._buried = began, 0
+        self.settled_at = began
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
         steps = deliver(self._table, self._taker(), settings.retry, self._clock.monotonic)
@@ -83,6 +71,7 @@ class Driver(Generic[B]):
             settled = yield from self._drive(steps, began)
         finally:
             self.called_at = None
+            self.losses.tell()
         if settled:
             self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
@@ -103,9 +92,7 @@ class Driver(Generic[B]):
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
         try:
-            while True:
-                if self.forked:  # by the processor: the table is another worker's now
-                    return False
+            while not self.forked:  # by the processor: then the table is another worker's
                 effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
@@ -113,23 +100,30 @@ class Driver(Generic[B]):
                 if self.abandoned and type(effect) is not Match:  # which is part of a call
                     self._give_up(effects)
                     return False
-                if type(effect) is Process and effect.attempt == 1 and not self._in_one:
-                    self.called_at = now
+                if type(effect) is not Process or effect.attempt > 1 or self._in_one:
+                    outcome = self._heard((yield from self._do(effect)), began)
+                    continue
+                self.called_at, outcome = now, None
+                if self._in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
-                        outcome = None
-                        if self._in_place:
-                            processor(effect.batch)
-                        else:
-                            call.args = (effect.batch,)
-                            outcome = yield call
+                        if (returned := processor(effect.batch)) is not None:
+                            refuse_undone(processor, returned, in_thread=True)
                     except BaseException as error:  # SystemExit, too, is the processor's own affair
-                        outcome = error
+                        outcome = self._heard(error, began)
                 else:
-                    outcome = yield from self._do(effect)
-                if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
-                    self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
+                    call.args = (effect.batch,)
+                    outcome = self._heard((yield call), began)
         except StopIteration:
             return True
+        finally:  # an error that somebody keeps has this frame, and with it what is named here
+            effect, outcome, call.args = None, None, ()
+        return False
+
+    def _heard(self, outcome: Any, began: float) -> Any:
+        """Announce *outcome*, if it is an error; return it."""
+        if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
+            self.emit(ProcessingException, duration=self._clock.monotonic() - began, error=outcome)
+        return outcome
 
     def _do(self, effect: Any) -> CallingSteps[Any]:
         if isinstance(effect, Wait):
@@ -159,12 +153,15 @@ class Driver(Generic[B]):
         if not self._in_place:
             return (yield Call(function, args))
         try:
-            function(*args)
+            returned = function(*args)
+            if returned is not None:
+                refuse_undone(function, returned, in_thread=True)
         except BaseException as error:
             return error
         return None
 
     def _wait(self, effect: Wait) -> Steps[bool]:
+        self.losses.tell()
         self._announce_failure(effect.error, effect.seconds)
         self._partition.report(
             "processing failed, attempt %d; the next is in %.3g s, and %d wait",
@@ -178,22 +175,16 @@ class Driver(Generic[B]):
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
         """Hand over; say if that was cut short, for then nobody has it."""
         telemetry, size = self._partition.telemetry, len(effect.items)
-        handler = self._partition.settings.dead_letter
+        handler, taken = self._partition.settings.dead_letter, False
         if handler is not None:
             error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
             if isinstance(error, CutShort):
                 return error
+            taken = error is None
             if error is not None:
                 telemetry.note_dead_letter_error(handler, error)
-        first, self._buried = not self._buried, self._buried + size
+        self.losses.note(size, effect.error, effect.attempts, taken=taken)
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
-        if first:  # of this cycle: a burst is one line in the log
-            self._partition.report(
-                "dead-lettered %s after %d attempts; more of this cycle are only counted",
-                "1 item" if size == 1 else f"{size} items",
-                effect.attempts,
-                error=effect.error,
-            )
         return None
 
     def _give_up(self, steps: Effects[B]) -> None:

@@ -59,7 +59,11 @@ class Partition(Generic[B]):
         count, self._announced = dropped - self._announced, dropped
         if count:
             self.emit(ItemsDropped, count=count, reason="full", error=None)
-            self.report("dropped %d: %s", count, "full")
+            self.report(
+                "dropped %d: full; writers are faster than the processor; see when_full, max_size "
+                "and flush_at",
+                count,
+            )
         faults = self.table.faults()
         if faults:
             self.report(

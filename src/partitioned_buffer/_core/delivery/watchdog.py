@@ -77,4 +77,5 @@ class Watchdog:
         worker.partition.report(
             "a call of the processor has taken %.3g s so far; what is behind it waits", taken
         )
+        worker.driver.losses.tell()
         worker.partition.emit(ProcessingOverdue, duration=taken)

@@ -98,6 +98,7 @@ class Worker(ABC, Generic[B]):
     def abandon(self) -> None:
         """End as soon as the processor lets go: nobody waits for it any more."""
         self.driver.abandoned = self._stopping = self._hurry = True
+        self.driver.losses.tell()  # it may be in a call that never returns
         self.wake()
 
     def forked(self) -> None:

@@ -2,9 +2,12 @@
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
+
+_MOST = int(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +18,16 @@ class Check:
     passes: Callable[[Any], bool]
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_int(value: Any) -> bool:
+    # What no C number holds is no size of anything, and no slice or range takes it.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.maxsize
 
 
 def _is_number(value: Any) -> bool:
-    return _is_int(value) or isinstance(value, float)
+    if isinstance(value, float):
+        return True
+    # An int may be too large for a float, which all that is done with seconds ends in.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
 
 
 def _is_errors(value: Any) -> bool:
@@ -35,9 +42,23 @@ def is_coroutine_function(value: Any) -> bool:
     )
 
 
+def is_generator_function(value: Any) -> bool:
+    """Return whether calling *value* runs nothing of it, and makes a generator."""
+    return any(
+        test(function)
+        for function in (value, getattr(value, "__call__", value))
+        for test in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    )
+
+
+def is_function(value: Any) -> bool:
+    """Return whether *value* does something when it is called, or awaited."""
+    return callable(value) and not is_generator_function(value)
+
+
 def is_plain_function(value: Any) -> bool:
     """Return whether *value* can be called without an event loop."""
-    return callable(value) and not is_coroutine_function(value)
+    return is_function(value) and not is_coroutine_function(value)
 
 
 def _has(value: Any, *methods: str) -> bool:
@@ -59,9 +80,11 @@ _PLAIN = "(a coroutine function cannot run in a thread: see AsyncQueue and Async
 ANYTHING = Check("anything", lambda _: True)
 NAME = Check("a text of at least one character", lambda v: isinstance(v, str) and v != "")
 PROCESSOR = Check(f"a plain function of one batch {_PLAIN}", is_plain_function)
-ASYNC_PROCESSOR = Check("a function of one batch, plain or a coroutine function", callable)
+ASYNC_PROCESSOR = Check("a function of one batch, plain or a coroutine function", is_function)
 HANDLER = Check(f"a plain function of items, error and attempts {_PLAIN}", is_plain_function)
-ASYNC_HANDLER = Check("a function of items, error and attempts, plain or a coroutine one", callable)
+ASYNC_HANDLER = Check(
+    "a function of items, error and attempts, plain or a coroutine one", is_function
+)
 MERGE = Check("a plain function of the old and the new value", is_plain_function)
 SIZE_OF = Check("a plain function that returns a number of bytes", is_plain_function)
 COUNT = Check("a whole number from 1", lambda v: _is_int(v) and v >= 1)

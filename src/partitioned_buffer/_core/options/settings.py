@@ -5,7 +5,6 @@ Every option once: its type, default, check and documentation.
 generated from the declaration.
 """
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -39,6 +38,7 @@ from .checks import (
 )
 from .keywords import BatchSize, WhenFull
 from .retry import Retry
+from .words import hint, shown, unknown
 
 
 def usable_cpus() -> int:
@@ -65,8 +65,9 @@ class Settings:
     processor: Callable[[Any], object] = _option(
         PROCESSOR,
         """Takes a batch to its destination. Each partition calls it from its own thread; that of an
-        AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored;
-        when it raises, the batch stays and is tried again (see `retry`).""",
+        AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored,
+        unless that has yet to be run (a coroutine, a generator), which counts as an error; when it
+        raises, the batch stays and is tried again (see `retry`).""",
         async_check=ASYNC_PROCESSOR,
     )
     partitions: int | None = _option(
@@ -146,7 +147,7 @@ class Settings:
         None,
     )
     retry: Retry = _option(
-        Check("a Retry(...)", lambda v: isinstance(v, Retry)),
+        Check("a Retry(...), as Retry(attempts=3)", lambda v: isinstance(v, Retry)),
         "How often, and when, a batch that failed is tried again: see `Retry`.",
         Retry(),
         tunable=True,
@@ -154,8 +155,8 @@ class Settings:
     dead_letter: DeadLetterHandler | None = _option(
         or_none(HANDLER),
         """Receives what is given up: the items in a list, the error, and the attempts made.
-        `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced and logged,
-        and gone. Called, or awaited, as the processor is.""",
+        `dead_letters.DeadLetterFile` is a ready one. None: they are counted, announced, logged as
+        lost, and gone. Called, or awaited, as the processor is.""",
         None,
         async_check=or_none(ASYNC_HANDLER),
     )
@@ -215,7 +216,9 @@ class Settings:
 
     def changed(self, options: Mapping[str, Any]) -> "Settings":
         """Return a copy with *options* replaced; they must be tunable."""
-        check_options(options, {f.name for f in fields(Settings) if f.metadata.get("tunable")})
+        tunable = {f.name for f in fields(Settings) if f.metadata.get("tunable")}
+        elsewhere = "cannot be changed once there is a buffer; these can: "
+        check_options(options, tunable, elsewhere + ", ".join(sorted(tunable)))
         return replace(self, **options)
 
 
@@ -225,13 +228,22 @@ def settings(kind: str, **options: Any) -> Settings:
 
     Raises `InvalidOption`, `UnknownOption`.
     """
+    name, processor = options["name"], options["processor"]
+    if callable(name) and isinstance(processor, str):
+        raise InvalidOption(
+            f"{kind}(): the name comes first: {kind}({processor!r}, {shown(name)}, ...)"
+        )
     check = "async_check" if kind.startswith("Async") else "check"
-    kind = kind.removeprefix("Async")
-    known = {f.name for f in fields(Settings) if f.metadata.get("only", kind) == kind}
-    check_options(options, known, check)
+    sync = kind.removeprefix("Async")
+    known = {f.name for f in fields(Settings) if f.metadata.get("only", sync) == sync}
+    check_options(options, known, f"is one of a Map, not of {_a(kind)}", check)
     made = Settings(**options)
     _check_together(made)
     return replace(made, partitions=made.partitions or usable_cpus(), hooks=tuple(made.hooks))
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind.startswith("A") else f"a {kind}"
 
 
 def _check_together(made: Settings) -> None:
@@ -247,19 +259,20 @@ def _check_together(made: Settings) -> None:
         raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
 
 
-def check_options(options: Mapping[str, object], known: set[str], how: str = "check") -> None:
-    """Raise `UnknownOption` or `InvalidOption` for the first of *options* that is no good."""
+def check_options(
+    options: Mapping[str, object], known: set[str], elsewhere: str, how: str = "check"
+) -> None:
+    """
+    Raise `UnknownOption` or `InvalidOption` for the first of *options* that is no good.
+
+    *elsewhere* says of an option that there is, and is not *known* here, why not.
+    """
     for option, value in options.items():
+        declared = Settings.__dataclass_fields__.get(option)
+        if declared is None:
+            raise UnknownOption(unknown(option, known))
         if option not in known:
-            raise UnknownOption(_unknown(option, known))
-        metadata = Settings.__dataclass_fields__[option].metadata
-        check: Check = metadata.get(how, metadata["check"])
+            raise UnknownOption(f"option {option!r} {elsewhere}")
+        check: Check = declared.metadata.get(how, declared.metadata["check"])
         if not check.passes(value):
-            raise InvalidOption(f"{option}={value!r}: expected {check.expected}")
-
-
-def _unknown(option: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(option, known, 1)
-    if near:
-        return f"unknown option {option!r}: did you mean {near[0]!r}?"
-    return f"unknown option {option!r}: expected one of {', '.join(sorted(known))}"
+            raise InvalidOption(f"{option}={shown(value)}: expected {check.expected}{hint(value)}")

@@ -15,7 +15,12 @@ from ...abc import AsyncSignal, Loop
 
 
 class SystemSignal:
-    """A flag over a queue of tokens: any number of them counts as one."""
+    """
+    A flag over a queue of tokens: any number of them counts as one.
+
+    There is seldom more than one, however often it is raised while nobody looks: where there is
+    one already, who waits is going to see it, and whatever was done before it was raised again.
+    """
 
     __slots__ = ("_tokens",)
 
@@ -24,7 +29,8 @@ class SystemSignal:
 
     def set(self) -> None:
         """Raise the flag."""
-        self._tokens.put(None)
+        if self._tokens.empty():
+            self._tokens.put(None)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for the flag, then lower it."""

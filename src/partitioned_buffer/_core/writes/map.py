@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..options.settings import Settings
-from ..tables.entry import Key, check_version
+from ..tables.entry import MISSING, Key, check_version
 from ..tables.implementation import AsyncMapWriter, MapTable, MapWriter
 from ..tables.step import MADE
 from .admission import Admission
+from .lookups import held_items, index_of
 from .routing import deal_slots, make_route
 
 K = TypeVar("K")
@@ -62,6 +63,18 @@ class MapRoutes(Generic[K, V]):
         hash(key)  # whatever decides the partition, a key has to be hashable
         route = self._route if partition_key is None else make_route(self.slots, partition_key)
         return route(key)
+
+    def index_of(self, key: K, partition_key: object) -> int:
+        """Return the number of the partition that *key* belongs to."""
+        return index_of(self._tables, self.table_for(key, partition_key))
+
+    def finds(self, key: K) -> bool:
+        """Return whether *key* is held."""
+        return self.table_for(key, None).get(key, MISSING) is not MISSING
+
+    def held(self) -> list[tuple[K, V]]:
+        """Return the keys that are held, oldest first, each with what `get` returns."""
+        return held_items(self._tables)
 
     def plain(self, entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> list[Op]:
         """Return the writes of `put_all`."""

@@ -10,6 +10,8 @@ from ..tables.entry import Key
 from ..tables.implementation import AsyncQueueWriter, QueueTable, QueueWriter
 from ..tables.step import MADE
 from .admission import Admission
+from .iterables import listed
+from .lookups import index_of
 from .routing import deal_slots, make_route
 
 T = TypeVar("T")
@@ -62,6 +64,12 @@ class QueueRoutes(Generic[T]):
         self._place = (place + 1) % len(self._tables)
         return self._tables[place]
 
+    def index_of(self, item: T, partition_key: object) -> int | None:
+        """Return the number of the partition *item* goes to; None where that is in turn."""
+        if partition_key is None and self._route is None:
+            return None
+        return index_of(self._tables, self.table_for(item, partition_key))
+
     def straight(self, partition_key: object) -> QueueTable | None:
         """Return the one table that many go to as they are; None if that is not so simple."""
         simple = partition_key is None and self._route is None and self._weigh is None
@@ -81,18 +89,6 @@ class QueueRoutes(Generic[T]):
             QueuePiece(table, [batch[p] for p in at], weights and [weights[p] for p in at])
             for table, at in groups.items()
         ] or [QueuePiece(self._tables[0], [], None)]
-
-
-def listed(items: Iterable[T]) -> list[T]:
-    """Return *items* as a list; raise `TypeError` for what is hardly meant as many."""
-    if type(items) is list:
-        return items
-    if isinstance(items, str | bytes | bytearray):
-        raise TypeError(
-            f"push_all() got one {type(items).__name__}: expected an iterable of items; "
-            "push() takes a single one"
-        )
-    return list(items)
 
 
 def equip(
@@ -135,7 +131,8 @@ class QueueWrites(QueueWriter[T], Generic[T]):
         together they can fit at all; if not, they go in by parts. Where items are dropped
         instead, it is item by item.
 
-        Raises `TypeError` for one text or bytes (whose characters are hardly meant), and what
-        `push` raises; nothing was accepted then, unless the error says how much.
+        Raises `TypeError` for one text, bytes, mapping or frame of data (whose characters, keys or
+        columns are hardly meant), and what `push` raises; nothing was accepted then, unless the
+        error says how much.
         """
         push_all(self, items, partition_key)

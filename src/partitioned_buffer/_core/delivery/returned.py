@@ -1,0 +1,39 @@
+"""
+What a processor returned, should it be something that has yet to be run.
+
+A coroutine that nobody awaits, or a generator that nobody goes through, has delivered nothing,
+and a processor may return one at any call: a lambda around a coroutine function, say, or a
+function that sometimes has nothing to do. So every result that is not None is looked at, which
+costs about as much as a comparison.
+"""
+
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import suppress
+from typing import Any
+
+_KINDS: dict[Any, str] = {
+    Coroutine: "a coroutine",
+    Generator: "a generator",
+    AsyncGenerator: "an async generator",
+}
+_UNDONE = Coroutine, Generator, AsyncGenerator
+
+
+def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
+    """
+    Raise `TypeError` if *function* *returned* what has yet to be run, and nobody is going to.
+
+    *in_thread*: called by a thread, and not awaited.
+    """
+    if not isinstance(returned, _UNDONE):
+        return
+    kind = next(kind for kind in _KINDS if isinstance(returned, kind))
+    if isinstance(returned, Coroutine | Generator):
+        with suppress(Exception):
+            returned.close()  # so that Python does not warn of it, too
+    why, what = "none of which has run", "deliver in a function that has no yield"
+    if kind is Coroutine:
+        why, what = "which nobody awaits", "is an `await` missing?"
+        if in_thread:
+            why, what = "which a thread cannot await", "see AsyncQueue and AsyncMap"
+    raise TypeError(f"{function!r} returned {_KINDS[kind]}, {why}: nothing was delivered; {what}")

@@ -1,0 +1,123 @@
+"""Nothing is lost in silence: what a program that has configured no logging says on stderr."""
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+
+import pytest
+from programs import run
+
+LOSSES = {
+    "dead letters": (
+        "processor=refuse",
+        (
+            "buffer 'orders', partition 0: dead-lettered 30 items after 1 attempt, which are lost: "
+            "give the buffer a dead_letter handler, such as dead_letters.DeadLetterFile, to keep"
+        ),
+    ),
+    "dead letters that a handler took": (
+        "processor=refuse, dead_letter=lambda *_: None",
+        (
+            "buffer 'orders', partition 0: dead-lettered 30 items after 1 attempt: Reject: "
+            "nonsense. The dead_letter handler has taken them"
+        ),
+    ),
+    "dead letters that a handler did not take": (
+        "processor=refuse, dead_letter=refuse_too",
+        (
+            "buffer 'orders', partition 0: dead-lettered 30 items after 1 attempt, which are lost: "
+            "the dead_letter handler raised"
+        ),
+    ),
+    "drops": (
+        "processor=len, max_size=10, when_full='drop_newest'",
+        (
+            "buffer 'orders', partition 0: dropped 20: full; writers are faster than the "
+            "processor; see when_full, max_size"
+        ),
+    ),
+}
+
+PROGRAM = """
+import logging, sys
+from partitioned_buffer import Queue, Reject
+{configure}
+def refuse(batch):
+    raise Reject("nonsense")
+def refuse_too(*_):
+    raise OSError("disk full")
+with Queue("orders", partitions=1, {options}) as orders:
+    for number in range(30):
+        orders.push(number)
+"""
+
+
+@dataclass
+class Said:
+    out: str
+    err: str
+
+
+def say(program: str) -> Said:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return Said(done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(("options", "line"), LOSSES.values(), ids=LOSSES)
+def test_a_loss_is_one_line_on_stderr(options: str, line: str) -> None:
+    said = say(PROGRAM.format(configure="", options=options))
+
+    assert said.out == ""
+    assert said.err.count(line) == 1
+    assert said.err.count("buffer 'orders'") == 1
+
+
+@pytest.mark.parametrize(("options", "line"), LOSSES.values(), ids=LOSSES)
+def test_with_logging_configured_nothing_else_is_printed(options: str, line: str) -> None:
+    configure = "logging.basicConfig(stream=sys.stdout, level='WARNING')"
+    said = say(PROGRAM.format(configure=configure, options=options))
+
+    assert said.err == ""
+    assert said.out.count(line) == 1
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        "logging.getLogger('partitioned_buffer').addHandler(logging.NullHandler())",
+        "logging.getLogger('partitioned_buffer').setLevel('CRITICAL')",
+        "logging.disable()",
+    ],
+)
+def test_who_wants_silence_has_it(configure: str) -> None:
+    options, _ = LOSSES["dead letters"]
+
+    assert run(PROGRAM.format(configure=configure, options=options)) == ""
+
+
+def test_a_server_that_configures_its_own_loggers_alone_hears_it_too() -> None:
+    """As uvicorn and gunicorn do: they leave the root logger as it is."""
+    configure = """
+logging.config.dictConfig({
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"own": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}},
+    "loggers": {"uvicorn": {"handlers": ["own"], "level": "INFO", "propagate": False}},
+})
+"""
+    options, line = LOSSES["dead letters"]
+    said = say(PROGRAM.format(configure=f"import logging.config{configure}", options=options))
+
+    assert said.out == ""
+    assert said.err.count(line) == 1
+
+
+def test_what_goes_well_says_nothing() -> None:
+    assert run(PROGRAM.format(configure="", options="processor=len")) == ""

@@ -1,6 +1,5 @@
 """Writes from finalizers, signal handlers and logging handlers, in the middle of other writes."""
 
-import contextlib
 import gc
 import itertools
 import logging
@@ -177,6 +176,15 @@ def write_two(buffer: Any, item: object) -> None:
         buffer.put_all([(item, item), ((item, 2), item)])
 
 
+def accepted_of(write: Callable[[Any, object], None], buffer: Any, item: object) -> int:
+    """Write; return how much of it was accepted."""
+    try:
+        write(buffer, item)
+    except BufferFull as full:  # between two tables, another write may have taken the room
+        return int(str(full).startswith("1 of 2 items of this call were accepted"))
+    return 2 if write is write_two else 1
+
+
 @pytest.mark.parametrize("write", [write_one, write_two])
 @pytest.mark.parametrize("bound", [{"max_size": 2}, {"max_bytes": 2, "size_of": lambda _: 1}])
 @pytest.mark.parametrize("when_full", POLICIES)
@@ -195,10 +203,7 @@ def test_a_write_may_be_interrupted_by_another_at_every_line_of_it(
 
     def attempt(write: Callable[[Any, object], None], item: object) -> None:
         nonlocal written
-        size = 2 if write is write_two else 1
-        with contextlib.suppress(BufferFull):
-            write(buffer, item)
-            written += size
+        written += accepted_of(write, buffer, item)
 
     def interrupt_at(line: int) -> Callable[..., Any]:
         def trace(frame: Any, event: str, _: object) -> Any:

@@ -61,6 +61,7 @@ class MapFlight(MapHeld):
     def take(self, size: int | None) -> list[Entry[Any, Any]] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         self.acknowledge()
+        self._let_go()  # what an acknowledgement that was interrupted has settled, too
         if self._kept:
             self.release()
         return self._give(size, more=True, newest=self._left_over)

@@ -80,16 +80,11 @@ class MapHeld(Table):
 
     def acknowledge(self) -> int:
         """Settle what was returned last: it is delivered."""
-        return self._settle_out("delivered")
+        return self._settle(self._out, "delivered")
 
     def bury(self) -> int:
         """Settle what was returned last: it is dead-lettered."""
-        return self._settle_out("dead_lettered")
-
-    def _settle_out(self, how: str) -> int:
-        count = self._settle(self._out, how)
-        self._out = {}
-        return count
+        return self._settle(self._out, "dead_lettered")
 
     def keep(self, places: Iterable[int] | None) -> int:
         """Keep these *places* of what was returned last in hand (None: all); count them."""
@@ -106,6 +101,7 @@ class MapHeld(Table):
         while self._hidden:
             self._settle(dict(self._hidden), "deleted")
         self._out = {}
+        self._let_go()
 
     def _settle(self, keys: dict[Any, None], how: str) -> int:
         """Settle *keys*, which are out, in one step; return how many."""
@@ -118,6 +114,7 @@ class MapHeld(Table):
         while not done:
             turn = self._turn
             hidden = {key: None for key in list(self._hidden) if key not in keys}
+            rest = {key: None for key in self._out if key not in keys}
             weight = sum(self._flown[key][WEIGHT] for key in keys) if self._weighed else 0
             versions, recent, older = self._memory(keys if good else {})
             _ = lock.take
@@ -130,6 +127,7 @@ class MapHeld(Table):
                     self._recent = recent
                     self._older = older
                     self._settled = keys
+                    self._out = rest
                     self._hidden = hidden
                     self._aloft -= count
                     if good:
@@ -287,7 +285,10 @@ class MapHeld(Table):
         return self._recent.get(stored, self._older.get(stored))
 
     def load(self) -> tuple[int, int]:
-        marks = [*self._marks.values(), *self._flown.values()]
+        flown = dict(self._flown)
+        for stored in self._settled:  # and not removed yet
+            flown.pop(stored, None)
+        marks = [*self._marks.values(), *flown.values()]
         return sum(self._sizes()), sum(mark[WEIGHT] for mark in marks)
 
     def _sizes(self) -> tuple[int, int]:

@@ -203,7 +203,8 @@ def test_a_write_may_be_interrupted_by_another_at_every_line_of_it(
 
     def attempt(write: Callable[[Any, object], None], item: object) -> None:
         nonlocal written
-        written += accepted_of(write, buffer, item)
+        accepted = accepted_of(write, buffer, item)  # in which more may be written
+        written += accepted
 
     def interrupt_at(line: int) -> Callable[..., Any]:
         def trace(frame: Any, event: str, _: object) -> Any:

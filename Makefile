@@ -7,6 +7,8 @@
 #   make behaviour     what ours and its peers do when things go wrong (Python 3.13)
 #   make mutants       break the tables and the delivery policy in every small way; list what no
 #                      test noticed
+#   make test-twin     models and tables with the twin in Python instead of the C
+#   make wheels        build an sdist, a platform wheel and a pure one; install each, and try it
 #   make sanitize      tables in C under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   make mutants-c     break the tables in C in many places; list what no test noticed
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
@@ -25,7 +27,7 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour mutants mutants-c sanitize stress soak docs clean
+.PHONY: demo test test-core check bench behaviour mutants mutants-c sanitize test-twin wheels stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -33,7 +35,9 @@ $(VENV)/.pip: Makefile
 	touch $@
 
 # One stamp per dependency group, so that the demo installs no test tools.
-$(VENV)/.%: $(VENV)/.pip pyproject.toml
+COMPILED := $(wildcard src/partitioned_buffer/_core/tables/_speed.c src/partitioned_buffer/_core/tables/speed/*.h)
+
+$(VENV)/.%: $(VENV)/.pip pyproject.toml hatch_build.py $(COMPILED)
 	$(BIN)/pip install --quiet --editable . --group $*
 	touch $@
 
@@ -92,6 +96,22 @@ test-core: $(VENV)/.core
 		--ignore=tests/process/test_demo.py --ignore=tests/process/test_prefork.py \
 		--ignore=tests/process/servers
 
+test-twin: $(VENV)/.models
+	PARTITIONED_BUFFER_SPEED=0 $(BIN)/python -m pytest --confcutdir=tests tests/models \
+		tests/core/test_tables_model.py tests/core/test_tables_walks.py tests/core/test_zones.py \
+		tests/core/test_queue.py tests/core/test_map.py tests/core/test_bounds.py
+
+wheels: $(VENV)/.build
+	rm -rf dist build/installed
+	PARTITIONED_BUFFER_SPEED=1 $(BIN)/python -m build --quiet --outdir dist
+	PARTITIONED_BUFFER_SPEED=0 $(BIN)/python -m build --quiet --wheel --outdir dist/pure
+	for wheel in dist/*.whl dist/pure/*.whl; do \
+		$(BIN)/pip install --quiet --no-deps --force-reinstall --target build/installed/$$(basename $$wheel .whl) $$wheel; \
+	done
+	cd build/installed && for each in *; do \
+		echo "$$each: $$(PYTHONPATH=$$each ../../$(BIN)/python -c 'from partitioned_buffer.testing import implementation; print(implementation())')"; \
+	done | tee built && grep -q "py3-none-any: python" built && grep -v none-any built | grep -q ": c"
+
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/races/test_stress.py
 
@@ -105,4 +125,4 @@ docs: $(VENV)/.dev
 	$(BIN)/cog -r docs/*.md docs/design/*.md
 
 clean:
-	rm -rf .venv* dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, in_turn
 
 from partitioned_buffer import BufferNotRunning, Queue, by_content
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -51,6 +51,7 @@ def test_anything_can_be_pushed(
     assert processor.items == [item]
 
 
+@in_turn
 def test_items_are_spread_over_the_partitions_in_turn(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:

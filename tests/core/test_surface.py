@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, in_turn
 
 import partitioned_buffer
 from partitioned_buffer import Entry, Map, Queue
@@ -119,6 +119,7 @@ def test_where_items_go_in_turn_it_is_nobodys(buffers: Buffers) -> None:
     assert [p.accepted for p in queue.stats().partitions].count(1) == 1
 
 
+@in_turn
 def test_asking_takes_nobodys_turn(buffers: Buffers) -> None:
     queue = buffers.queue(partitions=2)
     for number in range(4):

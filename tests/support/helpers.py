@@ -4,6 +4,7 @@ import asyncio
 import functools
 import itertools
 import os
+import sysconfig
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,6 +21,13 @@ ROUNDS = float(os.environ.get("ROUNDS", "1"))
 """By what the number of rounds is multiplied, of tests that try their luck again and again."""
 
 EVERY_5_S = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
+
+
+in_turn = pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="without the GIL a thread stays with a partition for some pushes: even in the long run",
+)
+"""Marks what counts on single pushes going to the partitions in turn."""
 
 
 def rounds(full: int, *, least: int = 1) -> int:

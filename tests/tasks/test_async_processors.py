@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from coroutines import AT_ONCE
-from helpers import running
+from helpers import in_turn, running
 
 from partitioned_buffer import AsyncQueue, Queue
 from partitioned_buffer.events import BatchDeadLettered
@@ -37,6 +37,7 @@ async def test_a_coroutine_processor_is_awaited_on_the_loop_one_batch_at_a_time(
     assert_balanced(queue.stats())
 
 
+@in_turn
 @running
 async def test_partitions_await_their_processors_at_the_same_time() -> None:
     both = asyncio.Barrier(2)
@@ -51,6 +52,7 @@ async def test_partitions_await_their_processors_at_the_same_time() -> None:
     assert queue.stats().delivered == 2
 
 
+@in_turn
 @running
 async def test_a_plain_processor_is_called_in_one_thread_per_partition() -> None:
     threads: list[tuple[int, threading.Thread]] = []

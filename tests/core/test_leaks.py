@@ -128,9 +128,9 @@ def test_nothing_is_left_of_what_was_let_go_of(made: Any) -> None:
 
     assert dead
     assert not any(isinstance(thing, Value) for thing in gc.get_objects())
-    assert more_objects - objects < CYCLES // 3
     if hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled():
-        return  # blocks of other threads' heaps are not counted there
+        return  # counts are not exact there: what is let go of may be freed later
+    assert more_objects - objects < CYCLES // 3
     assert more_blocks - blocks < CYCLES // 3
 
 

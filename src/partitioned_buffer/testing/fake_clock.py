@@ -2,6 +2,7 @@
 Time that stands still until told to advance, for threads and for tasks.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -171,7 +172,11 @@ class _AnyFakeSignal:
         """Look again whether it is time to go on."""
 
     def _begin(self, timeout: float | None) -> None:
-        self.deadline = None if timeout is None else self._clock._now + timeout
+        self.deadline = None
+        if timeout is not None:
+            # A wait, however short, ends later: who waits until some time would wait for ever.
+            later = math.nextafter(self._clock._now, math.inf if timeout > 0 else -math.inf)
+            self.deadline = max(self._clock._now + timeout, later)
         self._waiting = True
         self._clock._notify()
 

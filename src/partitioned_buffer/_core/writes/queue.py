@@ -32,7 +32,7 @@ class QueuePiece:
         if end - start == 1:  # which may drop it, or another
             outcome = self.table.push(self.items[start], weights[start] if weights else 0, first)
         else:
-            loads = weights[start:end] if weights else None
+            loads = None if weights is None else weights[start:end]
             outcome = self.table.push_all(self.items[start:end], loads, first)
         if outcome == MADE:
             self.done = end
@@ -89,7 +89,7 @@ class QueueRoutes(Generic[T]):
         return [
             QueuePiece(table, [batch[p] for p in at], weights and [weights[p] for p in at])
             for table, at in groups.items()
-        ] or [QueuePiece(self._tables[0], [], None)]
+        ] or [QueuePiece(self._tables[0], [], [])]
 
 
 def equip(

@@ -53,7 +53,9 @@ WORKER = [
     st.tuples(st.just("swap")),
     st.tuples(st.just("take"), sizes),
     st.tuples(st.just("take"), sizes),
-    st.tuples(st.sampled_from(["acknowledge", "bury", "release", "close"])),
+    st.tuples(st.sampled_from(["acknowledge", "release", "close"])),
+    st.tuples(st.just("bury"), places),
+    st.tuples(st.just("reach"), st.integers(0, 3)),
     st.tuples(st.just("keep"), places),
     st.tuples(st.just("again"), sizes),
     st.tuples(st.sampled_from(["open", "retune"]), st.sampled_from([None, 1, 3])),
@@ -191,8 +193,8 @@ class Pair:
     def acknowledge(self) -> tuple[int, int]:
         return self.real.acknowledge(), self.model.settle(self.model.out, "delivered")
 
-    def bury(self) -> tuple[int, int]:
-        return self.real.bury(), self.model.settle(self.model.out, "dead_lettered")
+    def bury(self, places: set[int] | None) -> tuple[int, int]:
+        return self.real.bury(places), self.model.bury(places)
 
 
 def shown(item: Any) -> Any:

@@ -219,9 +219,9 @@ class World:
     def check_idle(self) -> None:
         """See that nobody waits for room that there is, or writes though a worker is to end."""
         assert self.loop.length or WORKER not in self.loop.struck or not self.buffer.running
-        room = self.buffer._room
-        if room is not None and room._line:
-            assert room._line[0].count > room._left + len(room.permits)
+        room = self.buffer._admission.room
+        if room is not None and self.buffer.stats().blocked:
+            assert room.used + MOST_AT_ONCE > (room.size or 0)
 
     async def live_again(self) -> None:
         write = getattr(self.buffer, "push_nowait", lambda item: self.buffer.put_nowait(item, item))
@@ -274,6 +274,10 @@ def burying(world: World) -> Tasks:
     """... while the processor wants nothing of the first batch."""
     world.errors += [Reject("no")]
     return busy(world)
+
+
+MOST_AT_ONCE = 2
+"""How much one write takes at most, of those that may have to wait."""
 
 
 def full(world: World) -> Tasks:

@@ -34,7 +34,8 @@ class MapTable(MapMany):
         if plain and version is None and self._simple:
             outcome = self._put_simply(key, value)
         while outcome == AGAIN:
-            stored, births = self._find(key, plain)
+            simply = plain and not self._foreign
+            stored, births = (key, None) if simply else self._find(key, plain)
             expected, both, weighs = MISSING, value, weight
             if self._merge is not None:
                 expected, both, weighs = self._merged(stored, value, version, weight)
@@ -156,7 +157,9 @@ class MapTable(MapMany):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value held for *key* until it is settled, else *default*."""
-        stored, _ = self._find(key, type(key) in SAFE or safe(key))
+        stored, plain = key, type(key) in SAFE or safe(key)
+        if self._foreign or not plain:
+            stored, _ = self._find(key, plain)
         lock = self._lock
         _ = lock.take
         try:

@@ -34,6 +34,23 @@ def test_what_is_deleted_while_its_batch_fails_is_not_tried_again(
     assert mapped.stats().deleted == 1
 
 
+@pytest.mark.parametrize("size", [1, "table"])
+def test_what_is_deleted_in_a_wait_is_not_tried_again(
+    size: Any, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=size)
+    processor.fail(OSError())
+    mapped.put("a", 1)
+    clock.advance(5.0)
+    mapped.delete("a")
+
+    clock.advance(5.0)
+
+    assert len(processor.attempts) == 1
+    stats = mapped.stats()
+    assert (stats.deleted, stats.held, stats.restarts) == (1, 0, 0)
+
+
 def test_a_retry_carries_the_newest(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:

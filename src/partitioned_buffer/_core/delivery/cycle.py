@@ -223,6 +223,7 @@ class Driver(Generic[B]):
     def _give_up(self, steps: Effects) -> None:
         steps.close()
         self._table.release()
+        self._partition.front.hand = []  # it keeps its place in line
         if self._refused:
             self._partition.report(
                 "%d items that were given up are left: the dead letter handler did not take them",

@@ -47,10 +47,9 @@ class Trial:
         front = self.front
         while front.hand:
             count = len(front.hand)
-            items = self._first(count, newest=True)
-            met = front.meet(items, count)
-            if len(met) == len(front.hand):
-                failed = yield from self._call(met, 0, items)
+            met = front.meet(self._first(count), count)
+            if front.hand and len(met) == len(front.hand):
+                failed = yield from self._call(met, 0)
                 if failed is not None:
                     return failed
         self.in_flight.keep(None)  # what stands there now
@@ -59,31 +58,39 @@ class Trial:
     def call(self, start: int, size: int | None) -> Asks[list[Tried] | None]:
         """Try so many in line, without the first; return what has failed. None: nobody is there."""
         while True:
-            items = self._first(start + (size or ALL), newest=True, reach=start > 0)
-            met = self.front.meet(items)
+            met = self.front.meet(self._first(start + (size or ALL), reach=start > 0))
             if len(met) <= start:
                 self.in_flight.keep(None)
                 return None
-            failed = yield from self._call(met, start, items)
+            failed = yield from self._call(met, start)
             if failed is not None:
                 return failed
 
-    def _first(self, count: int, *, newest: bool, reach: bool = False) -> list[Any]:
+    def _first(self, count: int, *, reach: bool = False) -> list[Any]:
         """Return the first so many of what is in hand or in flight, or even waits."""
         in_flight = self.in_flight
-        items = in_flight.again(count, newest=newest) or []
+        items = in_flight.again(count, newest=False) or []
         if len(items) < count:
             in_flight.keep(None)  # so that taking does not acknowledge it
             items = in_flight.take(count) or []
             if reach and len(items) < count and in_flight.reach(count - len(items)):
                 in_flight.keep(None)
                 items = in_flight.take(count) or []
-            if newest and items:
-                items = in_flight.again(count, newest=True) or []
         return items
 
-    def _call(self, met: list[Tried], start: int, items: list[Any]) -> Asks[list[Tried] | None]:
-        """Give what follows *start* to the processor; return what failed, None if cut short."""
+    def _newest(self, met: list[Tried]) -> list[Any]:
+        """Return the items again: of a Map with the newest values, where they were tried before."""
+        in_flight = self.in_flight
+        before = sum(tried.calls > 0 for tried in met) if self.front.keyed else 0
+        if before:
+            in_flight.again(before, newest=True)
+        return in_flight.again(len(met), newest=False) or []
+
+    def _call(self, met: list[Tried], start: int) -> Asks[list[Tried] | None]:
+        """Give what follows *start* to the processor; return what failed. None: try anew."""
+        items = self._newest(met)
+        if len(items) < len(met):  # some were deleted in between
+            return None
         tail, given = met[start:], items[start:]
         self.front.call(tail, given)
         error = yield Process(given, tail[0].calls)
@@ -201,7 +208,7 @@ class Trial:
         """Return where *run* is in line: what is deleted, or another value now, is not."""
         front, wanted = self.front, set(map(id, run))
         last = max((n for n, t in enumerate(front.tried) if id(t) in wanted), default=-1)
-        items, places = self._first(last + 1, newest=False), list[int]()
+        items, places = self._first(last + 1), list[int]()
         met = front.meet(items, last + 1)
         for place, (tried, item) in enumerate(zip(met, items, strict=True)):
             if id(tried) in wanted:

@@ -403,3 +403,12 @@ def test_retry_after_in_the_middle_of_splitting_is_ended_by_the_deadline() -> No
 def test_retry_after_takes_seconds(seconds: Any) -> None:
     with pytest.raises(ValueError, match="expected a finite number from 0"):
         RetryAfter(seconds)
+
+
+def test_the_errors_of_an_outage_are_no_strikes_against_an_item() -> None:
+    errors = iter([down] * 20)
+    retry = Retry(always=OSError, jitter=0.0)
+    run = Run([1, 2], lambda batch: next(errors, bad) if 1 in batch else None, size=1, retry=retry)
+
+    assert run.dead == [1]
+    assert run.calls.count([1]) >= 20 + 8

@@ -60,7 +60,8 @@ def test_hours_down_lose_nothing_and_are_said(
     buffers: Buffers, clock: FakeClock, sink: Destination, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = buffers.queue(processor=sink, partitions=3, retry=CALM, dead_letter=sink.bury)
-    queue.push_all(range(90))
+    for item in range(90):
+        queue.push(item)
     sink.down = ConnectionError("down")
     clock.advance(3600.0)
     assert len(sink.calls) <= 3.5 * 60 + 30
@@ -80,7 +81,8 @@ def test_news_of_a_success_ends_the_waits_of_the_others(
     buffers: Buffers, clock: FakeClock, sink: Destination
 ) -> None:
     queue = buffers.queue(processor=sink, partitions=4, retry=CALM)
-    queue.push_all(range(4))
+    for item in range(4):  # one to each
+        queue.push(item)
     sink.down = ConnectionError("down")
     clock.advance(1000.0)
     sink.down = None

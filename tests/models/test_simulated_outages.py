@@ -164,6 +164,17 @@ def test_an_outage_that_ends_at_any_instant_costs_no_innocent() -> None:
             assert not run.dead, (seed, hang)
 
 
+def test_an_outage_that_ends_while_a_call_hangs_costs_no_innocent() -> None:
+    for end in range(100, 900, 5):
+        run = Simulation(
+            destination(between(0, end), hang=10.0),
+            load(20),
+            retry=Retry(jitter=0.0),
+            until=end + 1000.0,
+        )
+        assert not run.dead, end
+
+
 # --- properties -----------------------------------------------------------------------------------
 
 Scene = dict[str, Any]

@@ -113,3 +113,32 @@ def test_the_newest_value_of_each_key_is_somewhere_and_none_goes_backwards(
     counts = world.table.counts()
     assert counts["delivered"] == len(world.delivered)
     assert counts["dead_lettered"] == len(world.dead)
+
+
+def test_a_newer_value_that_came_in_the_way_of_a_verdict_is_tried() -> None:
+    table, front = MapTable(), Front(keyed=True)
+    table.open(lambda: None, None)
+    table.put("a", "old")
+    table.put("b", 1)
+    table.swap()
+    table.swap()  # a new life: what is in flight is left over, and newer values go over it
+    effects = deliver(Trial(table, Retry(jitter=0.0), front, lambda: 0.0), lambda: table.take(1), 1)
+    effect, bad = next(effects), ValueError("bad")
+    for _ in range(8):
+        effect = effects.send(bad if isinstance(effect, Process) else "full")
+        if isinstance(effect, Wait):
+            effect = effects.send("full")
+    assert isinstance(effect, Process)
+    assert front.strikes == 8, "the hand, once more"
+    table.put("a", "new")
+    effect = effects.send(bad)
+    assert isinstance(effect, Process)
+    assert effect.batch == [Entry("b", 1, 0, 0)], "the probe"
+
+    effect = effects.send(None)
+
+    while isinstance(effect, Wait):
+        effect = effects.send("full")
+    assert isinstance(effect, Process)
+    assert effect.batch == [Entry("a", "new", 0, 0)]
+    assert table.counts()["dead_lettered"] == 0

@@ -175,6 +175,14 @@ def test_an_outage_that_ends_while_a_call_hangs_costs_no_innocent() -> None:
         assert not run.dead, end
 
 
+def test_no_probes_are_made_where_everybody_is_in_trouble() -> None:
+    run = Simulation(
+        destination(between(0, HOUR)), load(80, 4), size=1, partitions=4, until=HOUR - 1
+    )
+
+    assert {call.items[0].number for call in run.calls} == {0}
+
+
 # --- properties -----------------------------------------------------------------------------------
 
 Scene = dict[str, Any]

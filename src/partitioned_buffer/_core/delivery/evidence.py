@@ -45,7 +45,6 @@ class Evidence:
         self._size = size  # of a batch
         self._destination, self._me = trial.destination, trial.partition
         self._news = trial.destination.news  # as far as it was heard of
-        self._slow = False  # whether the last call of the hand took long to fail
 
     def settle(self) -> Effects:
         """Try the hand, round after round, until it is delivered, or given up."""
@@ -65,9 +64,7 @@ class Evidence:
     def _again(self, end: End) -> Effects:
         """Try the hand once more, and count that."""
         trial, front = self._trial, self._front
-        began = trial.now()
         yield from trial.call_hand()
-        self._slow = trial.now() - began > self._retry.wait_initial * SLOW
         if trial.progress:  # what is left begins anew
             trial.progress, front.strikes, front.pace = False, 0, 0
         if end == FULL and trial.said not in (BUSY, OUTAGE):
@@ -86,7 +83,7 @@ class Evidence:
         elif trial.said == FAILED and self._is_due(end):
             sure = front.brisk or self._destination.news != self._news or self._is_rare(end)
             alone = self._destination.troubled == {self._me}
-            if sure or (alone and not self._slow):
+            if sure or alone:
                 yield from self._probe(self._limit() if end == FULL else 1, sure=sure)
             front.brisk = front.brisk and front.strikes < 2 * STRIKES
 

@@ -14,16 +14,18 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
       options/           settings.py: every option once; checks.py  keywords.py  retry.py;
                          words.py: what others call them
       tables/            what collects writes, and what is in flight: step.py: what a write is;
-                         table.py  queue.py  map.py  map_many.py  map_plan.py  map_held.py
-                         map_flight.py  keys.py  entry.py  room.py; writers.py: one write;
-                         implementation.py: which there are, for all of it is in C, too
+                         table.py  queue.py  queue_flight.py  map.py  map_many.py  map_plan.py
+                         map_held.py  map_flight.py  keys.py  entry.py  room.py; writers.py: one
+                         write; implementation.py: which there are, for all of it is in C, too
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
                          many; lookups.py: reads; admission.py  together.py  line.py  sizing.py: a
                          write to a full buffer
-      delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
-                         batch; cycle.py  naming.py do it, returned.py looks at what came of it,
-                         losses.py says so; worker.py waits for the next; watchdog.py
+      delivery/          partition.py: one of them, for its worker; worker.py waits for the next
+                         cycle; cycle.py does what the policy asks for: effects.py; policy.py:
+                         batch by batch; trial.py  reading.py  names.py  in_one.py  returned.py: one
+                         call; evidence.py  number.py: what becomes of what failed; front.py
+                         destination.py: what is known of it; losses.py says so; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
                          names; process_exit.py; constructors.py  assembly.py  absent.py: how it
@@ -54,6 +56,8 @@ from .errors import (
     PartitionedBufferError,
     Reject,
     RetryAfter,
+    Split,
+    Undelivered,
     UnknownOption,
     WrongThread,
 )
@@ -78,8 +82,10 @@ __all__ = [
     "Reject",
     "Retry",
     "RetryAfter",
+    "Split",
     "Stats",
     "StopReport",
+    "Undelivered",
     "UnknownOption",
     "WrongThread",
     "by_content",

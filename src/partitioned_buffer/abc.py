@@ -24,8 +24,8 @@ class Processor(Protocol[B_contra]):
 
     Returning means delivered. Raising means not delivered: the batch is given
     again, as its buffer's `Retry` says, and what is behind it waits. To say more,
-    raise `PartialFailure`, `Reject` or `RetryAfter`. It is called by one thread
-    (or task) per partition, so by several at once.
+    raise `PartialFailure`, `Reject`, `RetryAfter` or `Split`. It is called by one
+    thread (or task) per partition, so by several at once.
     """
 
     def __call__(self, batch: B_contra, /) -> object:
@@ -36,12 +36,12 @@ class DeadLetterHandler(Protocol):
     """
     Receives what is given up: the last chance to save it.
 
-    It is called by the worker, whose partition waits. The items count as
-    dead-lettered whatever it does; errors are logged once and counted.
+    It is called by the worker, whose partition waits. One that raises has not
+    taken the items: it is called again, after the waits of the `Retry`.
     """
 
     def __call__(self, items: list[Any], error: BaseException, attempts: int, /) -> object:
-        """Keep *items* (a Map's are entries), which raised *error* at the last of *attempts*."""
+        """Keep *items* (a Map's are entries), given up with *error* after so many *attempts*."""
 
 
 class Hook(Protocol):

@@ -1,14 +1,25 @@
 """The delivery policy, driven by hand: no thread, no clock, every outcome a literal."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from partitioned_buffer import Entry, PartialFailure, Reject, Retry, RetryAfter
-from partitioned_buffer._core.delivery.naming import places_of
-from partitioned_buffer._core.delivery.policy import DeadLetter, Match, Process, Wait, deliver
+from partitioned_buffer._core.delivery.effects import (
+    FLUSH,
+    FULL,
+    DeadLetter,
+    Find,
+    Process,
+    Wait,
+)
+from partitioned_buffer._core.delivery.front import Front
+from partitioned_buffer._core.delivery.names import Names
+from partitioned_buffer._core.delivery.policy import deliver
+from partitioned_buffer._core.delivery.trial import Trial
 from partitioned_buffer._core.tables.queue import QueueTable
 
 CALM = Retry(attempts=3, wait_initial=1.0, multiplier=2.0, jitter=0.0)
@@ -36,14 +47,12 @@ class Run:
         self.delivered: list[Any] = []
         self.dead: list[Any] = []
         self.calls: list[list[Any]] = []
-        steps = deliver(self.table, lambda: self.table.take(size), retry, lambda: self.now)
+        trial = Trial(self.table, retry, Front(), lambda: self.now)
+        steps = deliver(trial, lambda: self.table.take(size), size)
         outcome: Any = None
         try:
             while True:
                 effect = steps.send(outcome)
-                if type(effect) is Match:
-                    outcome = places_of(effect.items, effect.named)
-                    continue
                 self.effects.append(copy.deepcopy(effect) if type(effect) is Process else effect)
                 assert len(self.effects) < 1000, "it does not end"
                 outcome = self._do(effect, processor, cut_short)
@@ -58,7 +67,10 @@ class Run:
             case Wait(seconds=seconds):
                 if not cut_short:
                     self.now += seconds
-                return not cut_short
+                return FLUSH if cut_short else FULL
+            case Find(names=names):
+                names()
+                return None
             case DeadLetter(items=items):
                 self.dead += items
                 return None
@@ -117,17 +129,17 @@ def test_a_failed_batch_is_tried_again_before_its_successors_with_growing_waits(
 
 
 def test_waits_have_a_greatest_and_take_jitter() -> None:
-    flat = Retry(attempts=None, wait_initial=1.0, wait_max=5.0, multiplier=10.0, jitter=0.0)
+    flat = Retry(attempts=math.inf, wait_initial=1.0, wait_max=5.0, multiplier=10.0, jitter=0.0)
     assert Run([1], in_turn(*[down] * 4), retry=flat).waits == [1.0, 5.0, 5.0, 5.0]
 
-    jittery = Retry(attempts=None, wait_initial=1.0, multiplier=1.0, jitter=0.25)
+    jittery = Retry(attempts=math.inf, wait_initial=1.0, multiplier=1.0, jitter=0.25)
     waits = Run([1], in_turn(*[down] * 50), retry=jittery).waits
     assert all(0.75 <= wait <= 1.0 for wait in waits)
     assert len(set(waits)) > 25
 
 
 def test_waits_do_not_overflow() -> None:
-    forever = Retry(attempts=None, wait_max=7.0, jitter=0.0)
+    forever = Retry(attempts=math.inf, wait_max=7.0, jitter=0.0)
 
     assert forever.wait(5000) == 7.0
 
@@ -187,7 +199,7 @@ def test_errors_that_are_permanent_are_not_waited_for() -> None:
 
 
 def test_a_deadline_ends_what_attempts_do_not() -> None:
-    patient = Retry(attempts=None, wait_initial=1.0, jitter=0.0, deadline=10.0)
+    patient = Retry(attempts=math.inf, wait_initial=1.0, jitter=0.0, deadline=10.0)
     run = Run([1], poisoned(1), retry=patient)
 
     assert run.waits == [1.0, 2.0, 4.0], "8 more would be too late"
@@ -195,7 +207,7 @@ def test_a_deadline_ends_what_attempts_do_not() -> None:
 
 
 def test_a_deadline_still_allows_an_attempt_at_that_instant() -> None:
-    retry = Retry(attempts=None, wait_initial=2.0, multiplier=1.0, jitter=0.0, deadline=4.0)
+    retry = Retry(attempts=math.inf, wait_initial=2.0, multiplier=1.0, jitter=0.0, deadline=4.0)
 
     assert Run([1], in_turn(*[down] * 9), retry=retry).waits == [2.0, 2.0]
 
@@ -221,6 +233,18 @@ def test_a_partial_failure_that_names_a_stranger_is_a_failure_of_all() -> None:
     assert run.calls == [[1, 2, 3], [1, 2, 3], [4]]
 
 
+def test_a_table_with_nothing_in_hand_gives_nothing_again() -> None:
+    table = QueueTable()
+    table.open(lambda: None, None)
+    table.push_all([1, 2, 3])
+    table.swap()
+    table.take(2)
+
+    assert table.keep([]) == 0
+    assert table.again(None) is None
+    assert table.take(None) == [3]
+
+
 def test_a_partial_failure_of_nothing_is_a_success() -> None:
     run = Run([1, 2], in_turn(PartialFailure([])), size=1)
 
@@ -228,58 +252,90 @@ def test_a_partial_failure_of_nothing_is_a_success() -> None:
     assert run.calls == [[1], [2]]
 
 
+def places(named: PartialFailure, batch: list[Any], *, keyed: bool = False) -> list[int] | None:
+    """Return which places of *batch* are *named*; None: one is a stranger's."""
+    names = Names([named], batch, keyed=keyed)
+    names()
+    return None if names.found is None else sorted(names.found)
+
+
 def test_a_partial_failure_means_the_same_object_before_an_equal_one() -> None:
     first, second = [7], [7]
 
-    assert places_of([first, second], [second]) == [1]
-    assert places_of([first, second], [[7]]) == [0]
+    assert places(PartialFailure([second]), [first, second]) == [1]
+    assert places(PartialFailure([second, first]), [first, second]) == [0, 1]
+    assert places(PartialFailure([[7], second]), [first, second]) == [0, 1]
 
 
 def test_a_partial_failure_of_equal_items_counts_each() -> None:
-    assert places_of([1.0, 1.0, 1.0], [1, 1]) == [0, 1]
-    assert places_of([1.0, 1.0], [1, 1, 1]) is None
+    assert places(PartialFailure([1, 1]), [1.0, 1.0, 1.0]) == [0, 1]
+    assert places(PartialFailure([[1], [1]]), [[1], [2], [1], [1]]) == [0, 2]
 
 
-def test_a_partial_failure_names_entries_or_their_keys_in_any_order() -> None:
-    entries = [Entry(f"key{number}", number, 0, 0) for number in range(4)]
-
-    assert places_of(entries, ["key3", entries[0], str(b"key2", "ascii")]) == [0, 2, 3]
-    assert places_of(entries, ["key4"]) is None
-
-
-def test_naming_many_equal_items_takes_no_longer_per_item() -> None:
-    compared = 0
-
-    class Item:
-        def __init__(self, number: int) -> None:
-            self.number = number
-
-        def __eq__(self, other: object) -> bool:
-            nonlocal compared
-            compared += 1
-            return isinstance(other, Item) and self.number == other.number
-
-        __hash__ = None  # type: ignore[assignment]
-
-    size = 2_000
-    named = [Item(number) for number in range(0, size, 2)]
-
-    assert places_of([Item(n) for n in range(size)], named) == list(range(0, size, 2))
-    assert compared <= 2 * size
+def test_to_name_an_item_twice_is_to_name_it() -> None:
+    assert places(PartialFailure([1, 1, 1]), [0, 1]) == [1]
+    assert places(PartialFailure([[1], [1]]), [[0], [1]]) == [1]
 
 
 def test_a_partial_failure_that_cannot_be_compared_is_a_failure_of_all() -> None:
+    class Odd:
+        def __eq__(self, other: object) -> bool:
+            raise RuntimeError
+
+        __hash__ = None  # type: ignore[assignment]
+
     table = QueueTable()
     table.open(lambda: None, None)
     table.push_all([1, 2])
     table.swap()
-    steps = deliver(table, lambda: table.take(None), CALM, lambda: 0.0)
+    trial = Trial(table, CALM, Front(), lambda: 0.0)
+    steps = deliver(trial, lambda: table.take(None), None)
     next(steps)
-    failure = PartialFailure([3])
+    find = steps.send(PartialFailure([Odd()]))
+    assert isinstance(find, Find)
+    with pytest.raises(RuntimeError) as raised:
+        find.names()
 
-    assert steps.send(failure) == Match([1, 2], [3])
-    assert steps.send(None) == Wait(1.0, failure, 1), "None is what comes of comparing them"
-    assert steps.send(True) == Process([1, 2], 2)
+    assert isinstance(steps.send(raised.value), Wait)
+    assert steps.send(FULL) == Process([1, 2], 2)
+
+
+def test_a_partial_failure_of_a_map_names_keys_or_entries() -> None:
+    batch = [Entry("a", 1, 0, 0), Entry("b", 2, 0, 0), Entry("c", 3, 0, 0)]
+
+    assert places(PartialFailure(["c", batch[0]]), batch, keyed=True) == [0, 2]
+    assert places(PartialFailure([("c", 3)]), batch, keyed=True) is None
+
+
+def test_a_partial_failure_may_name_places() -> None:
+    assert places(PartialFailure.at([2, 0]), [7, 7, 7]) == [0, 2]
+    assert places(PartialFailure.at(reject={1: "no"}), [7, 7]) == [1]
+    assert places(PartialFailure.at([3]), [7, 7, 7]) is None
+    assert places(PartialFailure.at([-1]), [7, 7, 7]) is None
+
+
+@pytest.mark.parametrize(
+    "make", [lambda n: {"id": n}, lambda n: (n,)], ids=["unhashable", "hashed"]
+)
+def test_naming_equal_items_is_linear(make: Callable[[int], Any]) -> None:
+    class Counted:
+        compared = 0
+
+        def __init__(self, number: int) -> None:
+            self.thing = make(number)
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return isinstance(other, Counted) and self.thing == other.thing
+
+        def __hash__(self) -> int:
+            return hash(self.thing)
+
+    size = 2000
+    named = PartialFailure([Counted(n) for n in range(0, size, 2)])
+
+    assert places(named, [Counted(n) for n in range(size)]) == list(range(0, size, 2))
+    assert Counted.compared <= 3 * size
 
 
 def test_what_keeps_failing_partially_is_dead_lettered_alone() -> None:
@@ -347,3 +403,12 @@ def test_retry_after_in_the_middle_of_splitting_is_ended_by_the_deadline() -> No
 def test_retry_after_takes_seconds(seconds: Any) -> None:
     with pytest.raises(ValueError, match="expected a finite number from 0"):
         RetryAfter(seconds)
+
+
+def test_the_errors_of_an_outage_are_no_strikes_against_an_item() -> None:
+    errors = iter([down] * 20)
+    retry = Retry(always=OSError, jitter=0.0)
+    run = Run([1, 2], lambda batch: next(errors, bad) if 1 in batch else None, size=1, retry=retry)
+
+    assert run.dead == [1]
+    assert run.calls.count([1]) >= 20 + 8

@@ -160,7 +160,7 @@ def test_the_traceback_of_a_failure_does_not_keep_the_thread_from_ending(
 
 # --- waits between attempts --------------------------------------------------------
 
-PATIENT = Retry(wait_initial=1000.0, wait_max=1000.0, jitter=0.0)
+PATIENT = Retry(attempts=10, wait_initial=1000.0, wait_max=1000.0, jitter=0.0)
 
 
 @pytest.mark.parametrize("method", ["stop", "flush"])
@@ -248,9 +248,9 @@ def test_dead_letters_without_a_handler_are_counted_announced_and_logged_once_pe
     assert stats.dead_letter_errors == 0
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), SystemExit(1)])
-def test_a_dead_letter_handler_that_raises_changes_nothing(
-    error: BaseException,
+@pytest.mark.parametrize("error", [OSError, SystemExit])
+def test_a_dead_letter_handler_that_raises_is_called_again_and_its_partition_waits(
+    error: type[BaseException],
     buffers: Buffers,
     clock: FakeClock,
     processor: RecordingProcessor,
@@ -260,16 +260,41 @@ def test_a_dead_letter_handler_that_raises_changes_nothing(
 
     def handler(items: list[int], *_: object) -> None:
         given.extend(items)
-        raise error
+        if len(given) in (1, 2, 4):
+            raise error
 
     queue = buffers.queue(dead_letter=handler, processing_batch_size=1)
     queue.push_all([1, 2, 3, 4])
     processor.fail(*[Reject()] * 3)
     clock.advance(5.0)
+    stats = queue.stats()
+    assert (given, stats.dead_lettered, stats.held, stats.dead_letter_errors) == ([1], 0, 4, 1)
+
+    clock.advance(15.0)
 
     stats = queue.stats()
-    assert given == [1, 2, 3]
+    assert given == [1, 1, 1, 2, 2, 3]
     assert (stats.accepted, stats.dead_lettered, stats.delivered) == (4, 3, 1)
     assert (stats.dead_letter_errors, stats.restarts) == (3, 0)
-    blamed = [r for r in caplog.records if "dead letter handler" in r.message]
-    assert [r.exc_info and r.exc_info[1] for r in blamed] == [error], "logged once"
+    assert processor.items == [4]
+    assert (
+        "the dead letter handler raised, 2 times so far; it is called again in 5 s" in caplog.text
+    )
+
+
+def test_what_a_dead_letter_handler_did_not_take_is_left_at_the_end_and_that_is_said(
+    buffers: Buffers, processor: RecordingProcessor, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(*_: object) -> None:
+        raise OSError("disk full")
+
+    queue = buffers.queue(dead_letter=handler, processing_batch_size=2)
+    queue.push_all([1, 2, 3])
+    processor.fail(*[Reject()] * 9)
+    report = queue.stop(3.0)
+
+    assert report.left == (1, 2, 3)
+    assert queue.stats().dead_lettered == 0
+    assert (
+        "2 items that were given up are left: the dead letter handler did not take" in caplog.text
+    )

@@ -34,6 +34,41 @@ def test_what_is_deleted_while_its_batch_fails_is_not_tried_again(
     assert mapped.stats().deleted == 1
 
 
+def test_what_is_deleted_while_its_batch_fails_is_not_waited_for(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(retry=Retry(attempts=9, wait_initial=1000.0, wait_max=1000.0))
+    processor.fail(OSError())
+    processor.block()
+    mapped.put("a", 1)
+    clock.jump(5.0)
+    processor.wait_for_call()
+    mapped.delete("a")
+    mapped.put("b", 2)
+    processor.unblock()
+
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("b", 2, 0, 0)]
+
+
+@pytest.mark.parametrize("size", [1, "table"])
+def test_what_is_deleted_in_a_wait_is_not_tried_again(
+    size: Any, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=size)
+    processor.fail(OSError())
+    mapped.put("a", 1)
+    clock.advance(5.0)
+    mapped.delete("a")
+
+    clock.advance(5.0)
+
+    assert len(processor.attempts) == 1
+    stats = mapped.stats()
+    assert (stats.deleted, stats.held, stats.restarts) == (1, 0, 0)
+
+
 def test_a_retry_carries_the_newest(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:

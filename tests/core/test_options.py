@@ -68,7 +68,7 @@ def test_a_bad_value_names_option_value_and_expectation(
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
-        ("attempts", 0, "a whole number from 1, or None"),
+        ("attempts", 0, "a whole number from 1, or math.inf, or None"),
         ("wait_initial", -1, "a finite number of seconds from 0"),
         ("wait_max", float("inf"), "a finite number of seconds from 0"),
         ("multiplier", 0.5, "a finite number from 1"),

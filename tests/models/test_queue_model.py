@@ -158,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(timeout=st.sampled_from([0.0, 3.0, 60.0]))
     def flush(self, timeout: float) -> None:
         began, slow = self.clock.monotonic(), sum(self.sink.delays)
-        failing = self.sink.down is not None or self.sink.errors != []
+        failing = self.sink.down is not None or self.sink.errors != [] or self.sink.bury_down
         try:
             self.queue.flush(timeout)
         except TimeoutError:

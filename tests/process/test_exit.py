@@ -154,7 +154,7 @@ HANGS = {
     "processor": "processor=hang",
     "hook": "processor=deliver, hooks=[hang]",
     "dead letter handler": "processor=fail, retry=Retry(attempts=1), dead_letter=hang",
-    "retry": "processor=fail, retry=Retry(attempts=None, wait_initial=1000.0, wait_max=1000.0)",
+    "retry": "processor=fail, retry=Retry(attempts=math.inf, wait_initial=1000.0, wait_max=1000.0)",
 }
 
 
@@ -162,6 +162,7 @@ HANGS = {
 def test_an_exit_waits_no_longer_than_exit_timeout(options: str) -> None:
     program = f"""{BEGIN}
 from partitioned_buffer import Retry
+import math
 def hang(*_):
     threading.Event().wait()
 def fail(batch):

@@ -56,7 +56,7 @@ HASTE = {"hasty": 10}
 
 Tasks = dict[str, Callable[[], Coroutine[Any, Any, None]]]
 
-EVERY_SECOND = Retry(attempts=None, wait_initial=1.0, multiplier=1.0, jitter=0.0)
+EVERY_SECOND = Retry(attempts=math.inf, wait_initial=1.0, multiplier=1.0, jitter=0.0)
 
 
 @pytest.fixture(autouse=True)

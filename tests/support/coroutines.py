@@ -1,6 +1,7 @@
 """Coroutine processors, and what has to hold of a buffer of theirs that was left."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ class Coroutine:
         return [item for batch in self.batches for item in batch]
 
 
-FOREVER = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
+FOREVER = Retry(attempts=math.inf, wait_initial=5.0, multiplier=1.0, jitter=0.0)
 
 
 class Slow:

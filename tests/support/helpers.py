@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import itertools
+import math
 import os
 import sysconfig
 import threading
@@ -20,7 +21,7 @@ _numbers = itertools.count()
 ROUNDS = float(os.environ.get("ROUNDS", "1"))
 """By what the number of rounds is multiplied, of tests that try their luck again and again."""
 
-EVERY_5_S = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
+EVERY_5_S = Retry(attempts=math.inf, wait_initial=5.0, multiplier=1.0, jitter=0.0)
 
 
 in_turn = pytest.mark.skipif(
@@ -114,10 +115,10 @@ class Sink:
         raise error.with_traceback(None)
 
     def bury(self, items: list[Any], _error: BaseException, _attempts: int) -> None:
-        self.dead += items
         if self.bury_down:
             self.bury_errors += 1
             raise OSError
+        self.dead += items
 
     def fail(self, *errors: BaseException | type[PartialFailure]) -> None:
         self.errors += errors
@@ -128,6 +129,7 @@ class Sink:
     def recover(self) -> None:
         self.errors.clear()
         self.down = None
+        self.bury_down = False
 
 
 def key_of(item: Any) -> Any:
@@ -184,9 +186,10 @@ class FaultyProcessor:
             raise error
 
     def bury(self, items: list[Any], _error: BaseException, _attempts: int) -> None:
-        self.dead += [key_of(item) for item in items]
-        if self._handler_raises:
+        if self._handler_raises:  # once
+            self._handler_raises = False
             raise OSError
+        self.dead += [key_of(item) for item in items]
 
     def begin_end(self) -> None:
         """Take whoever waits from now on for somebody outside."""

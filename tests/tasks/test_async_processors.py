@@ -9,7 +9,7 @@ import pytest
 from coroutines import AT_ONCE
 from helpers import in_turn, running
 
-from partitioned_buffer import AsyncQueue, Queue
+from partitioned_buffer import AsyncQueue, Queue, Retry
 from partitioned_buffer.events import BatchDeadLettered
 from partitioned_buffer.testing import RecordingHook, assert_balanced
 
@@ -134,20 +134,24 @@ async def test_a_dead_letter_handler_is_called_or_awaited_like_a_processor(plain
 
 
 @running
-async def test_a_dead_letter_handler_that_raises_is_counted(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_dead_letter_handler_that_raises_is_counted_and_called_again() -> None:
     async def fail(batch: list[int]) -> None:
         raise OSError
 
-    async def bury(*_: object) -> None:
-        raise LookupError
+    buried: list[int] = []
 
-    hook = RecordingHook()
+    async def bury(items: list[int], *_: object) -> None:
+        buried.extend(items)
+        if len(buried) == 1:
+            raise LookupError
+
+    hook, retry = RecordingHook(), Retry(attempts=1, wait_initial=0.001)
     async with AsyncQueue(
-        "q", fail, partitions=1, retry=AT_ONCE, dead_letter=bury, hooks=[hook]
+        "q", fail, partitions=1, retry=retry, dead_letter=bury, hooks=[hook]
     ) as queue:
         await queue.push(1)
+
+    assert buried == [1, 1]
 
     assert queue.stats().dead_lettered == queue.stats().dead_letter_errors == 1
     assert [event.size for event in hook.of(BatchDeadLettered)] == [1]

@@ -1,5 +1,6 @@
 """The same behaviour on asyncio, uvloop and trio, and inside of anyio's scopes on each."""
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -182,7 +183,7 @@ def test_what_hangs_is_waited_for_exit_timeout_seconds(run: Callable[[Any], None
     run(main)
 
 
-FOREVER = Retry(attempts=None, wait_initial=5.0, multiplier=1.0, jitter=0.0)
+FOREVER = Retry(attempts=math.inf, wait_initial=5.0, multiplier=1.0, jitter=0.0)
 
 
 async def down(_: list[int]) -> None:

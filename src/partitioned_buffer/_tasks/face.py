@@ -144,7 +144,8 @@ class TaskFace(Lifecycle[B, TaskRun]):
         """
         Process what is held now; return when it is settled: delivered, or given up.
 
-        A batch that waits for its next attempt is tried at once.
+        A batch that waits for its next attempt is tried at once, though by default not within a
+        second of its last one.
 
         *timeout*: seconds to wait at most; None waits for as long as it takes.
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from ...errors import BufferNotRunning
+from ..delivery.destination import Destination
 from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
@@ -42,8 +43,10 @@ class Buffer(Generic[B]):
         self._settings = settings
         self._admission = admission
         self._telemetry = Telemetry(settings.hooks)
+        destination = Destination()
         self._partitions: list[Partition[B]] = [
-            Partition(index, table, settings, self._telemetry) for index, table in enumerate(tables)
+            Partition(index, table, settings, self._telemetry, destination)
+            for index, table in enumerate(tables)
         ]
         self._run: Run[Any] = Run("new")
         self._lock = threading.RLock()  # for a finalizer or signal handler that comes here again

@@ -23,11 +23,13 @@ from ...events import (
     ProcessingStopped,
 )
 from ..waiting.steps import Call, CallingSteps, Steps
+from .effects import CutShort, DeadLetter, Effects, End, Find, Process, Wait
+from .in_one import InOne
 from .losses import Losses
-from .naming import InOne, Matching
 from .partition import Partition
-from .policy import CutShort, DeadLetter, Effects, Match, Process, Wait, deliver
+from .policy import deliver
 from .returned import refuse_undone
+from .trial import Trial
 
 B = TypeVar("B")
 
@@ -36,14 +38,19 @@ class Driver(Generic[B]):
     """Runs the cycles of one partition."""
 
     def __init__(
-        self, partition: Partition[B], rest: Callable[[float], Steps[bool]], *, in_place: bool
+        self,
+        partition: Partition[B],
+        rest: Callable[[float, float, int | None], Steps[End]],
+        *,
+        in_place: bool,
     ) -> None:
         self._partition = partition
         self._table = partition.table
         self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
         self._in_place = in_place
-        self._rest = rest  # waits so many seconds; returns whether it did, in full
+        self._rest = rest  # waits so many seconds, or less; see `effects.Wait`
+        self._refused = 0  # how many the dead letter handler did not take, and still has to
         self._in_one = False  # whether the processor takes whole tables as dicts
         self.losses = Losses(partition)
         self.abandoned = self.forked = False
@@ -66,7 +73,8 @@ class Driver(Generic[B]):
         self.settled_at = began
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
-        steps = deliver(self._table, self._taker(), settings.retry, self._clock.monotonic)
+        trial = Trial(self._table, settings.retry, self._partition.front, self._clock.monotonic)
+        steps = deliver(trial, self._taker(), settings.batch_size)
         try:
             settled = yield from self._drive(steps, began)
         finally:
@@ -87,7 +95,7 @@ class Driver(Generic[B]):
         )
         return take
 
-    def _drive(self, effects: Effects[B], began: float) -> CallingSteps[bool]:
+    def _drive(self, effects: Effects, began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
@@ -97,11 +105,13 @@ class Driver(Generic[B]):
                 now = monotonic()
                 if outcome is None:
                     self.settled_at = now
-                if self.abandoned and type(effect) is not Match:  # which is part of a call
+                if self.abandoned and type(effect) is not Find:  # which is part of a call
                     self._give_up(effects)
                     return False
                 if type(effect) is not Process or effect.attempt > 1 or self._in_one:
-                    outcome = self._heard((yield from self._do(effect)), began)
+                    outcome = yield from self._do(effect)
+                    if type(effect) is Process:
+                        self._heard(outcome, began)
                     continue
                 self.called_at, outcome = now, None
                 if self._in_place:
@@ -132,19 +142,15 @@ class Driver(Generic[B]):
         self.called_at = self._clock.monotonic()
         if isinstance(effect, DeadLetter):
             return (yield from self._dead_letter(effect))
-        if isinstance(effect, Match):
-            return (yield from self._match(effect))
+        if isinstance(effect, Find):
+            effect.names.part_of = self._processor
+            return (yield from self._call(effect.names))
         if effect.attempt > 1:
             self.emit(BatchRetried, attempt=effect.attempt)
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
         return (yield from self._call(processor, effect.batch))
-
-    def _match(self, effect: Match) -> CallingSteps[Any]:
-        matching = Matching(self._processor, effect.items, effect.named)
-        error = yield from self._call(matching)
-        return matching.places if error is None else None
 
     def _call(
         self, function: Callable[..., object], *args: Any
@@ -160,36 +166,58 @@ class Driver(Generic[B]):
             return error
         return None
 
-    def _wait(self, effect: Wait) -> Steps[bool]:
+    def _wait(self, effect: Wait) -> Steps[End]:
         self.losses.tell()
-        self._announce_failure(effect.error, effect.seconds)
+        if effect.by_handler:
+            words = "the dead letter handler raised, %d times so far; it is called again in %.3g s"
+        else:
+            words = "processing failed, attempt %d; the next is in %.3g s"
+            self._announce_failure(effect.error, effect.seconds)
         self._partition.report(
-            "processing failed, attempt %d; the next is in %.3g s, and %d wait",
+            f"{words}, and %d wait",
             effect.attempt,
             effect.seconds,
             len(self._table),
             error=effect.error,
         )
-        return (yield from self._rest(effect.seconds))
+        self._announce_quiet()
+        return (yield from self._rest(effect.seconds, effect.least, effect.news))
 
-    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
-        """Hand over; say if that was cut short, for then nobody has it."""
+    def _announce_quiet(self) -> None:
+        quiet = self._partition.destination.quiet_for(self._clock.monotonic())
+        if quiet is not None:
+            self._partition.report(
+                "nothing has gone through for %.3g minutes, in the whole buffer: an outage costs "
+                "nothing but room; if the items are bad, raise Reject",
+                quiet / 60,
+            )
+
+    def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
+        """Hand over; return what came of it: nobody has it but where that is None."""
         telemetry, size = self._partition.telemetry, len(effect.items)
-        handler, taken = self._partition.settings.dead_letter, False
+        handler = self._partition.settings.dead_letter
         if handler is not None:
             error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
-            if isinstance(error, CutShort):
-                return error
-            taken = error is None
             if error is not None:
-                telemetry.note_dead_letter_error(handler, error)
-        self.losses.note(size, effect.error, effect.attempts, taken=taken)
+                self._refused = size
+                if not isinstance(error, CutShort):
+                    telemetry.note_dead_letter_error(handler, error)
+                return error
+        self._refused = 0
+        self.losses.note(size, effect.error, effect.attempts, taken=handler is not None)
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         return None
 
-    def _give_up(self, steps: Effects[B]) -> None:
+    def _give_up(self, steps: Effects) -> None:
         steps.close()
         self._table.release()
+        self._partition.front.hand = []  # it keeps its place in line
+        if self._refused:
+            self._partition.report(
+                "%d items that were given up are left: the dead letter handler did not take them",
+                self._refused,
+            )
+            self._refused = 0
         name = self._partition.name
         error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
         self._announce_failure(error, None)

@@ -9,7 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from ...events import ItemsDropped
 from ..options.settings import Settings
+from ..tables.implementation import MapTable
 from ..telemetry import Telemetry, report
+from .destination import Destination
+from .front import Front
 
 B = TypeVar("B")
 
@@ -19,13 +22,21 @@ class Partition(Generic[B]):
 
     # fmt: off
     __slots__ = (
-        "_announced", "_in_flight_since", "_since", "index", "name", "restarts", "settings",
-        "table", "telemetry",
+        "_announced", "_in_flight_since", "_since", "destination", "front", "index", "name",
+        "restarts", "settings", "table", "telemetry",
     )
     # fmt: on
 
-    def __init__(self, index: int, table: Any, settings: Settings, telemetry: Telemetry) -> None:
-        self.index, self.table = index, table
+    def __init__(
+        self,
+        index: int,
+        table: Any,
+        settings: Settings,
+        telemetry: Telemetry,
+        destination: Destination,
+    ) -> None:
+        self.index, self.table, self.destination = index, table, destination
+        self.front = Front(destination, index, keyed=isinstance(table, MapTable))
         self.name, self.settings, self.telemetry = settings.name, settings, telemetry
         self._begin_anew()
 
@@ -85,4 +96,6 @@ class Partition(Generic[B]):
         """Begin anew in a child process, empty."""
         self.telemetry = telemetry
         self._begin_anew()
+        self.front.reset()
+        self.destination.reset()
         self.table.reset()

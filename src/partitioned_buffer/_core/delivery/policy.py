@@ -8,210 +8,101 @@ calls nobody itself, so threads and asyncio share one policy and no test sleeps.
       │ ──────── next ────────────────► │ take a batch
       │ ◄─────── Process(batch) ─────── │
       │ call the processor              │
-      │ ──────── None | error ────────► │ None: acknowledge, next batch
-      │ ◄─────── Wait(seconds) ──────── │ error: try again, by the `Retry`
-      │ ──────── in full? ────────────► │
-      │ ◄─────── Process(batch) ─────── │   ... and when attempts are spent, in parts
-      │ ◄─────── DeadLetter(items) ──── │   ... until what fails stands alone
+      │ ──────── None | error ────────► │ None: next batch, which acknowledges this one
+      │ ◄─────── Wait(seconds) ──────── │ error: it is the *hand*, tried again until it is
+      │ ──────── why it ended ────────► │        settled, by the `Retry`: see `number`, for
+      │ ◄─────── Process(batch) ─────── │        a number of attempts, or `evidence`
+      │ ◄─────── DeadLetter(items) ──── │
+
+What is known of what failed is the partition's (see `front`): a worker that dies takes none of it
+along, and the next one goes on with the same hand.
 """
 
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from ...errors import PartialFailure, Reject, RetryAfter
-from ..options.retry import Retry
+from .effects import Asks, CutShort, Effects, Process, Wait
+from .evidence import Evidence
+from .front import Tried
+from .number import Number
+from .trial import Trial
 
-B = TypeVar("B")
-B_co = TypeVar("B_co", covariant=True)
 
-
-@dataclass(slots=True)
-class Process(Generic[B]):
+def deliver(trial: Trial, take: Callable[[], Any], batch_size: int | None) -> Effects:
     """
-    Give *batch* to the processor; send back what it raised (or a `CutShort`), or None.
+    Yield the effects that settle all that is in flight, in order, by what *take* returns.
 
-    First attempts of one cycle share one object, for making it takes as long as cutting a batch.
+    That are *batch_size* items at most, for a first attempt. Nothing overtakes a batch that
+    failed: it is delivered, dead-lettered or deleted before the next one is taken.
     """
-
-    batch: B
-    attempt: int = 1
-
-
-@dataclass(slots=True)
-class Wait:
-    """Let *seconds* pass after the failed *attempt*; send back whether they did, in full."""
-
-    seconds: float
-    error: BaseException
-    attempt: int
-
-
-@dataclass(slots=True)
-class DeadLetter:
-    """Hand *items* to the dead letter handler; send back None, or a `CutShort`."""
-
-    items: list[Any]
-    error: BaseException
-    attempts: int
-
-
-@dataclass(slots=True)
-class Match:
-    """Find the places in *items* of those *named*; send them back, or None if one is a stranger."""
-
-    items: list[Any]
-    named: list[Any]
-
-
-class CutShort(Exception):  # it is no error, and only ever sent back
-    """The call was cut short, for no fault of what it was given, which is still in hand."""
-
-
-class InFlight(Protocol[B_co]):
-    """What was taken from the writers and waits for delivery."""
-
-    def take(self, size: int | None, /) -> B_co | None:
-        """
-        Return the next *size* items (None: all) in a container of their own, or None.
-
-        What was returned last, and not settled otherwise, was delivered.
-        """
-
-    def acknowledge(self) -> object:
-        """Let go of what was returned last: it was delivered."""
-
-    def keep(self, places: Iterable[int] | None, /) -> int:
-        """Keep *places* (None: all) of what was returned last in hand, for `again`; count them."""
-        ...
-
-    def again(self, size: int | None, newest: bool = True, /) -> Any | None:
-        """Return the first *size* items in hand, with the *newest* values if there are any."""
-
-    def bury(self) -> object:
-        """Let go of what was returned last: it was dead-lettered."""
-
-    def release(self) -> object:
-        """Have nothing in hand: what is still held is in line."""
-
-
-Effects = Generator[Process[B] | Wait | DeadLetter | Match, Any, None]
-Trial = Generator[Process[B] | Wait | DeadLetter | Match, Any, int]
-
-
-def deliver(
-    in_flight: InFlight[B],
-    take: Callable[[], B | None],
-    retry: Retry,
-    monotonic: Callable[[], float],
-) -> Effects[B]:
-    """
-    Yield the effects that settle all that is *in_flight*, in order, by what *take* returns.
-
-    Nothing overtakes a batch that failed: it is delivered, dead-lettered or deleted before
-    the next one is taken.
-    """
+    front, destination, brisk = trial.front, trial.destination, False
+    if front.hand:
+        yield from trial.call_hand()
+        yield from _settle(trial, batch_size)
+    keyed, troubled = front.keyed, destination.troubled
     first: Process[Any] = Process(None)
-    while (batch := take()) is not None:
-        first.batch = batch
-        error = yield first
-        if error is not None:
-            yield from _Trouble(in_flight, retry, monotonic).settle(error)
-            in_flight.release()
-
-
-class _Trouble(Generic[B]):
-    """A batch that failed, until it is settled."""
-
-    def __init__(
-        self, in_flight: InFlight[B], retry: Retry, monotonic: Callable[[], float]
-    ) -> None:
-        self._in_flight = in_flight
-        self._retry = retry
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self._attempts = self._counted = self._pace = 1
-        self._error: BaseException
-
-    def settle(self, error: BaseException) -> Effects[B]:
-        """Try what is in hand until it is delivered, or given up."""
-        if isinstance(error, CutShort):  # that was no attempt
-            self._attempts = 0
-            self._in_flight.keep(None)
-            failed = yield from self._attempt(None)
-        else:
-            failed = yield from self._judge(error)
-        while failed and not self._rejected and (seconds := self._patience()) is not None:
-            in_full = yield Wait(seconds, self._error, self._attempts)
-            if not in_full:
-                self._pace = 1
-            elif not isinstance(self._error, RetryAfter):
-                self._counted += 1
-                self._pace += 1
-            failed = yield from self._attempt(None)
-        if failed:
-            yield from self._isolate(failed)
-
-    def _judge(self, error: BaseException | None) -> Trial[B]:
-        """Return how many of those just tried have failed."""
-        in_flight = self._in_flight
-        if error is None:
-            in_flight.acknowledge()
-            return 0
-        self._error = error
-        failed = in_flight.keep(None)
-        if isinstance(error, PartialFailure):
-            items = in_flight.again(failed, False)  # as they were
-            if items is not None:
-                failed = in_flight.keep((yield Match(items, error.failed)))
-        return failed
-
-    @property
-    def _rejected(self) -> bool:
-        return isinstance(self._error, Reject)
-
-    def _patience(self) -> float | None:
-        """Return how many seconds to wait for the next attempt; None: there is to be none."""
-        error, retry = self._error, self._retry
-        if isinstance(error, RetryAfter):
-            seconds = error.seconds
-        elif retry.covers(error) and self._counted != retry.attempts:
-            seconds = retry.wait(self._pace)
-        else:
-            return None
-        if retry.deadline is None or self._monotonic() + seconds <= self._began + retry.deadline:
-            return seconds
-        return None
-
-    def _attempt(self, size: int | None) -> Trial[B]:
-        """Try the first *size* in hand; return how many of them failed."""
-        self._attempts += 1
-        while (batch := self._in_flight.again(size)) is not None:
-            error = yield Process(batch, self._attempts)
-            if not isinstance(error, CutShort):
-                return (yield from self._judge(error))
-        return 0
-
-    def _isolate(self, size: int) -> Effects[B]:
-        """Halve the first *size* in hand, which failed together, until what fails is alone."""
-        if size == 1 or self._rejected or not self._retry.split:
-            yield from self._bury(size)
+    while True:
+        if destination.until:
+            yield from _hold(trial)
+        if front.tried or front.cap is not None:
+            failed = yield from trial.call(0, front.limit(batch_size))
+            if failed is None:
+                return
+            front.grow(batch_size)
+        elif (batch := take()) is None:
             return
-        tried = self._attempts
-        for part in (size // 2, size - size // 2):
-            self._attempts = tried  # those of the other half are not this one's
-            failed = yield from self._attempt(part)
-            while failed and isinstance(self._error, RetryAfter):
-                if (seconds := self._patience()) is None:
-                    break
-                yield Wait(seconds, self._error, self._attempts)
-                failed = yield from self._attempt(failed)
-            if failed:
-                yield from self._isolate(failed)
+        else:
+            given = _entries(batch) if keyed else None
+            first.batch = batch
+            error = yield first
+            if error is None:
+                brisk = True
+                if troubled:
+                    destination.success()
+                continue
+            failed = yield from _first_failure(trial, given, error)
+        if failed:
+            front.begin(failed, brisk=brisk)
+            yield from _settle(trial, batch_size)
+        brisk = True  # what settled it was a success, or the user's word
 
-    def _bury(self, size: int) -> Effects[B]:
-        cut: CutShort | None = CutShort()
-        while cut and (items := self._in_flight.again(size, False)) is not None:
-            cut = yield DeadLetter(items, self._error, self._attempts)
-            if cut is None:
-                self._in_flight.bury()
+
+def _entries(batch: Any) -> list[Any]:
+    return list(batch.values()) if isinstance(batch, dict) else list(batch)
+
+
+def _first_failure(
+    trial: Trial, given: list[Any] | None, error: BaseException
+) -> Asks[list[Tried]]:
+    """Begin to note what becomes of a batch, whose first call has ended with *error*."""
+    in_flight, front = trial.in_flight, trial.front
+    if isinstance(error, CutShort):
+        in_flight.keep(None)
+        return []
+    items = (in_flight.again(None, newest=False) or []) if given is None else given
+    met = front.meet(items)
+    front.call(met, items)
+    return (yield from trial.judge(met, 0, error))
+
+
+def _settle(trial: Trial, size: int | None) -> Effects:
+    """Settle the hand; what is behind it comes in batches of *size*."""
+    destination, partition = trial.destination, trial.partition
+    policy = Evidence(trial, size) if trial.retry.attempts is None else Number(trial)
+    destination.troubled.add(partition)
+    try:
+        yield from policy.settle()
+    finally:
+        destination.troubled.discard(partition)
+    trial.in_flight.keep(None)  # so that nothing is acknowledged with what is taken next
+    trial.splitting = trial.progress = False
+
+
+def _hold(trial: Trial) -> Effects:
+    """Wait, as the destination told everyone."""
+    destination = trial.destination
+    trial.in_flight.acknowledge()
+    seconds, error = destination.until - trial.now(), destination.busy
+    if seconds > 0 and error is not None:
+        yield Wait(seconds, error, 1)
+    destination.until, destination.busy = 0.0, None

@@ -17,6 +17,7 @@ from ...events import PartitionStarted, PartitionStopped
 from ..waiting.countdown import Countdown
 from ..waiting.steps import CallingSteps, Pause, Steps
 from .cycle import Driver
+from .effects import FLUSH, FULL, NEWS, STOP, End
 from .partition import Partition
 
 B = TypeVar("B")
@@ -173,13 +174,28 @@ class Worker(ABC, Generic[B]):
                 with self._lock:
                     self._flushes[:0] = flushes
 
-    def _rest(self, seconds: float) -> Steps[bool]:
-        """Wait; return False when a flush or a stop cuts it short."""
-        end = self._clock.monotonic() + seconds
-        while not self._hurry and not self.driver.abandoned:
-            remaining = end - self._clock.monotonic()
-            if remaining <= 0:
-                return True
-            yield Pause(self._signal, remaining)
+    def _rest(self, seconds: float, least: float = 0.0, news: int | None = None) -> Steps[End]:
+        """Wait, and return what for: a flush ends it after *least* seconds, see `effects.Wait`."""
+        index, destination = self.partition.index, self.partition.destination
+        if news is not None:
+            destination.listeners[index] = self._signal.set
+        try:
+            began = self._clock.monotonic()
+            last, flushed = began + seconds, began + least
+            while (end := self._end_of_rest(last, flushed)) is None:
+                if news is not None and destination.news != news:
+                    return NEWS
+                until = min(last, flushed) if self._hurry else last
+                yield Pause(self._signal, until - self._clock.monotonic())
+        finally:
+            destination.listeners.pop(index, None)
         self._hurry = False
-        return False
+        return end
+
+    def _end_of_rest(self, last: float, flushed: float) -> End | None:
+        now = self._clock.monotonic()
+        if self.driver.abandoned or (self._hurry and self._stopping):
+            return STOP
+        if self._hurry and now >= flushed:
+            return FLUSH
+        return FULL if now >= last else None

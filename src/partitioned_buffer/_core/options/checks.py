@@ -30,6 +30,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST
 
 
+def _is_inf(value: object) -> bool:
+    return isinstance(value, float) and value == math.inf
+
+
 def _is_errors(value: Any) -> bool:
     types = value if isinstance(value, tuple) else (value,)
     return all(isinstance(t, type) and issubclass(t, BaseException) for t in types)
@@ -88,6 +92,7 @@ ASYNC_HANDLER = Check(
 MERGE = Check("a plain function of the old and the new value", is_plain_function)
 SIZE_OF = Check("a plain function that returns a number of bytes", is_plain_function)
 COUNT = Check("a whole number from 1", lambda v: _is_int(v) and v >= 1)
+COUNT_OR_INF = Check("a whole number from 1, or math.inf", lambda v: COUNT.passes(v) or _is_inf(v))
 COUNT_OR_ZERO = Check("a whole number from 0", lambda v: _is_int(v) and v >= 0)
 BATCH_SIZE = Check('a whole number from 1, or "table"', lambda v: v == "table" or COUNT.passes(v))
 SECONDS = Check("a finite number of seconds above 0", lambda v: _is_number(v) and 0 < v < math.inf)

@@ -7,6 +7,8 @@ both stay, and the older goes first.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from .entry import MISSING, Entry
@@ -73,6 +75,31 @@ class MapFlight(MapHeld):
             return entries
         return dict(zip(self._out, entries, strict=True))
 
+    def reach(self, count: int) -> int:
+        """Put up to *count* of what waits behind what is in flight; return how many."""
+        self._let_go()
+        lock, order, reached = self._lock, self._line_up(), 0
+        for stored in list(islice(self._waiting, count + len(self._flying))):
+            one = [stored]
+            _ = lock.take
+            try:
+                # zone
+                waiting, flying = self._waiting, self._flying
+                if reached < count and stored in waiting and stored not in flying:
+                    flying[stored] = waiting[stored]
+                    del waiting[stored]
+                    if stored in self._marks:
+                        self._flown[stored] = self._marks[stored]
+                        del self._marks[stored]
+                    order += one
+                    self._aloft += 1
+                    self._turn += 1
+                    reached += 1
+                # end
+            finally:
+                _ = lock.free
+        return reached
+
     def again(self, size: int | None, newest: bool = True) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""
         self._forget()
@@ -117,6 +144,16 @@ class MapFlight(MapHeld):
             place += len(following)
             keys += filter(held, following)
         return keys, place
+
+    def bury(self, places: Iterable[int] | None = None) -> int:
+        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
+        if places is None:
+            return self._settle(self._out, "dead_lettered")
+        bad, self._kept = set(places), True
+        buried = dict.fromkeys(key for place, key in enumerate(list(self._out)) if place in bad)
+        count = self._settle(buried, "dead_lettered")
+        self._forget()
+        return count
 
     # --- putting over ----------------------------------------------------------
 

@@ -82,10 +82,6 @@ class MapHeld(Table):
         """Settle what was returned last: it is delivered."""
         return self._settle(self._out, "delivered")
 
-    def bury(self) -> int:
-        """Settle what was returned last: it is dead-lettered."""
-        return self._settle(self._out, "dead_lettered")
-
     def keep(self, places: Iterable[int] | None) -> int:
         """Keep these *places* of what was returned last in hand (None: all); count them."""
         out, self._kept = list(self._out), True

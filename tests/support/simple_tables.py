@@ -144,6 +144,23 @@ class SimpleTable:
         self.forget()
         return sum(any(item is other for other in self.hand) for item in out)
 
+    def bury(self, places: set[int] | None) -> int:
+        chosen = [i for n, i in enumerate(self.out) if places is None or n in places]
+        count = self.settle(chosen, "dead_lettered")
+        if places is not None:
+            self.forget()
+        return count
+
+    def reach(self, count: int) -> int:
+        in_flight = self.hand + self.flying
+        reached = [item for item in self.waiting if self.may_follow(item, in_flight)][:count]
+        self.waiting = [item for item in self.waiting if not any(item is r for r in reached)]
+        self.flying += reached
+        return len(reached)
+
+    def may_follow(self, _item: dict[str, Any], _others: list[dict[str, Any]]) -> bool:
+        return True
+
     def release(self) -> None:
         self.forget()
         self.flying, self.hand = self.hand + self.flying, []
@@ -193,6 +210,9 @@ class SimpleMap(SimpleTable):
         self.merge, self.limit = merge, remember
         self.recent: dict[Any, int] = {}
         self.older: dict[Any, int] = {}
+
+    def may_follow(self, item: dict[str, Any], others: list[dict[str, Any]]) -> bool:
+        return self.find(others, item["key"]) is None
 
     @staticmethod
     def find(part: list[dict[str, Any]], key: Any) -> dict[str, Any] | None:

@@ -7,12 +7,18 @@ both stay, and the older goes first.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from .entry import MISSING, Entry
 from .keys import Box
 from .map_held import UPDATES, VERSION, WEIGHT, MapHeld
 from .step import AGAIN, FULL, MADE
+
+GONE = object()
+"""Where in the order a key was that has another place by now."""
 
 
 class MapFlight(MapHeld):
@@ -72,6 +78,44 @@ class MapFlight(MapHeld):
             return entries
         return dict(zip(self._out, entries, strict=True))
 
+    def reach(self, count: int) -> int:
+        """Put up to *count* of what waits behind what is in flight; return how many."""
+        self._let_go()
+        lock, order, reached = self._lock, self._line_up(), 0
+        for stored in self._first_waiting(count + len(self._flying)):
+            if stored in self._flying:
+                continue
+            one = [stored]
+            self._displace(order, stored)
+            _ = lock.take
+            try:
+                # zone
+                waiting, flying = self._waiting, self._flying
+                if reached < count and stored in waiting and stored not in flying:
+                    flying[stored] = waiting[stored]
+                    del waiting[stored]
+                    if stored in self._marks:
+                        self._flown[stored] = self._marks[stored]
+                        del self._marks[stored]
+                    order += one
+                    self._aloft += 1
+                    self._turn += 1
+                    reached += 1
+                # end
+            finally:
+                _ = lock.free
+        return reached
+
+    def _first_waiting(self, count: int) -> list[Any]:
+        while True:
+            with suppress(RuntimeError):  # changed in between: look again
+                return list(islice(self._waiting, count))
+
+    def _displace(self, order: list[Any], stored: Any) -> None:
+        """Forget the place in *order* of a key that was settled, or deleted."""
+        with suppress(ValueError):  # it has none
+            order[order.index(stored, self._start)] = GONE
+
     def again(self, size: int | None, newest: bool = True) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""
         self._forget()
@@ -116,6 +160,16 @@ class MapFlight(MapHeld):
             place += len(following)
             keys += filter(held, following)
         return keys, place
+
+    def bury(self, places: Iterable[int] | None = None) -> int:
+        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
+        if places is None:
+            return self._settle_out("dead_lettered")
+        bad, self._kept = set(places), True
+        buried = dict.fromkeys(key for place, key in enumerate(list(self._out)) if place in bad)
+        count = self._settle(buried, "dead_lettered")
+        self._forget()
+        return count
 
     # --- putting over ----------------------------------------------------------
 

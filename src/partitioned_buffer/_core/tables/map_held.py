@@ -82,10 +82,6 @@ class MapHeld(Table):
         """Settle what was returned last: it is delivered."""
         return self._settle_out("delivered")
 
-    def bury(self) -> int:
-        """Settle what was returned last: it is dead-lettered."""
-        return self._settle_out("dead_lettered")
-
     def _settle_out(self, how: str) -> int:
         count = self._settle(self._out, how)
         self._out = {}

@@ -14,7 +14,7 @@ WALKS = int(os.environ.get("WALKS", "25"))
 STEPS = 250
 KEYS = [1, "a", (1, "x"), FOREIGN[0], *FOREIGN[5:8]]
 WORKER = "swap take take acknowledge keep again again bury release line retune drop".split()
-WORKER += ["close", "open", "open"]
+WORKER += ["reach", "reach", "close", "open", "open"]
 
 
 def places(rng: random.Random) -> set[int] | None:
@@ -26,12 +26,12 @@ def work(rng: random.Random) -> tuple[Any, ...]:
     name = rng.choice(WORKER)
     if name in ("take", "again"):
         return name, rng.choice([1, 2, 3, None])
-    if name == "keep":
+    if name in ("keep", "bury"):
         return name, places(rng)
     if name in ("line", "retune"):
         return name, rng.choice([0, 1] if name == "line" else [None, 1, 3])
-    if name in ("drop", "open"):
-        return name, rng.randrange(3) if name == "drop" else None
+    if name in ("drop", "reach", "open"):
+        return name, None if name == "open" else rng.randrange(3)
     return (name,)
 
 
@@ -94,3 +94,15 @@ def test_maps_walk_as_their_model_does(made: Any, when_full: str) -> None:
         keys = KEYS if seed % 2 else KEYS[:3]
         for name, *args in map_walk(rng, keys):
             pair.step(name, *args)
+
+
+@pytest.mark.parametrize("first", ["deleted", "settled"])
+def test_a_key_that_flies_again_has_one_place(made: Any, first: str) -> None:
+    pair = Pair(made, "Map", None, "block")
+    steps: list[Any] = [("put", key, 0, None, 0, False) for key in "ab"]
+    steps += [("swap",), ("take", 1 if first == "deleted" else 2), ("keep", {0})]
+    steps += [("delete", "b"), ("put", "b", 1, None, 0, False), ("put", "c", 1, None, 0, False)]
+    steps += [("reach", 2), ("again", None), ("again", 1), ("take", None), ("again", None)]
+
+    for name, *args in steps:
+        pair.step(name, *args)

@@ -143,6 +143,25 @@ MUTANTS = [
     Mutant(
         "a swap over what is left", "queue_flight", "if (queue->flying.count == 0) {", "if (1) {"
     ),
+    Mutant("what is reached moves, the walk does not", "map_flight", "last->next = 0;", ""),
+    Mutant(
+        "what is reached stays in the chain",
+        "map_flight",
+        "        if (map->linked) {\n            unchain",
+        "        if (0) {\n            unchain",
+    ),
+    Mutant(
+        "a hand is lost when more is reached",
+        "queue",
+        "    queue->hand_at = row->head;\n",
+        "",
+    ),
+    Mutant(
+        "buried are those that are kept",
+        "table",
+        "memset(places, !keep, count);",
+        "memset(places, 0, count);",
+    ),
     Mutant("the bell is rung again and again", "table", "&& !table->rung) {", ") {"),
     Mutant(
         "a generation of versions too early",

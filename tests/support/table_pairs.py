@@ -142,8 +142,8 @@ class Pair:
     def acknowledge(self) -> tuple[int, int]:
         return self.real.acknowledge(), self.model.settle(self.model.out, "delivered")
 
-    def bury(self) -> tuple[int, int]:
-        return self.real.bury(), self.model.settle(self.model.out, "dead_lettered")
+    def bury(self, places: set[int] | None) -> tuple[int, int]:
+        return self.real.bury(places), self.model.bury(places)
 
 
 def shown(item: Any) -> Any:

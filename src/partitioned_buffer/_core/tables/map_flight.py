@@ -8,6 +8,7 @@ both stay, and the older goes first.
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,9 @@ from .entry import MISSING, Entry
 from .keys import Box
 from .map_held import UPDATES, VERSION, WEIGHT, MapHeld
 from .step import AGAIN, FULL, MADE
+
+GONE = object()
+"""Where in the order a key was that has another place by now."""
 
 
 class MapFlight(MapHeld):
@@ -79,8 +83,11 @@ class MapFlight(MapHeld):
         """Put up to *count* of what waits behind what is in flight; return how many."""
         self._let_go()
         lock, order, reached = self._lock, self._line_up(), 0
-        for stored in list(islice(self._waiting, count + len(self._flying))):
+        for stored in self._first_waiting(count + len(self._flying)):
+            if stored in self._flying:
+                continue
             one = [stored]
+            self._displace(order, stored)
             _ = lock.take
             try:
                 # zone
@@ -99,6 +106,16 @@ class MapFlight(MapHeld):
             finally:
                 _ = lock.free
         return reached
+
+    def _first_waiting(self, count: int) -> list[Any]:
+        while True:
+            with suppress(RuntimeError):  # changed in between: look again
+                return list(islice(self._waiting, count))
+
+    def _displace(self, order: list[Any], stored: Any) -> None:
+        """Forget the place in *order* of a key that was settled, or deleted."""
+        with suppress(ValueError):  # it has none
+            order[order.index(stored, self._start)] = GONE
 
     def again(self, size: int | None, newest: bool = True) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""

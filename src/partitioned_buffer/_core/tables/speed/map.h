@@ -9,8 +9,9 @@
  * those in flight, so that whether the processor has it is where it is found. `given` is what was
  * returned last. `recent` and `older` have the versions that were delivered, in two generations.
  *
- * From `line` things are only taken away, so that it is walked with PyDict_Next: a deletion moves
- * nothing, and nothing is looked at twice.
+ * From `line` things are taken away, so that it is walked with PyDict_Next: a deletion moves
+ * nothing, and nothing is looked at twice. Only `reach` adds to it, at the end: then the last dict
+ * is walked from its beginning again.
  */
 #ifndef PARTITIONED_BUFFER_MAP_H
 #define PARTITIONED_BUFFER_MAP_H

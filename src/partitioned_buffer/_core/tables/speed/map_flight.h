@@ -223,6 +223,55 @@ take_step(Map *map, Py_ssize_t size, PyObject *given)
     Py_XDECREF(nothing);
 }
 
+/* In a step: put up to *most* of what waits last in line, but what is in flight already. Returns
+ * how many, or -1 with an exception: some may have been. *fresh* is an empty dict. */
+static Py_ssize_t
+reach_step(Map *map, Py_ssize_t most, PyObject *fresh)
+{
+    Part *last = &map->line[map->parts ? map->parts - 1 : 0];
+    PyObject *to = map->parts ? last->dict : fresh, *stored, *held, *where;
+    Py_ssize_t next = 0, reached = 0;
+    int failed = 0;
+    while (reached < most && PyDict_Next(map->waiting, &next, &stored, &held)) {
+        int flies = find_flying(map, stored, &where, &failed) != NULL;
+        if (failed || (!flies && PyDict_SetItem(to, stored, held) < 0)) {
+            failed = 1;
+            break;
+        }
+        if (flies) {
+            continue;
+        }
+        if (PyDict_DelItem(map->waiting, stored) < 0) {
+            PyErr_Clear();  /* it is there */
+        }
+        if (map->linked) {
+            unchain(&map->chain, (Linked *)held);
+        }
+        reached++;
+    }
+    if (map->parts == 0 && reached) {
+        last->dict = Py_NewRef(fresh);
+        map->parts = 1;
+    }
+    last->next = 0;  /* a dict that grows moves what is in it */
+    return failed ? -1 : reached;
+}
+
+static PyObject *
+Map_reach(Map *map, PyObject *number)
+{
+    Py_ssize_t reached, most = PyLong_AsSsize_t(number);
+    PyObject *fresh;
+    if (PyErr_Occurred() || (fresh = PyDict_New()) == NULL) {
+        return NULL;
+    }
+    STEP(&map->table);
+    reached = reach_step(map, most, fresh);
+    DONE(&map->table);
+    Py_DECREF(fresh);
+    return reached < 0 ? NULL : PyLong_FromSsize_t(reached);
+}
+
 /* What was returned last is forgotten, since it was not returned after all. */
 static PyObject *
 not_returned(Map *map)

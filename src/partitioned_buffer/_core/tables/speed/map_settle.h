@@ -137,34 +137,31 @@ Map_acknowledge(Map *map, PyObject *Py_UNUSED(ignored))
     return settle_all(map, &map->table.delivered);
 }
 
-static PyObject *
-Map_bury(Map *map, PyObject *Py_UNUSED(ignored))
+/* Settle what was returned last, but for what is kept: see places_in. Returns how many, or -1. */
+static Py_ssize_t
+settle_some(Map *map, Py_ssize_t *counter, PyObject *named, int keep)
 {
-    return settle_all(map, &map->table.dead_lettered);
+    Kept those = {0};
+    Py_ssize_t settled = -1;
+    char *places = places_in(named, size_of(map->given), keep);
+    those.keep = places;
+    those.kept = places ? PyDict_New() : NULL;
+    if (those.kept) {
+        settled = map_settle(map, counter, &those);
+    }
+    Py_XDECREF(those.kept);
+    PyMem_Free(places);
+    return settled;
 }
 
-static PyObject *
-Map_keep(Map *map, PyObject *const *args, Py_ssize_t count)
+/* What was returned last, and is not settled, is in hand. Returns how many, or -1. */
+static Py_ssize_t
+keep_given(Map *map)
 {
     PyObject *old = NULL;
     Gone gone = {0};
     Py_ssize_t kept;
-    int failed = 0;
-    if (!has_arguments("keep", count, 0, 1)) {
-        return NULL;
-    }
-    if (count && args[0] != Py_None) {
-        Kept those = {0};
-        char *places = places_in(args[0], size_of(map->given));
-        those.keep = places;
-        those.kept = places ? PyDict_New() : NULL;
-        failed = those.kept == NULL || map_settle(map, &map->table.delivered, &those) < 0;
-        Py_XDECREF(those.kept);
-        PyMem_Free(places);
-    }
-    if (failed) {
-        return not_returned(map);
-    }
+    int failed;
     STEP(&map->table);
     kept = size_of(map->given);
     failed = give_back(map, &gone, &old) < 0;
@@ -172,7 +169,39 @@ Map_keep(Map *map, PyObject *const *args, Py_ssize_t count)
     kept -= gone.count / 2;
     gone_go(&gone);
     Py_XDECREF(old);
-    return failed || served(map->table.room) < 0 ? NULL : PyLong_FromSsize_t(kept);
+    return failed || served(map->table.room) < 0 ? -1 : kept;
+}
+
+static PyObject *
+Map_bury(Map *map, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t settled;
+    if (!has_arguments("bury", count, 0, 1)) {
+        return NULL;
+    }
+    if (count == 0 || args[0] == Py_None) {
+        return settle_all(map, &map->table.dead_lettered);
+    }
+    settled = settle_some(map, &map->table.dead_lettered, args[0], 0);
+    if (settled < 0) {
+        return not_returned(map);
+    }
+    return keep_given(map) < 0 ? NULL : PyLong_FromSsize_t(settled);
+}
+
+static PyObject *
+Map_keep(Map *map, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t kept;
+    if (!has_arguments("keep", count, 0, 1)) {
+        return NULL;
+    }
+    if (count && args[0] != Py_None
+        && settle_some(map, &map->table.delivered, args[0], 1) < 0) {
+        return not_returned(map);
+    }
+    kept = keep_given(map);
+    return kept < 0 ? NULL : PyLong_FromSsize_t(kept);
 }
 
 #endif

@@ -227,12 +227,16 @@ static PyMethodDef Map_methods[] = {
            "take($self, size=None, /)\n--\n\nReturn the next in flight; acknowledge the last."),
     NOTHING("take_table", Map_take_table,
             "take_table($self, /)\n--\n\nAs take(None): a dict, unless its keys are in boxes."),
+    ONE("reach", Map_reach,
+        "reach($self, count, /)\n--\n\nPut some of what waits behind what is in flight; return "
+        "how many."),
     PLACES("again", Map_again,
            "again($self, size=None, newest=True, /)\n--\n\nReturn the first in hand, anew."),
     NOTHING("acknowledge", Map_acknowledge,
             "acknowledge($self, /)\n--\n\nWhat was returned last is delivered; return how much."),
-    NOTHING("bury", Map_bury,
-            "bury($self, /)\n--\n\nWhat was returned last is dead-lettered; return how much."),
+    PLACES("bury", Map_bury,
+           "bury($self, places=None, /)\n--\n\nThese are dead-lettered, the others stay in hand; "
+           "return how many."),
     PLACES("keep", Map_keep,
            "keep($self, places=None, /)\n--\n\nKeep these in hand, the others are delivered."),
     NOTHING("release", Map_release,

@@ -276,9 +276,9 @@ queue_in_flight(Table *table)
 
 static const Kind queue_kind = {queue_drop_oldest, queue_waiting, queue_in_flight};
 
-/* In a step: what is in hand is in line again, and first. */
+/* In a step: what is in hand and what is still to be taken are one row. */
 static void
-queue_join(Queue *queue)
+queue_close_up(Queue *queue)
 {
     Row *row = &queue->flying;
     Py_ssize_t to = row->head - queue->hand;
@@ -289,9 +289,31 @@ queue_join(Queue *queue)
                     queue->hand * sizeof *row->weights);
         }
     }
-    row->head = to;
+    queue->hand_at = row->head = to;
     row->count += queue->hand;
+}
+
+/* In a step: what is in hand is in line again, and first. */
+static void
+queue_join(Queue *queue)
+{
+    queue_close_up(queue);
     queue->hand = queue->batch = 0;
+}
+
+/* In a step: make room for *more* in flight; what is in hand stays there. 0, or -1 (no exception
+ * is set). */
+static int
+queue_grow(Queue *queue, Py_ssize_t more)
+{
+    Row *row = &queue->flying;
+    int failed;
+    queue_close_up(queue);
+    failed = row_grow(row, more, is_weighed(&queue->table));
+    queue->hand_at = row->head;
+    row->head += queue->hand;
+    row->count -= queue->hand;
+    return failed;
 }
 
 #endif

@@ -145,6 +145,43 @@ Queue_take(Queue *queue, PyObject *const *args, Py_ssize_t count)
     return queue_again(queue, size);
 }
 
+/* In a step: put up to *most* of what waits behind what is in flight. Returns how many, or -1 (no
+ * exception is set). */
+static Py_ssize_t
+reach_items(Queue *queue, Py_ssize_t most)
+{
+    Row *from = &queue->waiting, *to = &queue->flying;
+    Py_ssize_t count = most < from->count ? most : from->count, end;
+    if (count <= 0) {
+        return 0;
+    }
+    if (count > to->space - to->head - to->count && queue_grow(queue, count) < 0) {
+        return -1;
+    }
+    end = to->head + to->count;
+    memcpy(to->items + end, row_items(from), count * sizeof *to->items);
+    if (from->weights) {
+        memcpy(to->weights + end, from->weights + from->head, count * sizeof *to->weights);
+    }
+    to->count += count;
+    from->head += count;
+    from->count -= count;
+    return count;
+}
+
+static PyObject *
+Queue_reach(Queue *queue, PyObject *number)
+{
+    Py_ssize_t reached, most = PyLong_AsSsize_t(number);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    STEP(&queue->table);
+    reached = reach_items(queue, most);
+    DONE(&queue->table);
+    return reached < 0 ? PyErr_NoMemory() : PyLong_FromSsize_t(reached);
+}
+
 static PyObject *
 Queue_acknowledge(Queue *queue, PyObject *Py_UNUSED(ignored))
 {
@@ -154,10 +191,19 @@ Queue_acknowledge(Queue *queue, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-Queue_bury(Queue *queue, PyObject *Py_UNUSED(ignored))
+Queue_bury(Queue *queue, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t settled;
-    int failed = queue_settle(queue, &queue->table.dead_lettered, NULL, &settled) < 0;
+    char *keep = NULL;
+    int failed;
+    if (!has_arguments("bury", count, 0, 1)) {
+        return NULL;
+    }
+    if (count && args[0] != Py_None && !(keep = places_in(args[0], queue->batch, 0))) {
+        return NULL;
+    }
+    failed = queue_settle(queue, &queue->table.dead_lettered, keep, &settled) < 0;
+    PyMem_Free(keep);
     return failed ? NULL : PyLong_FromSsize_t(settled);
 }
 
@@ -173,7 +219,7 @@ Queue_keep(Queue *queue, PyObject *const *args, Py_ssize_t count)
         queue->batch = 0;
         return PyLong_FromSsize_t(kept);
     }
-    keep = places_in(args[0], queue->batch);
+    keep = places_in(args[0], queue->batch, 1);
     if (keep == NULL) {
         return NULL;
     }
@@ -318,12 +364,16 @@ static PyMethodDef Queue_methods[] = {
             "swap($self, /)\n--\n\nPut in flight what waits, if nothing is; return how much is."),
     PLACES("take", Queue_take,
            "take($self, size=None, /)\n--\n\nReturn the next in flight; acknowledge the last."),
+    ONE("reach", Queue_reach,
+        "reach($self, count, /)\n--\n\nPut some of what waits behind what is in flight; return "
+        "how many."),
     PLACES("again", Queue_again,
            "again($self, size=None, newest=True, /)\n--\n\nReturn the first in hand, anew."),
     NOTHING("acknowledge", Queue_acknowledge,
             "acknowledge($self, /)\n--\n\nWhat was returned last is delivered; return how much."),
-    NOTHING("bury", Queue_bury,
-            "bury($self, /)\n--\n\nWhat was returned last is dead-lettered; return how much."),
+    PLACES("bury", Queue_bury,
+           "bury($self, places=None, /)\n--\n\nThese are dead-lettered, the others stay in hand; "
+           "return how many."),
     PLACES("keep", Queue_keep,
            "keep($self, places=None, /)\n--\n\nKeep these in hand, the others are delivered."),
     NOTHING("release", Queue_release,

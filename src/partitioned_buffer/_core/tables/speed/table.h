@@ -331,19 +331,23 @@ count_out(Table *table, Py_ssize_t *counter, Py_ssize_t items, Py_ssize_t weight
     room_give(table->room, items, weight);
 }
 
-/* Which of *count* places are named in an iterable of ints; NULL with an exception. */
+/* Which of *count* places are kept: those *named* in an iterable of ints, or, if not *keep*, all
+ * others. NULL with an exception. */
 static char *
-places_in(PyObject *named, Py_ssize_t count)
+places_in(PyObject *named, Py_ssize_t count, int keep)
 {
-    char *places = PyMem_Calloc(count + 1, 1);
+    char *places = PyMem_Malloc(count + 1);
     PyObject *list = places ? PySequence_List(named) : PyErr_NoMemory();
+    if (list != NULL) {
+        memset(places, !keep, count);
+    }
     for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(list); i++) {
         Py_ssize_t place = PyLong_AsSsize_t(PyList_GET_ITEM(list, i));
         if (place == -1 && PyErr_Occurred()) {
             Py_CLEAR(list);
         }
         else if (place >= 0 && place < count) {
-            places[place] = 1;
+            places[place] = (char)keep;
         }
     }
     if (list == NULL) {

@@ -124,7 +124,7 @@ def test_a_hook_that_raises_harms_nobody(
     assert len([r for r in caplog.records if "hook" in r.message]) == 1, "logged once"
 
 
-def test_nothing_is_printed(
+def test_a_failure_is_said_on_stderr_where_no_logging_is_configured(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, capfd: Any
 ) -> None:
     logging.getLogger("partitioned_buffer").propagate = False
@@ -137,7 +137,9 @@ def test_nothing_is_printed(
     finally:
         logging.getLogger("partitioned_buffer").propagate = True
 
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "processing failed" in err
 
 
 @pytest.mark.threads

@@ -60,6 +60,7 @@ PUBLIC = [
     "RetryAfter",
     "Stats",
     "StopReport",
+    "Undelivered",
     "UnknownOption",
     "WrongThread",
     "by_content",

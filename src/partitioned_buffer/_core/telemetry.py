@@ -17,7 +17,6 @@ from ..events import Event
 from .options.checks import is_plain_function
 
 log = logging.getLogger("partitioned_buffer")
-log.addHandler(logging.NullHandler())
 
 _subscribers: tuple[Hook, ...] = ()
 _lock = threading.Lock()
@@ -27,6 +26,12 @@ def report(message: str, *args: object, error: BaseException | None = None) -> N
     """Log an error, whatever becomes of it."""
     with suppress(BaseException):  # a worker must not die of a logging handler
         log.error(message, *args, exc_info=error)
+
+
+def warn(message: str, *args: object) -> None:
+    """Log a warning, whatever becomes of it; an interrupt is not a logging handler's."""
+    with suppress(Exception):
+        log.warning(message, *args)
 
 
 def renew_lock() -> None:

@@ -24,6 +24,7 @@ from ...events import (
     ProcessingStopped,
 )
 from ..waiting.steps import Call, CallingSteps, Steps
+from .handover import Surrender
 from .partition import Partition
 from .policy import CutShort, DeadLetter, Effects, Process, Wait, deliver
 
@@ -36,22 +37,27 @@ class Driver(Generic[B]):
     def __init__(
         self, partition: Partition[B], rest: Callable[[float], Steps[bool]], *, in_place: bool
     ) -> None:
-        self._partition = partition
+        self.partition = partition
         self._table = partition.table
         self._clock, processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
         self._processor: Callable[[B], object] = self._first if in_place else processor
-        self._in_place = in_place
+        self.in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._buried = 0
         self.abandoned = self.forked = False
+        self.lost = False  # the table is another's now
+        self.surrender: Surrender | None = None  # on which terms to hand over what is left
+        self.hands_over = False
+        self.trouble: Wait | None = None  # what this cycle waited for last
+        self.tried = 0  # how often what is in hand was, when it was given up
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
 
     def _first(self, batch: B) -> None:
         """Call the processor for the first time: see that it does not want to be awaited."""
-        processor = self._partition.settings.processor
+        processor = self.partition.settings.processor
         made = processor(batch)
         if inspect.iscoroutine(made):  # a lambda around a coroutine function, say
             made.close()
@@ -70,7 +76,7 @@ class Driver(Generic[B]):
         return settled
 
     def _process(self) -> CallingSteps[bool]:
-        settings, began = self._partition.settings, self._clock.monotonic()
+        settings, began = self.partition.settings, self._clock.monotonic()
         self.settled_at, self._buried = began, 0
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
@@ -80,6 +86,7 @@ class Driver(Generic[B]):
         finally:
             self.called_at = None
         if settled:
+            self.trouble = None
             self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
             self.emit(ProcessingStopped, duration=ended - began, size=size)
@@ -91,20 +98,19 @@ class Driver(Generic[B]):
         call, outcome = Call(processor, ()), cast("Any", None)
         try:
             while True:
-                if self.forked:  # by the processor: the table is another worker's now
+                if self.lost:  # by a fork in the processor, or because that took too long
                     return False
                 effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
                     self.settled_at = now
                 if self.abandoned:
-                    self._give_up(effects)
-                    return False
+                    return self._give_up(effects, effect)
                 if type(effect) is Process and effect.attempt == 1:
                     self.called_at = now
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         outcome = None
-                        if self._in_place:
+                        if self.in_place:
                             processor(effect.batch)
                         else:
                             call.args = (effect.batch,)
@@ -113,6 +119,7 @@ class Driver(Generic[B]):
                         outcome = error
                 else:
                     outcome = yield from self._do(effect)
+                self.called_at = None  # before it is asked whether the table was lost: see `disown`
                 if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
                     self.emit(ProcessingException, duration=monotonic() - began, error=outcome)
         except StopIteration:
@@ -126,13 +133,13 @@ class Driver(Generic[B]):
         if isinstance(effect, DeadLetter):
             return (yield from self._dead_letter(effect))
         self.emit(BatchRetried, attempt=effect.attempt)
-        return (yield from self._call(self._processor, effect.batch))
+        return (yield from self.call(self._processor, effect.batch))
 
-    def _call(
+    def call(
         self, function: Callable[..., object], *args: Any
     ) -> CallingSteps[BaseException | None]:
         """Call *function*; return what it raised."""
-        if not self._in_place:
+        if not self.in_place:
             return (yield Call(function, args))
         try:
             function(*args)
@@ -141,8 +148,9 @@ class Driver(Generic[B]):
         return None
 
     def _wait(self, effect: Wait) -> Steps[bool]:
+        self.trouble = effect
         self._announce_failure(effect.error, effect.seconds)
-        self._partition.report(
+        self.partition.report(
             "processing failed, attempt %d; the next is in %.3g s, and %d wait",
             effect.attempt,
             effect.seconds,
@@ -153,10 +161,10 @@ class Driver(Generic[B]):
 
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
         """Hand over; say if that was cut short, for then nobody has it."""
-        telemetry, size = self._partition.telemetry, len(effect.items)
-        handler = self._partition.settings.dead_letter
+        telemetry, size = self.partition.telemetry, len(effect.items)
+        handler = self.partition.settings.dead_letter
         if handler is not None:
-            error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
+            error = yield from self.call(handler, effect.items, effect.error, effect.attempts)
             if isinstance(error, CutShort):
                 return error
             if error is not None:
@@ -164,7 +172,7 @@ class Driver(Generic[B]):
         first, self._buried = not self._buried, self._buried + size
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         if first:  # of this cycle: a burst is one line in the log
-            self._partition.report(
+            self.partition.report(
                 "dead-lettered %s after %d attempts; more of this cycle are only counted",
                 "1 item" if size == 1 else f"{size} items",
                 effect.attempts,
@@ -172,12 +180,29 @@ class Driver(Generic[B]):
             )
         return None
 
-    def _give_up(self, steps: Effects[B]) -> None:
+    def disown(self) -> bool:
+        """
+        Take the table from the worker, if it is in a call; it finds out when that returns.
+
+        Each of the two first says what it does, and then looks at what the other has said.
+        """
+        self.lost = True
+        if self.called_at is None or self.hands_over:
+            self.lost = self.forked
+            return False
+        return True
+
+    def _give_up(self, steps: Effects[B], effect: Any) -> bool:
+        """Leave what is in flight, of which *effect* would have been next; return False."""
         steps.close()
-        self._table.release()
-        name = self._partition.name
+        if self.surrender is None:
+            self._table.release()
+        elif self.trouble is not None and not isinstance(effect, DeadLetter):
+            self.tried = effect.attempt - (not isinstance(effect, Wait))
+        name = self.partition.name
         error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
         self._announce_failure(error, None)
+        return False
 
     def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
         left, time = len(self._table), self._clock.time()
@@ -186,4 +211,4 @@ class Driver(Generic[B]):
     def _announce_drops(self) -> None:
         for count, reason, error in self._table.drops():
             self.emit(ItemsDropped, count=count, reason=reason, error=error)
-            self._partition.report("dropped %d: %s", count, reason, error=error)
+            self.partition.report("dropped %d: %s", count, reason, error=error)

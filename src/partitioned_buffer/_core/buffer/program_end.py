@@ -47,7 +47,7 @@ class Line:
 
     def look(self) -> tuple[int, int]:
         """Return how much it has accepted, ever, and how much of that it holds."""
-        counts = self._worker.partition.table.counts(0.0)
+        counts = self._worker.partition.table.counts()
         return counts["accepted"], counts["waiting"] + counts["in_flight"]
 
     def numbers(self) -> object:

@@ -152,8 +152,7 @@ else:
 made.clear()
 """
 
-    said = "" if spoilt == "counts" else "spoilt"  # which a program's end can do without
-    assert run(BEGIN + program, complaint=said) == "100 True\n"
+    assert run(BEGIN + program, complaint="spoilt") == "100 True\n"
 
 
 def test_a_circle_without_end_ends_with_its_time_and_says_what_it_leaves() -> None:

@@ -192,9 +192,6 @@ def test_sigterm_with_a_handler_that_exits_has_exit_timeout_in_all() -> None:
     assert all(line.endswith("True") for line in ended.out)
 
 
-@pytest.mark.xfail(
-    reason="writes that find no room by what is held, and not by permits that are out"
-)
 def test_ctrl_c_in_a_blocked_push_shows_nothing_of_the_inside() -> None:
     ended = run(
         """

@@ -48,7 +48,7 @@ def hand_over(driver: Surrendering[B], terms: Surrender) -> CallingSteps[None]:
     """Give all that is left to the dead letter handler, until that fails."""
     driver.hands_over = True
     table = driver.partition.table
-    batch: Any = table.again(None, newest=False) if driver.tried else None
+    batch: Any = table.again(None, False) if driver.tried else None
     taken = batch is None or (yield from _give(driver, terms, batch, driver.tried))
     table.release()
     while taken and table.swap():

@@ -19,7 +19,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          implementation.py: which there are, for all of it is in C, too
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
-                         many; lookups.py: reads; admission.py  line.py: a write to a full buffer
+                         many; lookups.py: reads; admission.py  together.py  line.py  sizing.py: a
+                         write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
                          batch; cycle.py  naming.py do it, returned.py looks at what came of it,
                          losses.py says so; handover.py: what an end has left; worker.py waits

@@ -15,6 +15,7 @@ from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
 from .._core.writes.queue import QueueRoutes, push_all
+from .._core.writes.together import write
 from .loops.current import whereabouts
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push_all")
-        await drive(self._admission.write(self._routes.pieces(items, partition_key)))
+        await drive(write(self._admission, self._routes.pieces(items, partition_key)))
 
     def push_all_nowait(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -134,7 +135,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         await self._put_all(self._routes.newer(entries), partition_key)
 
     async def _put_all(self, ops: list[Any], partition_key: object) -> None:
-        await drive(self._admission.write(self._routes.pieces(ops, partition_key)))
+        await drive(write(self._admission, self._routes.pieces(ops, partition_key)))
 
     async def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
@@ -151,11 +152,11 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
     ) -> None:
         """Accept every pair of *entries*, as `put_all`; raise `BufferFull` where it would wait."""
         ops = self._routes.plain(entries)
-        self._go(self._admission.write(self._routes.pieces(ops, partition_key)))
+        self._go(write(self._admission, self._routes.pieces(ops, partition_key)))
 
     def put_all_newer_nowait(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
     ) -> None:
         """Accept every triple of *entries*, as `put_all_newer`; or raise `BufferFull`."""
         ops = self._routes.newer(entries)
-        self._go(self._admission.write(self._routes.pieces(ops, partition_key)))
+        self._go(write(self._admission, self._routes.pieces(ops, partition_key)))

@@ -12,6 +12,7 @@ from ..tables.step import MADE
 from .admission import Admission
 from .lookups import held_items, index_of
 from .routing import deal_slots, make_route
+from .together import write
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -142,7 +143,7 @@ class MapWrites(MapWriter[K, V], Generic[K, V]):
         then, unless the error says how much.
         """
         ops = self._routes.plain(entries)
-        self._go(self._admission.write(self._routes.pieces(ops, partition_key)))
+        self._go(write(self._admission, self._routes.pieces(ops, partition_key)))
 
     def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
@@ -154,4 +155,4 @@ class MapWrites(MapWriter[K, V], Generic[K, V]):
         accepted then, unless the error says how much.
         """
         ops = self._routes.newer(entries)
-        self._go(self._admission.write(self._routes.pieces(ops, partition_key)))
+        self._go(write(self._admission, self._routes.pieces(ops, partition_key)))

@@ -13,6 +13,7 @@ from .admission import Admission
 from .iterables import listed
 from .lookups import index_of
 from .routing import deal_slots, make_route
+from .together import write
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ def push_all(writes: Any, items: Iterable[T], partition_key: object) -> None:
     routes: QueueRoutes[T] = writes._routes
     table = routes.straight(partition_key)
     if table is None or table.push_all(batch) != MADE:
-        writes._go(writes._admission.write(routes.pieces(batch, partition_key)))
+        writes._go(write(writes._admission, routes.pieces(batch, partition_key)))
 
 
 class QueueWrites(QueueWriter[T], Generic[T]):

@@ -1,0 +1,115 @@
+"""
+Writes of many: all at once if that can be, else in parts; where something is dropped, one by one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ...errors import PartitionedBufferError
+from ..tables.step import CLOSED, FULL, MADE
+from ..waiting.steps import Steps
+from .admission import Admission
+
+
+class Piece(Protocol):
+    """What a write of many writes to one table."""
+
+    table: Any
+    atomic: bool
+    """Whether `write` is all or nothing."""
+    size: int
+    """How many there are."""
+    done: int
+    """How many of them are made."""
+
+    def write(self, end: int, first: bool) -> int:
+        """Make those that come before *end*, if there is room for all."""
+        ...
+
+    def needs(self, end: int) -> tuple[int, int]:
+        """Return how much new room those would take."""
+        ...
+
+
+def write(admission: Admission, pieces: Sequence[Piece]) -> Steps[None]:
+    """Write all *pieces*: at once if that can be, else in parts; where it drops, one by one."""
+    try:
+        outcome = _at_once(admission, pieces, first=False)
+        while outcome != MADE:
+            if outcome == FULL:
+                outcome = yield from _find_room(admission, pieces)
+            elif (error := admission.face._refused()) is not None:
+                raise error  # noqa: TRY301  # for the same words as the others
+            else:
+                outcome = _at_once(admission, pieces, first=False)
+    except BaseException as error:
+        done, total = sum(p.done for p in pieces), sum(p.size for p in pieces)
+        accepted = f"{done} of {total} items of this call were accepted"
+        if done and isinstance(error, PartitionedBufferError):
+            raise type(error)(f"{accepted}, then: {error}") from error
+        if done:  # interrupted, cancelled, or of the user's own making
+            error.add_note(accepted)
+        raise
+
+
+def _at_once(admission: Admission, pieces: Sequence[Piece], *, first: bool) -> int:
+    left = [piece for piece in pieces if piece.done < piece.size]
+    is_step = len(left) == 1 and left[0].atomic  # then the table sees to it
+    if admission.room is not None and left and not is_step:
+        needs = _needs(left)
+        waits = admission.room.line and not first and any(needs)
+        if waits or not admission.room.has(*needs):
+            return CLOSED if any(piece.table.closed for piece in left) else FULL
+    for piece in left or pieces[:1]:
+        if (outcome := piece.write(piece.size, first)) != MADE:
+            return outcome
+    return MADE
+
+
+def _needs(pieces: Sequence[Piece]) -> tuple[int, int]:
+    needs = [piece.needs(piece.size) for piece in pieces]
+    return sum(size for size, _ in needs), sum(weight for _, weight in needs)
+
+
+def _find_room(admission: Admission, pieces: Sequence[Piece]) -> Steps[int]:
+    """Go on with *pieces* that found no room."""
+    left = [piece for piece in pieces if piece.done < piece.size]
+    needs, policy = _needs(left), admission.settings.when_full
+    if policy == "raise" or (policy == "block" and _fits(admission, needs)):
+        return (
+            yield from admission.wait(
+                lambda first: _at_once(admission, pieces, first=first),
+                lambda: any(piece.table.closed for piece in left),
+                needs,
+            )
+        )
+    for piece in left:
+        while piece.done < piece.size:
+            end = _part(admission, piece) if policy == "block" else piece.done + 1
+            if (outcome := (yield from _write_part(admission, piece, end))) != MADE:
+                return outcome
+    return MADE
+
+
+def _part(admission: Admission, piece: Piece) -> int:
+    """Return up to where *piece* can fit."""
+    end, step = piece.done + 1, 1
+    while end + step <= piece.size and _fits(admission, piece.needs(end + step)):
+        end, step = end + step, 2 * step
+    while step := step // 2:
+        if end + step <= piece.size and _fits(admission, piece.needs(end + step)):
+            end += step
+    return end
+
+
+def _write_part(admission: Admission, piece: Piece, end: int) -> Steps[int]:
+    outcome = piece.write(end, False)
+    if outcome == FULL:
+        outcome = yield from admission.wait(
+            lambda first: piece.write(end, first), lambda: piece.table.closed, piece.needs(end)
+        )
+    return outcome
+
+
+def _fits(admission: Admission, needs: tuple[int, int]) -> bool:
+    return admission.room is None or admission.room.fits(*needs)

@@ -12,6 +12,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from partitioned_buffer.testing import implementation
+
 from . import async_cases, cases
 from .async_subjects import loops, missing
 from .measure import Row, rounds
@@ -25,7 +27,8 @@ def _interpreter() -> str:
     gil = "free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with the GIL"
     optimized = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     how = "PGO" if optimized else "without PGO"
-    return f"CPython {platform.python_version()} ({gil}, built {how}) on {platform.machine()}"
+    tables = "compiled tables" if implementation() == "c" else "tables in Python"
+    return f"CPython {platform.python_version()} ({gil}, built {how}) on {platform.machine()}, {tables}"
 
 
 def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:

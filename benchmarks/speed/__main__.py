@@ -28,7 +28,8 @@ def _interpreter() -> str:
     optimized = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     how = "PGO" if optimized else "without PGO"
     tables = "compiled tables" if implementation() == "c" else "tables in Python"
-    return f"CPython {platform.python_version()} ({gil}, built {how}) on {platform.machine()}, {tables}"
+    version, machine = platform.python_version(), platform.machine()
+    return f"CPython {version} ({gil}, built {how}) on {machine}, {tables}"
 
 
 def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:

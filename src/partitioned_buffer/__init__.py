@@ -23,11 +23,13 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          write to a full buffer
       delivery/          partition.py: one of them, for its worker; policy.py: what becomes of a
                          batch; cycle.py  naming.py do it, returned.py looks at what came of it,
-                         losses.py says so; worker.py waits for the next; watchdog.py
+                         losses.py says so; handover.py: what an end has left; worker.py waits
+                         for the next; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
-                         names; process_exit.py; constructors.py  assembly.py  absent.py: how it
-                         is made
+                         names; ending.py: the end of a block, and of the program: program_end.py,
+                         rounds.py, process_exit.py; constructors.py  assembly.py  absent.py:
+                         how it is made
     _threads/            Queue and Map (buffers.py), driven by threads: face.py  supervisor.py
                          worker.py  watchdog.py
     _tasks/              AsyncQueue and AsyncMap (buffers.py), driven by tasks: face.py
@@ -54,6 +56,7 @@ from .errors import (
     PartitionedBufferError,
     Reject,
     RetryAfter,
+    Undelivered,
     UnknownOption,
     WrongThread,
 )
@@ -80,6 +83,7 @@ __all__ = [
     "RetryAfter",
     "Stats",
     "StopReport",
+    "Undelivered",
     "UnknownOption",
     "WrongThread",
     "by_content",

@@ -9,6 +9,7 @@ Everything that can fail, drawn as a tree.
     ├── WrongThread           (RuntimeError)  a wait for itself, or away from its event loop
     ├── InvalidOption         (ValueError)    an option's value is not what it should be
     │   └── UnknownOption     (TypeError)     there is no such option
+    ├── Undelivered                           given to a dead letter handler: nobody waits any more
     └── raised by a processor, to say more than "it failed"
         ├── PartialFailure                    only these failed
         ├── Reject                            do not try these again
@@ -53,6 +54,10 @@ class InvalidOption(PartitionedBufferError, ValueError):
 
 class UnknownOption(InvalidOption, TypeError):
     """There is no option of that name."""
+
+
+class Undelivered(PartitionedBufferError):
+    """Given to a dead letter handler at the end: these were not delivered, and nobody waits."""
 
 
 class PartialFailure(PartitionedBufferError):

@@ -61,6 +61,7 @@ PUBLIC = [
     "RetryAfter",
     "Stats",
     "StopReport",
+    "Undelivered",
     "UnknownOption",
     "WrongThread",
     "by_content",

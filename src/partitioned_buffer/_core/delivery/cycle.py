@@ -23,6 +23,7 @@ from ...events import (
     ProcessingStopped,
 )
 from ..waiting.steps import Call, CallingSteps, Steps
+from .handover import Surrender
 from .losses import Losses
 from .naming import InOne, Matching
 from .partition import Partition
@@ -38,15 +39,20 @@ class Driver(Generic[B]):
     def __init__(
         self, partition: Partition[B], rest: Callable[[float], Steps[bool]], *, in_place: bool
     ) -> None:
-        self._partition = partition
+        self.partition = partition
         self._table = partition.table
         self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
-        self._in_place = in_place
+        self.in_place = in_place
         self._rest = rest  # waits so many seconds; returns whether it did, in full
         self._in_one = False  # whether the processor takes whole tables as dicts
         self.losses = Losses(partition)
         self.abandoned = self.forked = False
+        self.lost = False  # the table is another's now
+        self.surrender: Surrender | None = None  # on which terms to hand over what is left
+        self.hands_over = False
+        self.trouble: Wait | None = None  # what this cycle waited for last
+        self.tried = 0  # how often what is in hand was, when it was given up
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
@@ -55,14 +61,14 @@ class Driver(Generic[B]):
         """Take what waits, and settle it; return whether all of it is."""
         settled = left_over = True
         while settled and left_over:  # what was left over goes first, and alone
-            size, left_over = self._partition.swap()
-            self._partition.announce()
+            size, left_over = self.partition.swap()
+            self.partition.announce()
             settled = not size or (yield from self._process())
-        self._partition.announce()
+        self.partition.announce()
         return settled
 
     def _process(self) -> CallingSteps[bool]:
-        settings, began = self._partition.settings, self._clock.monotonic()
+        settings, began = self.partition.settings, self._clock.monotonic()
         self.settled_at = began
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
@@ -73,6 +79,7 @@ class Driver(Generic[B]):
             self.called_at = None
             self.losses.tell()
         if settled:
+            self.trouble = None
             self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
             self.emit(ProcessingStopped, duration=ended - began, size=size)
@@ -80,7 +87,7 @@ class Driver(Generic[B]):
 
     def _taker(self) -> Callable[[], B | None]:
         """Return what takes the next batch."""
-        size = self._partition.settings.batch_size
+        size = self.partition.settings.batch_size
         self._in_one = size is None and hasattr(self._table, "take_table")
         take: Callable[[], B | None] = (
             self._table.take_table if self._in_one else partial(self._table.take, size)
@@ -92,19 +99,19 @@ class Driver(Generic[B]):
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
         try:
-            while not self.forked:  # by the processor: then the table is another worker's
+            while not self.lost:  # by a fork in the processor, or because that took too long
                 effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Match:  # which is part of a call
-                    self._give_up(effects)
-                    return False
+                    return self._give_up(effects, effect)
                 if type(effect) is not Process or effect.attempt > 1 or self._in_one:
                     outcome = self._heard((yield from self._do(effect)), began)
+                    self.called_at = None
                     continue
                 self.called_at, outcome = now, None
-                if self._in_place:
+                if self.in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         if (returned := processor(effect.batch)) is not None:
                             refuse_undone(processor, returned, in_thread=True)
@@ -113,6 +120,7 @@ class Driver(Generic[B]):
                 else:
                     call.args = (effect.batch,)
                     outcome = self._heard((yield call), began)
+                self.called_at = None  # before it is asked whether the table was lost: see `disown`
         except StopIteration:
             return True
         finally:  # an error that somebody keeps has this frame, and with it what is named here
@@ -139,18 +147,18 @@ class Driver(Generic[B]):
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
-        return (yield from self._call(processor, effect.batch))
+        return (yield from self.call(processor, effect.batch))
 
     def _match(self, effect: Match) -> CallingSteps[Any]:
         matching = Matching(self._processor, effect.items, effect.named)
-        error = yield from self._call(matching)
+        error = yield from self.call(matching)
         return matching.places if error is None else None
 
-    def _call(
+    def call(
         self, function: Callable[..., object], *args: Any
     ) -> CallingSteps[BaseException | None]:
         """Call *function*; return what it raised."""
-        if not self._in_place:
+        if not self.in_place:
             return (yield Call(function, args))
         try:
             returned = function(*args)
@@ -162,8 +170,9 @@ class Driver(Generic[B]):
 
     def _wait(self, effect: Wait) -> Steps[bool]:
         self.losses.tell()
+        self.trouble = effect
         self._announce_failure(effect.error, effect.seconds)
-        self._partition.report(
+        self.partition.report(
             "processing failed, attempt %d; the next is in %.3g s, and %d wait",
             effect.attempt,
             effect.seconds,
@@ -174,10 +183,10 @@ class Driver(Generic[B]):
 
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[CutShort | None]:
         """Hand over; say if that was cut short, for then nobody has it."""
-        telemetry, size = self._partition.telemetry, len(effect.items)
-        handler, taken = self._partition.settings.dead_letter, False
+        telemetry, size = self.partition.telemetry, len(effect.items)
+        handler, taken = self.partition.settings.dead_letter, False
         if handler is not None:
-            error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
+            error = yield from self.call(handler, effect.items, effect.error, effect.attempts)
             if isinstance(error, CutShort):
                 return error
             taken = error is None
@@ -187,12 +196,29 @@ class Driver(Generic[B]):
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         return None
 
-    def _give_up(self, steps: Effects[B]) -> None:
+    def disown(self) -> bool:
+        """
+        Take the table from the worker, if it is in a call; it finds out when that returns.
+
+        Each of the two first says what it does, and then looks at what the other has said.
+        """
+        self.lost = True
+        if self.called_at is None or self.hands_over:
+            self.lost = self.forked
+            return False
+        return True
+
+    def _give_up(self, steps: Effects[B], effect: Any) -> bool:
+        """Leave what is in flight, of which *effect* would have been next; return False."""
         steps.close()
-        self._table.release()
-        name = self._partition.name
+        if self.surrender is None:
+            self._table.release()
+        elif self.trouble is not None and not isinstance(effect, DeadLetter):
+            self.tried = effect.attempt - (not isinstance(effect, Wait))
+        name = self.partition.name
         error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
         self._announce_failure(error, None)
+        return False
 
     def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
         left, time = len(self._table), self._clock.time()

@@ -8,8 +8,8 @@ kills a cycle unexpectedly, the table is not the worker's: it stays as it was.
 """
 
 import random
-import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from ...abc import AsyncSignal, Signal
@@ -17,6 +17,7 @@ from ...events import PartitionStarted, PartitionStopped
 from ..waiting.countdown import Countdown
 from ..waiting.steps import CallingSteps, Pause, Steps
 from .cycle import Driver
+from .handover import Surrender, hand_over
 from .partition import Partition
 
 B = TypeVar("B")
@@ -32,14 +33,16 @@ class Worker(ABC, Generic[B]):
         self._clock = partition.settings.clock
         self._signal = signal
         self.driver = Driver(partition, self._rest, in_place=in_place)
-        self._lock = threading.Lock()
         self._due_now = False
         self._hurry = False  # a flush or stop has come: try again at once
         self._stopping = False
+        # Lists, changed in single steps: a signal handler may come here in the middle of anything,
+        # and must not keep this worker from what it waits for.
         self._flushes: list[Countdown] = []
         self._endings: list[Countdown] = []
         self._may_begin = self._is_void = False
         self.ended = False
+        self.rests = False  # before another attempt
         self._deaths = 0  # since a cycle was completed last
         self._began = self._clock.monotonic()
         self._luck = random.random()  # how much of the jitter this interval gets
@@ -72,26 +75,21 @@ class Worker(ABC, Generic[B]):
 
     def flush(self, countdown: Countdown) -> None:
         """Report to *countdown* when all that is held now has been settled."""
-        with self._lock:
-            if self.ended:
-                countdown.report(failed=True)
-            else:
-                self._flushes.append(countdown)
+        self._flushes.append(countdown)
+        if self.ended and _took(countdown, self._flushes):  # else `end` has
+            countdown.report(failed=True)
         self._hurry = True
         self.wake()
 
     def forget_flush(self, countdown: Countdown) -> None:
         """Do not report to *countdown* any more: nobody waits."""
-        with self._lock:
-            self._flushes = [other for other in self._flushes if other is not countdown]
+        _took(countdown, self._flushes)
 
     def stop(self, countdown: Countdown) -> None:
         """Settle what is held, end, and report to *countdown*."""
-        with self._lock:
-            if self.ended:
-                countdown.report()
-            else:
-                self._endings.append(countdown)
+        self._endings.append(countdown)
+        if self.ended and _took(countdown, self._endings):
+            countdown.report()
         self._stopping = self._hurry = True
         self.wake()
 
@@ -103,8 +101,19 @@ class Worker(ABC, Generic[B]):
 
     def forked(self) -> None:
         """Be a child's copy, which is not to run: the one that forked may be this very thread."""
-        self._lock = threading.Lock()
-        self.driver.forked = self.driver.abandoned = True
+        self.driver.forked = self.driver.lost = self.driver.abandoned = True
+
+    def surrender(self, terms: Surrender) -> None:
+        """Hand over what is left, as soon as the processor lets go, and end."""
+        self.driver.surrender = terms
+        Worker.abandon(self)
+
+    def last_words(self) -> CallingSteps[None]:
+        """Hand over what is left, in place of the worker: it was in a call, or died."""
+        if (terms := self.driver.surrender) is not None:
+            stand_in = Driver(self.partition, self._rest, in_place=self.driver.in_place)
+            stand_in.trouble = self.driver.trouble
+            yield from hand_over(stand_in, terms)
 
     @property
     def settled_at(self) -> float | None:
@@ -123,6 +132,8 @@ class Worker(ABC, Generic[B]):
         try:
             self.partition.emit(PartitionStarted, time=self._clock.time())
             yield from self._cycles()
+            if (terms := self.driver.surrender) is not None and not self.driver.lost:
+                yield from hand_over(self.driver, terms)
         except BaseException as error:
             reason = error
             raise
@@ -132,14 +143,16 @@ class Worker(ABC, Generic[B]):
 
     def end(self) -> None:
         """Report to all who wait."""
-        with self._lock:
-            self.ended = True
-            flushes, self._flushes = self._flushes, []
+        self.ended = True
         self._signal.close()
-        for countdown in flushes:
-            countdown.report(failed=True)
-        for countdown in self._endings:
-            countdown.report()
+        self.report_all()
+
+    def report_all(self) -> None:
+        """Report to all who wait: a flush has failed, an end has come."""
+        for waiting, failed in ((self._flushes, True), (self._endings, False)):
+            for countdown in waiting[:]:
+                if _took(countdown, waiting):
+                    countdown.report(failed=failed)
 
     def _cycles(self) -> CallingSteps[None]:
         self.driver.settled_at = self._clock.monotonic()
@@ -156,12 +169,12 @@ class Worker(ABC, Generic[B]):
             last = self._stopping
             yield from self._cycle()
             self._deaths = 0
-            if last or self.driver.forked:
+            if last or self.driver.lost:
                 return
 
     def _cycle(self) -> CallingSteps[None]:
-        with self._lock:
-            flushes, self._flushes = self._flushes, []
+        flushes = self._flushes[:]
+        del self._flushes[: len(flushes)]
         settled = False
         try:
             settled = yield from self.driver.cycle()
@@ -170,16 +183,27 @@ class Worker(ABC, Generic[B]):
                 for countdown in flushes:
                     countdown.report()
             else:
-                with self._lock:
-                    self._flushes[:0] = flushes
+                self._flushes[:0] = flushes
 
     def _rest(self, seconds: float) -> Steps[bool]:
         """Wait; return False when a flush or a stop cuts it short."""
         end = self._clock.monotonic() + seconds
-        while not self._hurry and not self.driver.abandoned:
-            remaining = end - self._clock.monotonic()
-            if remaining <= 0:
-                return True
-            yield Pause(self._signal, remaining)
+        self.rests = True
+        try:
+            while not self._hurry and not self.driver.abandoned:
+                remaining = end - self._clock.monotonic()
+                if remaining <= 0:
+                    return True
+                yield Pause(self._signal, remaining)
+        finally:
+            self.rests = False
         self._hurry = False
         return False
+
+
+def _took(countdown: Countdown, waiting: list[Countdown]) -> bool:
+    """Take *countdown* out; return whether it was there."""
+    with suppress(ValueError):
+        waiting.remove(countdown)
+        return True
+    return False

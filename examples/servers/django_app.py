@@ -10,6 +10,7 @@ server is told to stop included.
 
 import asyncio
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -29,7 +30,8 @@ def store(batch: list[int]) -> None:
         file.write("".join(f"{number}\n" for number in batch).encode())
 
 
-events: Queue[int] = Queue("events", store).start()
+running = ExitStack()
+events: Queue[int] = running.enter_context(Queue("events", store))
 
 
 def accept(_request: HttpRequest, number: int) -> JsonResponse:
@@ -48,7 +50,7 @@ async def lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None
     await receive()  # the server starts
     await send({"type": "lifespan.startup.complete"})
     await receive()  # and ends
-    await asyncio.to_thread(events.stop)
+    await asyncio.to_thread(running.close)
     await send({"type": "lifespan.shutdown.complete"})
 
 

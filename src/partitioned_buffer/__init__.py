@@ -25,11 +25,13 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          cycle; cycle.py does what the policy asks for: effects.py; policy.py:
                          batch by batch; trial.py  reading.py  names.py  in_one.py  returned.py: one
                          call; evidence.py  number.py: what becomes of what failed; front.py
-                         destination.py: what is known of it; losses.py says so; watchdog.py
+                         destination.py: what is known of it; losses.py says so; handover.py: what
+                         an end has left; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
-                         names; process_exit.py; constructors.py  assembly.py  absent.py: how it
-                         is made
+                         names; ending.py: the end of a block, and of the program: program_end.py,
+                         rounds.py, process_exit.py; constructors.py  assembly.py  absent.py:
+                         how it is made
     _threads/            Queue and Map (buffers.py), driven by threads: face.py  supervisor.py
                          worker.py  watchdog.py
     _tasks/              AsyncQueue and AsyncMap (buffers.py), driven by tasks: face.py

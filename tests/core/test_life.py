@@ -262,3 +262,40 @@ def test_jitter_can_be_retuned(
     clock.advance(0.25)
     assert processor.items == [1, 2]
     assert queue.stats().delivered == queue.stats().accepted == 2
+
+
+LOOKS = pytest.mark.xfail(reason="tables that look at what waits when they are opened or retuned")
+
+
+@LOOKS
+def test_a_lower_flush_at_looks_at_what_waits_already(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue, mapped = buffers.queue(), buffers.map()
+    queue.push_all(range(50))
+    mapped.put_all({n: n for n in range(50)})
+    clock.settle()
+    assert processor.items == []
+
+    queue.update_options(flush_at=3)
+    mapped.update_options(flush_at=3)
+    clock.settle()
+
+    assert len(processor.items) == 100
+
+
+@LOOKS
+@pytest.mark.threads
+def test_a_start_looks_at_what_was_left(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(flush_at=3)
+    processor.fail_always(OSError("down"))
+    queue.push_all(range(50))
+    queue.stop(0.0)
+    processor.recover()
+
+    queue.start()
+    clock.settle()
+
+    assert sorted(processor.items) == list(range(50))

@@ -70,7 +70,7 @@ def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: 
     if end != "drop_oldest":
         table.swap()
         table.take(1)
-    places = {"keep": [[]], "bury some": [[0]]}
+    places: dict[str, list[list[int]]] = {"keep": [[]], "bury some": [[0]]}
     getattr(table, end.partition(" ")[0])(*places.get(end, []))
 
     assert seen == [(1, 1, 1, True)]

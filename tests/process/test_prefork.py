@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from partitioned_buffer import Map, Queue
+from partitioned_buffer.dead_letters import DeadLetterFile
 
 
 def needs(package: str) -> pytest.MarkDecorator:
@@ -156,26 +160,58 @@ def task(item):
 )
 
 
-@needs("celery")
-def test_every_item_of_a_task_that_celery_ran_is_delivered_once(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text(CELERY)
+def run_tasks_of_celery(folder: Path, program: str, *more: str) -> None:
+    """Have forty tasks run, and stop Celery."""
+    (folder / "tasks.py").write_text(program)
     sender = (
         "import tasks\nfor n in range(40): tasks.task.delay(str(n))\nos = tasks.os\nos._exit(0)"
     )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore"}
     subprocess.run(
-        [sys.executable, "-c", sender], cwd=tmp_path, env=environment, check=True, timeout=PATIENCE
+        [sys.executable, "-c", sender], cwd=folder, env=environment, check=True, timeout=PATIENCE
     )
-    ran = tmp_path / "run"
+    ran = folder / "run"
     ran.touch()
     options = ["--pool=prefork", "--concurrency=2", "--without-gossip", "--without-mingle"]
-    options += ["--without-heartbeat", "--max-tasks-per-child=15", "--loglevel=INFO"]
+    options += ["--without-heartbeat", "--loglevel=INFO", *more]
 
-    with serving(tmp_path, "-m", "celery", "-A", "tasks", "worker", *options) as server:
+    with serving(folder, "-m", "celery", "-A", "tasks", "worker", *options) as server:
         until(lambda: len(ran.read_text().splitlines()) >= 40, server)
     assert server.returncode == 0
 
+
+@needs("celery")
+def test_every_item_of_a_task_that_celery_ran_is_delivered_once(tmp_path: Path) -> None:
+    run_tasks_of_celery(tmp_path, CELERY, "--max-tasks-per-child=15")
+
     assert_delivered(tmp_path, [str(number) for number in range(40)])
+
+
+DOWN = """
+from partitioned_buffer.dead_letters import DeadLetterFile
+def record(batch):
+    raise ConnectionError("down")
+options["exit_timeout"] = 1.0
+"""
+
+
+@needs("celery")
+def test_what_celery_ran_while_the_destination_is_down_is_in_the_dead_letter_files(
+    tmp_path: Path,
+) -> None:
+    program = CELERY.replace("queue = Queue(", f"{DOWN}queue = Queue(", 1)
+    for kind in ("queue", "map"):
+        file = f'"{kind}", record, dead_letter=DeadLetterFile("{kind}.jsonl")'
+        program = program.replace(f'"{kind}", record', file, 1)
+    run_tasks_of_celery(tmp_path, program)
+
+    items: list[Any] = []
+    with Queue[Any]("q", items.extend) as queue, Map[Any, Any]("m", items.extend) as mapped:
+        DeadLetterFile(tmp_path / "queue.jsonl").replay(queue)
+        DeadLetterFile(tmp_path / "map.jsonl").replay(mapped)
+    assert sorted(getattr(item, "key", item).split()[1:] for item in items) == sorted(
+        [kind, item] for kind in ("map", "queue") for item in ("parent", *map(str, range(40)))
+    )
 
 
 @needs("billiard")

@@ -70,7 +70,7 @@ async def test_a_cancelled_body_waits_for_exit_timeout_seconds_at_most(
     assert settled(queue)
     assert clock.monotonic() == 12.0
     assert queue.stats().held == 3
-    assert "was stopped with 3 undelivered" in caplog.text
+    assert "buffer 'q' ended: 3 undelivered stay in memory" in caplog.text
 
 
 @running

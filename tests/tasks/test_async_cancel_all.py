@@ -71,7 +71,7 @@ async def test_who_cancels_all_tasks_twice_waits_no_more(caplog: pytest.LogCaptu
 
     assert settled(queue)
     assert queue.stats().held == 3
-    assert "with 3 undelivered" in caplog.text
+    assert "3 undelivered" in caplog.text
 
 
 @running

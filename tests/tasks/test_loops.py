@@ -44,12 +44,13 @@ def run(request: pytest.FixtureRequest) -> Callable[[Any], None]:
 class Slow:
     def __init__(self, *, waits: bool = False) -> None:
         self.items: list[int] = []
-        self.gate = anyio.Event()
+        self.gate, self.entered = anyio.Event(), anyio.Event()
         if not waits:
             self.gate.set()
 
     async def __call__(self, batch: list[int]) -> None:
         await anyio.lowlevel.checkpoint()
+        self.entered.set()
         await self.gate.wait()
         self.items += batch
 
@@ -179,6 +180,36 @@ def test_what_hangs_is_waited_for_exit_timeout_seconds(run: Callable[[Any], None
                 await anyio.sleep_forever()
         assert settled(queue)
         assert (clock.monotonic(), queue.stats().held) == (12.0, 1)
+
+    run(main)
+
+
+@pytest.mark.parametrize("handler_hangs", [False, True])
+def test_what_a_coroutine_that_hangs_was_given_is_handed_over_by_its_task(
+    run: Callable[[Any], None], handler_hangs: bool
+) -> None:
+    taken: list[int] = []
+
+    async def bury(items: list[int], _error: BaseException, _attempts: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        if handler_hangs:
+            await anyio.sleep_forever()
+        taken.extend(items)
+
+    async def main() -> None:
+        processor = Slow(waits=True)
+        queue = AsyncQueue(
+            "q", processor, partitions=1, flush_at=1, exit_timeout=0.1, dead_letter=bury
+        )
+        with anyio.CancelScope() as scope:
+            async with queue:
+                await queue.push_all([1, 2])
+                await processor.entered.wait()
+                scope.cancel()
+                await anyio.sleep_forever()
+        assert settled(queue)
+        held = 2 if handler_hangs else 0
+        assert (len(taken), queue.stats().held) == (2 - held, held)
 
     run(main)
 

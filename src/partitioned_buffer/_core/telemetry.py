@@ -32,8 +32,8 @@ def report(message: str, *args: object, error: BaseException | None = None) -> N
 
 
 def warn(message: str, *args: object) -> None:
-    """Log a warning, whatever becomes of it."""
-    with suppress(BaseException):
+    """Log a warning, whatever becomes of it; an interrupt is not a logging handler's."""
+    with suppress(Exception):
         log.warning(message, *args)
 
 

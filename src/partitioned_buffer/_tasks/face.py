@@ -4,18 +4,22 @@ awaited. Their tasks never outlive it.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, cast
 
 from .._core.buffer import registry
 from .._core.buffer.absent import Absent
+from .._core.buffer.ending import SHARE, of_block, say_what_is_left
 from .._core.buffer.lifecycle import Lifecycle
 from .._core.buffer.run import Blocks
 from .._core.delivery.partition import Partition
-from .._core.ledger import Stats, StopReport
+from .._core.ledger import StopReport
 from .._core.options.settings import Settings
 from .._core.tables.implementation import MapTable, QueueTable
 from .._core.telemetry import report
+from .._core.waiting.clock import SystemClock
+from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from ..errors import WrongThread
@@ -30,6 +34,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
     """Enters, stops and flushes."""
 
     _whereabouts: object = None
+    _drains_at_exit = False  # its loop is gone by then, and its tasks with it
     _how_to_start = "use it in an `async with` block"
     _how_to_go_on = "write before stop(), or use it in an `async with` block again"
     _how_to_stop = "await partitioned_buffer.get({!r}).stop()"
@@ -91,8 +96,9 @@ class TaskFace(Lifecycle[B, TaskRun]):
         """
         Stop, and wait for the tasks.
 
-        When the body was cancelled, what is held is delivered all the same, for `exit_timeout`
-        seconds at most; being cancelled in the middle of that ends it at once.
+        What is held is delivered, as long as something is settled every `exit_timeout` seconds; for
+        so many seconds in all when the body has raised or was cancelled. Being cancelled in the
+        middle of that ends it at once. What is left then goes to `dead_letter`.
 
         Raises what a worker died of.
         """
@@ -107,11 +113,16 @@ class TaskFace(Lifecycle[B, TaskRun]):
         """Stop at the end of a block, which *error* may have ended."""
         if life is self._run:
             self._forbid_elsewhere("stop")
-        if error is None or not life.loop.ends(error):
-            await drive(self._stop(life, None))
+        if not life.is_alive:
             return
-        with life.loop.shield():
-            await drive(self._stop(life, self._settings.exit_timeout))
+        loop, ending = life.loop, of_block(self, life, error)
+        cut = error is not None and loop.ends(error)
+        try:
+            with loop.shield() if cut else nullcontext():
+                await drive(ending.drain())
+        finally:
+            with loop.shield():
+                await drive(ending.finish())
 
     async def _leave(self, life: TaskRun, *raised: Any) -> None:
         """Wait for the tasks. Only if one has died does what was *raised* come from their group."""
@@ -180,16 +191,27 @@ class TaskFace(Lifecycle[B, TaskRun]):
         """Begin to stop, for `exit_timeout` seconds at most, whether or not anybody waits."""
         if life.state != "running":
             return
-        if (begun := self._begin_stop(life)) is not None:
-            ending, life.winding = begun
-            ending.close()
+        if self._tell_to_stop(life, lambda n: Countdown(SystemClock(), life.loop.signal(), n)):
+            life.is_winding = True
         if (timeout := self._settings.exit_timeout) is not None:
-            life.loop.later(timeout, life.let_go)
+            share = SHARE * timeout
+            life.loop.later(timeout - share, lambda: self._hand_over(life, share))
 
-    def _wound_down(self, life: TaskRun, before: Stats) -> None:
+    def _hand_over(self, life: TaskRun, share: float) -> None:
+        """Have what is left handed over, in so many seconds."""
+        if life.has_ended or self._settings.dead_letter is None:
+            life.let_go()
+            return
+        for worker in life.workers:
+            worker.surrender(life.surrender)
+        life.loop.later(share / 2, life.cut_short)
+        life.loop.later(share, life.let_go)
+
+    def _wound_down(self, life: TaskRun) -> None:
         """Be stopped, which a worker began, now that all have ended."""
         life.let_go()
-        self._report(life, before)
+        if self._be_stopped(life):
+            say_what_is_left(self, life, life.surrender)
 
     @property
     def _blocking(self) -> Blocking:
@@ -209,7 +231,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
                 f"awaited there, by {loop.way_in.format(method)}"
             )
 
-    def _begin_exit(self) -> None:
+    def _say_never_left(self) -> None:
         if held := self.size():
             report(
                 "buffer %r was never left: the process ends with %d undelivered", self.name, held

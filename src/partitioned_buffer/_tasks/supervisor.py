@@ -4,9 +4,9 @@ from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .._core.buffer.run import Run
+from .._core.delivery.handover import Surrender
 from .._core.delivery.partition import Partition
 from .._core.delivery.watchdog import Watchdog
-from .._core.ledger import Stats
 from .._core.waiting.clock import SystemClock
 from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import Steps, drive, now
@@ -24,7 +24,7 @@ class Owner(Protocol):
         self, life: "TaskRun", partition: Partition[Any], error: BaseException | None
     ) -> None: ...
     def _wind_down(self, life: "TaskRun") -> None: ...
-    def _wound_down(self, life: "TaskRun", before: Stats) -> None: ...
+    def _wound_down(self, life: "TaskRun") -> None: ...
 
 
 class TaskRun(Run[TaskWorker[Any]]):
@@ -36,7 +36,8 @@ class TaskRun(Run[TaskWorker[Any]]):
         self.loop, self.here = loop, here
         self.group = loop.group()
         self.has_died = False
-        self.winding: Stats | None = None  # as of when a worker began to stop the buffer
+        self.is_winding = False  # down, since a worker was asked to
+        self.surrender = Surrender("ended, for its tasks were cancelled")
         self._beginning: Countdown
 
     def launch(self, partitions: Sequence[Partition[Any]], signals: list[AsyncSignal]) -> None:
@@ -77,9 +78,16 @@ class TaskRun(Run[TaskWorker[Any]]):
         self._owner._wind_down(self)
 
     def worker_ended(self) -> None:
-        if self.winding is not None and self.has_ended:
-            before, self.winding = self.winding, None
-            self._owner._wound_down(self, before)
+        if self.is_winding and self.has_ended:
+            self.is_winding = False
+            self._owner._wound_down(self)
+
+    def cut_short(self) -> None:
+        """Have the tasks that are in a call leave it, and hand over."""
+        stuck = [worker for worker in self.workers if worker.driver.disown()]
+        taken_over = Countdown(SystemClock(), self.loop.signal(), len(stuck))
+        for worker in stuck:
+            worker.take_over(taken_over)
 
 
 class TaskSupervisor:
@@ -107,6 +115,13 @@ class TaskSupervisor:
         while not gone.done and (yield from gone.wait(until)):
             pass
         gone.close()
+
+    def take_over(
+        self, _life: TaskRun, workers: Sequence[TaskWorker[Any]], countdown: Countdown, /
+    ) -> None:
+        """Have the tasks of *workers* leave their calls, and hand over."""
+        for worker in workers:
+            worker.take_over(countdown)
 
     def signal(self) -> AsyncSignal:
         """Return a new signal for a task to wait on."""

@@ -17,6 +17,7 @@ from .._core.delivery.partition import Partition
 from .._core.delivery.returned import refuse_undone
 from .._core.delivery.worker import B, Worker
 from .._core.options.checks import is_coroutine_function
+from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import Call, CallingSteps
 from ..abc import AsyncSignal
 from .loops.base import RunningLoop
@@ -64,6 +65,8 @@ class TaskWorker(Worker[B]):
         self._shared_at = 0.0
         self._job: Job | None = None  # the thread's call that is waited for
         self._handed_over = False
+        self._successor: Countdown | None = None
+        self._shield: Any = None  # of its last words
         made = partition.settings
         self._coroutine_functions = {
             id(function)
@@ -79,8 +82,10 @@ class TaskWorker(Worker[B]):
 
     def abandon(self) -> None:
         super().abandon()
-        if self.driver.called_at is not None:
+        if self.driver.called_at is not None or self._successor is not None:
             self.cancel()
+        if self._shield is not None:  # trio's: what is cancelled for good it keeps out, twice, too
+            self._shield.cancel()
 
     @property
     def is_in_thread(self) -> bool:
@@ -94,11 +99,34 @@ class TaskWorker(Worker[B]):
         try:
             await self._go(self.work())
         except BaseException as error:
-            self._overseer.worker_cut_off(self.partition, error)
-            raise
+            if self._successor is None:
+                self._overseer.worker_cut_off(self.partition, error)
+                raise
+            self._loop.forgive(error)
         finally:
-            if not self._handed_over:
-                self.end()
+            try:
+                if self._successor is not None:
+                    await self._succeed(self._successor)
+            finally:
+                if not self._handed_over:
+                    self.end()
+
+    def take_over(self, countdown: Countdown) -> None:
+        """Be cut off from the call that it is in; hand over what is left instead, and report."""
+        self._successor = countdown
+        self.cancel()
+
+    async def _succeed(self, countdown: Countdown) -> None:
+        """Hand over, in this very task, but not in the thread that may be in a call."""
+        busy, name = self._helper, f"{self.partition.name}-{self.partition.index}"
+        self._helper = Helper(name, self._loop.signal())
+        try:
+            with self._loop.shield() as self._shield:
+                await self._go(self.last_words())
+        finally:
+            self._helper.end()
+            self._helper = busy
+            countdown.report()
 
     def gone(self) -> None:
         """Note that the task has ended; one that is cancelled before its first step takes none."""

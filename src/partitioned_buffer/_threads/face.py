@@ -4,8 +4,10 @@ What a Queue and a Map have of a life: `start`, `stop` and `flush`, which wait i
 
 import threading
 from collections.abc import Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
+from .._core.buffer.ending import of_block
 from .._core.buffer.lifecycle import Lifecycle
 from .._core.buffer.run import Blocks, Run
 from .._core.ledger import StopReport
@@ -64,13 +66,13 @@ class ThreadFace(Lifecycle[B, ThreadRun]):
 
         Raises `WrongThread` in a processor or hook of this buffer, which would wait for itself.
         """
-        return self._end(self._run, timeout)
-
-    def _end(self, life: Run[Any], timeout: float | None = None) -> StopReport:
-        stopped = run(self._stop(life, timeout))
-        if stopped.left and running_loop() is not None:
-            report("buffer %r: %s", self.name, STALLED)
+        stopped = run(self._stop(self._run, timeout))
+        self._say_if_stalled()
         return stopped
+
+    def _say_if_stalled(self) -> None:
+        if running_loop() is not None and not self.running and self.size():
+            report("buffer %r: %s", self.name, STALLED)
 
     def flush(self, timeout: float | None = None) -> None:
         """
@@ -95,15 +97,34 @@ class ThreadFace(Lifecycle[B, ThreadRun]):
         try:
             self._begin(life)
             self._blocks.enter(life, threading.get_ident())
-        except BaseException:
+        except BaseException as error:
             self._blocks.forget(life)
             if life.is_alive:  # nobody is going to leave the block
-                self._end(life)
+                self._leave(life, error)
             raise
         return self
 
-    def __exit__(self, *_raised: object) -> None:
-        self._end(self._blocks.leave(lambda _: threading.get_ident()) or self._run)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """
+        Deliver what is held, as long as something is settled every `exit_timeout` seconds; for so
+        many seconds in all when the body has raised. What is left then goes to `dead_letter`.
+        """
+        life = self._blocks.leave(lambda _: threading.get_ident())
+        self._leave(self._run if life is None or life.was_forked else life, error)
+
+    def _leave(self, life: Run[Any], error: BaseException | None) -> None:
+        self._forbid_own_workers("stop")
+        ending = of_block(self, life, error)
+        try:
+            run(ending.drain())
+        finally:
+            run(ending.finish())
+            self._say_if_stalled()
 
     if not TYPE_CHECKING:  # checkers know what there is
 

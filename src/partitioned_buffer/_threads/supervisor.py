@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from .._core.buffer.run import Run
 from .._core.delivery.partition import Partition
+from .._core.waiting.countdown import Countdown
 from .._core.waiting.event_loop import running_loop
 from .._core.waiting.steps import Steps, run
 from ..abc import Signal
@@ -44,6 +45,14 @@ class ThreadSupervisor:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         yield from ()
+
+    def take_over(
+        self, life: ThreadRun, workers: Sequence[ThreadWorker[Any]], countdown: Countdown, /
+    ) -> None:
+        """Have the watchdog hand over for *workers*."""
+        if isinstance(life.watchdog, ThreadWatchdog):
+            for worker in workers:
+                life.watchdog.take_over(worker, countdown)
 
     def signal(self) -> Signal:
         """Return a new signal for a thread to wait on."""

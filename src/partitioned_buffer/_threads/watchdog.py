@@ -1,6 +1,6 @@
 """
 A watchdog that is a thread: it also replaces a worker whose thread has vanished, which
-cannot say so.
+cannot say so, and hands over in place of one that is in a call.
 """
 
 import threading
@@ -11,6 +11,7 @@ from .._core.buffer.run import Run
 from .._core.delivery.partition import Partition
 from .._core.delivery.watchdog import Watchdog
 from .._core.telemetry import report
+from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import run
 from .worker import ThreadWorker
 
@@ -21,13 +22,30 @@ class ThreadWatchdog(Watchdog):
     def __init__(self, partitions: Sequence[Partition[Any]], life: Run[ThreadWorker[Any]]) -> None:
         super().__init__(partitions, partitions[0].settings.clock.signal(), lambda: life.workers)
         self._life = life
+        self._errands: list[tuple[ThreadWorker[Any], Countdown]] = []
         name = f"{partitions[0].name}-watchdog"
         self.thread = threading.Thread(target=lambda: run(self.watch()), name=name, daemon=True)
 
     def is_current(self) -> bool:
         return threading.current_thread() is self.thread
 
+    def take_over(self, worker: ThreadWorker[Any], countdown: Countdown) -> None:
+        """Hand over for *worker*, and report: no new thread may be had at a program's end."""
+        self._errands.append((worker, countdown))
+        self._signal.set()
+
+    def _run_errands(self) -> None:
+        while self._errands:
+            worker, countdown = self._errands.pop(0)
+            try:
+                run(worker.last_words())
+            except BaseException as error:
+                worker.partition.report("what is left could not be handed over", error=error)
+            finally:
+                countdown.report()
+
     def _look(self) -> float:
+        self._run_errands()
         for worker in self._life.workers:
             if not worker.thread.is_alive():
                 self._revive(worker)

@@ -24,6 +24,10 @@ class ThreadWorker(Worker[B]):
     def is_current(self) -> bool:
         return threading.current_thread() is self.thread
 
+    def forked(self) -> None:
+        super().forked()
+        self.report_all()  # who waited in the thread that forked is in the child, too
+
     def _run(self) -> None:
         try:
             while not self._work():

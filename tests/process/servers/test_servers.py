@@ -12,17 +12,16 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from helpers import wait_until
+from listening import PATIENCE, listens, need
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 LOAD = Path(__file__).with_name("load.py")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "servers"
-PATIENCE = 60.0
 ENOUGH = 300  # acknowledgements before the server is told to stop
 CLIENTS = 4  # of load.py
 WORKERS = 2
@@ -36,14 +35,6 @@ SERVERS = {
     "flask, gunicorn": "gunicorn flask_app:app --threads=4",
     "flask, gunicorn, preloaded": "gunicorn flask_app:app --threads=4 --preload",
 }
-
-
-def need(*packages: str) -> None:
-    """Skip where one of *packages* is not installed; but not in CI, where that is a failure."""
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"needs {', '.join(missing)}")
-    assert not missing
 
 
 @contextmanager
@@ -70,12 +61,6 @@ def running(command: str, port: int, folder: Path) -> Iterator["subprocess.Popen
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         sys.stdout.write(log.read_text())  # seen when the test fails
-
-
-def listens(port: int) -> bool:
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-        return True
-    return False
 
 
 def load(port: int) -> Generator[tuple[str, str]]:

@@ -30,6 +30,7 @@ B = TypeVar("B")
 class Buffer(Generic[B]):
     """What Queues and Maps have in common."""
 
+    _drains_at_exit = True
     _how_to_start = "call start(), or use it in a `with` block, first"
     _how_to_go_on = "write before stop(), or start() it again"
     _how_to_stop = "partitioned_buffer.get({!r}).stop()"

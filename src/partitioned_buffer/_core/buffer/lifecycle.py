@@ -23,21 +23,17 @@ from ..telemetry import report
 from ..waiting.countdown import Countdown
 from ..waiting.event_loop import STALLED
 from ..waiting.steps import Steps
-from ..waiting.steps import run as go_through
 from ..writes.admission import Admission
 from . import registry
 from .base import Buffer
-from .process_exit import at_exit, begin_exit, forbid_late_start
-from .run import Run, State, flush, settle
-from .supervisor import Supervisor
+from .process_exit import at_exit, forbid_late_start
+from .program_end import early, late
+from .run import Run, State, flush, is_mine, settle
+from .supervisor import GRACE, LATE_GRACE, Supervisor
 
 B = TypeVar("B")
 L = TypeVar("L", bound=Run[Any])
 R = TypeVar("R")
-
-GRACE, LATE_GRACE = 1.0, 0.1
-"""Seconds, of real time, that workers not in the middle of a call get to end when `stop()` has
-settled all, or its time is over: they need none, if the machine is not very busy."""
 
 NOTHING: Final = StopReport(0, 0, ())
 
@@ -104,7 +100,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
             registry.claim(self)
             forbid_late_start()
             self._supervisor.launch(run)
-            at_exit(stop_all)
+            at_exit(early, late)
             self._take_over(run, before)
         except BaseException as error:
             if run.state == "starting":
@@ -178,6 +174,12 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _begin_stop(self, run: Run[Any]) -> tuple[Countdown, Stats] | None:
         """Refuse new writes, and tell the workers; return None if there is nothing to stop."""
         before = self.stats()
+        ending = self._tell_to_stop(run, self._countdown)
+        return None if ending is None else (ending, before)
+
+    def _tell_to_stop(
+        self, run: Run[Any], countdown: Callable[[int], Countdown]
+    ) -> Countdown | None:
         with self._lock, run.lock:
             if run.state == "forked":
                 run.state = "stopped"
@@ -187,10 +189,10 @@ class Lifecycle(Buffer[B], Generic[B, L]):
             run.state = "stopping"
             workers = run.workers
             self._shut_out()
-        ending = self._countdown(len(workers))
+        ending = countdown(len(workers))
         for worker in workers:
             worker.stop(ending)
-        return ending, before
+        return ending
 
     def _shut_out(self) -> None:
         """Refuse writes, also those that wait for room."""
@@ -213,16 +215,18 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         finally:
             ending.close()
         run.let_go()
-        yield from self._supervisor.join(cast("L", run), GRACE if ending.done else LATE_GRACE)
+        yield from self._supervisor.join(cast("L", run), self._grace(ending.done, deadline))
         return self._report(run, before)
 
+    def _grace(self, done: bool, deadline: float | None) -> float:
+        """Return how many seconds the workers have to end: a slow hook of theirs may not."""
+        left = GRACE if deadline is None else deadline - self._settings.clock.monotonic()
+        return min(GRACE, max(LATE_GRACE, left)) if done else LATE_GRACE
+
     def _report(self, run: Run[Any], before: Stats) -> StopReport:
-        with self._lock:
-            first, run.state = run.state != "stopped", "stopped"
-            is_last = run is self._run
-            if is_last:
-                registry.release(self)
-        after = self.stats()
+        if run.was_forked:  # in the middle of this: it is the parent's
+            return NOTHING
+        first, is_last, after = self._be_stopped(run), run is self._run, self.stats()
         # What another run goes on with is not left.
         parts = self._partitions if is_last else ()
         left = tuple(item for partition in parts for item in partition.table.held())
@@ -231,6 +235,14 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )
+
+    def _be_stopped(self, run: Run[Any]) -> bool:
+        """Have *run* ended; return whether it had not been."""
+        with self._lock:
+            first, run.state = run.state != "stopped", "stopped"
+            if run is self._run:
+                registry.release(self)
+        return first
 
     # --- flush, and what both wait with -------------------------------------------
 
@@ -270,8 +282,14 @@ class Lifecycle(Buffer[B], Generic[B, L]):
                 f"{method}() was called by a worker of buffer {self.name!r} (in its processor or "
                 "a hook), which would wait for itself: call it from elsewhere"
             )
+        tables = (getattr(part.table, "_lock", None) for part in self._partitions)
+        if any(map(is_mine, (self._lock, self._run.lock, registry.names(), *tables))):
+            raise WrongThread(
+                f"{method}() of buffer {self.name!r} was called in the middle of another call that "
+                "its workers wait for, by a signal handler, say: have it raise, or set a flag"
+            )
 
-    # --- fork and exit -----------------------------------------------------------
+    # --- fork -------------------------------------------------------------------
 
     def _forked(self) -> None:
         run, revived = self._run, "forked" if self._supervisor.survives_fork else "stopped"
@@ -279,20 +297,3 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         self._run = Run(becomes.get(run.state, run.state))
         run.forked()
         super()._forked()
-
-    def _begin_exit(self) -> Steps[StopReport] | None:
-        """Begin to stop, for the interpreter ends; return what remains to be done."""
-        run = self._run
-        ending = self._begin_stop(run)
-        if ending is None:
-            return None
-        return self._end_stop(run, *ending, self._deadline(self._settings.exit_timeout))
-
-
-def stop_all() -> None:
-    """Drain what was not stopped: all at the same time, and no longer than allowed."""
-    begin_exit()
-    endings = [b._begin_exit() for b in registry.running() if isinstance(b, Lifecycle)]
-    for ending in endings:
-        if ending is not None:
-            go_through(ending)

@@ -3,18 +3,26 @@
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 
 _drain: Callable[[], None] | None = None
 _registered_in: int | None = None
+_pools: set[str] = set()
 _begun_in: int | None = None
 
 
-def at_exit(drain: Callable[[], None]) -> None:
-    """Have *drain* called once when this very process ends, however often this is called."""
+def at_exit(early: Callable[[], None], drain: Callable[[], None]) -> None:
+    """
+    Have *drain* called once when this very process ends, however often this is called.
+
+    And before that *early*, while what a processor may need still works: pools of threads.
+    """
     global _drain, _registered_in
     _drain = drain
+    _before_pools_are_shut(early)
     if _registered_in == os.getpid():
         return
     _registered_in = os.getpid()
@@ -34,6 +42,23 @@ def at_exit(drain: Callable[[], None]) -> None:
 
         signal = sys.modules["celery.signals"].worker_process_shutdown
         signal.connect(shut_down, weak=False, dispatch_uid=__name__)
+
+
+def _before_pools_are_shut(early: Callable[[], None]) -> None:
+    """
+    Have *early* called before the pools of `concurrent.futures` end.
+
+    They end by the same means, when the main thread does; called first is what was registered
+    last, so their modules have to be there. It is private: without it, `drain` has to do.
+    """
+    with suppress(Exception):
+        import_module("concurrent.futures.thread")  # 3 ms, of who starts a buffer
+        known = {"thread", "process"} & {
+            name.removeprefix("concurrent.futures.") for name in sys.modules
+        }
+        if known - _pools:
+            threading._register_atexit(early)  # type: ignore[attr-defined]
+            _pools.update(known)
 
 
 def leave() -> None:

@@ -32,6 +32,7 @@ class Run(Generic[W]):
         self.state: State = state
         self.workers: tuple[W, ...] = ()
         self.watchdog: Watchdog | None = None
+        self.was_forked = False
         self.lock = threading.RLock()  # of who replaces a worker, or tells all of them to stop
 
     @property
@@ -85,6 +86,7 @@ class Run(Generic[W]):
 
     def forked(self) -> None:
         """Be a child's copy, whose workers are the parent's."""
+        self.was_forked, self.state = True, "stopped"
         for worker in self.workers:
             worker.forked()
 
@@ -165,3 +167,12 @@ def flush(
         for worker in workers:
             worker.forget_flush(flushed)
         flushed.close()
+
+
+def is_mine(lock: Any) -> bool:
+    """Return whether this very thread holds the re-entrant *lock*; False for what is none."""
+    try:
+        threading.Condition(lock).notify(0)
+    except (RuntimeError, AttributeError, TypeError):  # documented: it does not hold the lock
+        return False
+    return lock is not None

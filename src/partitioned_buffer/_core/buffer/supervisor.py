@@ -1,14 +1,20 @@
 """All in which a buffer that is driven by threads differs from one that is driven by tasks."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ...abc import AsyncSignal, Signal
+from ..waiting.countdown import Countdown
 from ..waiting.steps import Steps
 from .run import Run
 
 R = TypeVar("R")
 Life_contra = TypeVar("Life_contra", bound=Run[Any], contravariant=True)
+
+
+GRACE, LATE_GRACE = 1.0, 0.1
+"""Seconds, of real time, that workers not in the middle of a call get to end when an end has
+settled all, or its time is over: they need none, if the machine is not very busy."""
 
 
 class Supervisor(Protocol[Life_contra]):
@@ -23,6 +29,9 @@ class Supervisor(Protocol[Life_contra]):
     def join(self, run: Life_contra, grace: float, /) -> Steps[None]:
         """Give the workers of *run* so many seconds, of real time, to end."""
         ...
+
+    def take_over(self, run: Life_contra, workers: Sequence[Any], countdown: Countdown, /) -> None:
+        """Have somebody else hand over for *workers*, and report to *countdown* for each."""
 
     def signal(self) -> Signal | AsyncSignal:
         """Return a new signal for a caller, or a worker, to wait on."""

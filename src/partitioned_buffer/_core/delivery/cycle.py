@@ -24,6 +24,7 @@ from ...events import (
 )
 from ..waiting.steps import Call, CallingSteps, Steps
 from .effects import CutShort, DeadLetter, Effects, End, Find, Process, Wait
+from .handover import Surrender
 from .in_one import InOne
 from .losses import Losses
 from .partition import Partition
@@ -44,16 +45,20 @@ class Driver(Generic[B]):
         *,
         in_place: bool,
     ) -> None:
-        self._partition = partition
+        self.partition = partition
         self._table = partition.table
         self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
-        self._in_place = in_place
+        self.in_place = in_place
         self._rest = rest  # waits so many seconds, or less; see `effects.Wait`
         self._refused = 0  # how many the dead letter handler did not take, and still has to
         self._in_one = False  # whether the processor takes whole tables as dicts
         self.losses = Losses(partition)
         self.abandoned = self.forked = False
+        self.lost = False  # the table is another's now
+        self.surrender: Surrender | None = None  # on which terms to hand over what is left
+        self.hands_over = False
+        self.trouble: Wait | None = None  # what this cycle waited for last
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
@@ -62,18 +67,18 @@ class Driver(Generic[B]):
         """Take what waits, and settle it; return whether all of it is."""
         settled = left_over = True
         while settled and left_over:  # what was left over goes first, and alone
-            size, left_over = self._partition.swap()
-            self._partition.announce()
+            size, left_over = self.partition.swap()
+            self.partition.announce()
             settled = not size or (yield from self._process())
-        self._partition.announce()
+        self.partition.announce()
         return settled
 
     def _process(self) -> CallingSteps[bool]:
-        settings, began = self._partition.settings, self._clock.monotonic()
+        settings, began = self.partition.settings, self._clock.monotonic()
         self.settled_at = began
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
-        trial = Trial(self._table, settings.retry, self._partition.front, self._clock.monotonic)
+        trial = Trial(self._table, settings.retry, self.partition.front, self._clock.monotonic)
         steps = deliver(trial, self._taker(), settings.batch_size)
         try:
             settled = yield from self._drive(steps, began)
@@ -81,6 +86,7 @@ class Driver(Generic[B]):
             self.called_at = None
             self.losses.tell()
         if settled:
+            self.trouble = None
             self.settled_at = ended = self._clock.monotonic()
             size = self._table.delivered - delivered
             self.emit(ProcessingStopped, duration=ended - began, size=size)
@@ -88,7 +94,7 @@ class Driver(Generic[B]):
 
     def _taker(self) -> Callable[[], B | None]:
         """Return what takes the next batch."""
-        size = self._partition.settings.batch_size
+        size = self.partition.settings.batch_size
         self._in_one = size is None and hasattr(self._table, "take_table")
         take: Callable[[], B | None] = (
             self._table.take_table if self._in_one else partial(self._table.take, size)
@@ -100,21 +106,21 @@ class Driver(Generic[B]):
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
         try:
-            while not self.forked:  # by the processor: then the table is another worker's
+            while not self.lost:  # by a fork in the processor, or because that took too long
                 effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
-                    self._give_up(effects)
-                    return False
+                    return self._give_up(effects)
                 if type(effect) is not Process or effect.attempt > 1 or self._in_one:
                     outcome = yield from self._do(effect)
                     if type(effect) is Process:
                         self._heard(outcome, began)
+                    self.called_at = None
                     continue
                 self.called_at, outcome = now, None
-                if self._in_place:
+                if self.in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         if (returned := processor(effect.batch)) is not None:
                             refuse_undone(processor, returned, in_thread=True)
@@ -123,6 +129,7 @@ class Driver(Generic[B]):
                 else:
                     call.args = (effect.batch,)
                     outcome = self._heard((yield call), began)
+                self.called_at = None  # before it is asked whether the table was lost: see `disown`
         except StopIteration:
             return True
         finally:  # an error that somebody keeps has this frame, and with it what is named here
@@ -144,19 +151,19 @@ class Driver(Generic[B]):
             return (yield from self._dead_letter(effect))
         if isinstance(effect, Find):
             effect.names.part_of = self._processor
-            return (yield from self._call(effect.names))
+            return (yield from self.call(effect.names))
         if effect.attempt > 1:
             self.emit(BatchRetried, attempt=effect.attempt)
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
-        return (yield from self._call(processor, effect.batch))
+        return (yield from self.call(processor, effect.batch))
 
-    def _call(
+    def call(
         self, function: Callable[..., object], *args: Any
     ) -> CallingSteps[BaseException | None]:
         """Call *function*; return what it raised."""
-        if not self._in_place:
+        if not self.in_place:
             return (yield Call(function, args))
         try:
             returned = function(*args)
@@ -168,12 +175,13 @@ class Driver(Generic[B]):
 
     def _wait(self, effect: Wait) -> Steps[End]:
         self.losses.tell()
+        self.trouble = effect
         if effect.by_handler:
             words = "the dead letter handler raised, %d times so far; it is called again in %.3g s"
         else:
             words = "processing failed, attempt %d; the next is in %.3g s"
             self._announce_failure(effect.error, effect.seconds)
-        self._partition.report(
+        self.partition.report(
             f"{words}, and %d wait",
             effect.attempt,
             effect.seconds,
@@ -184,9 +192,9 @@ class Driver(Generic[B]):
         return (yield from self._rest(effect.seconds, effect.least, effect.news))
 
     def _announce_quiet(self) -> None:
-        quiet = self._partition.destination.quiet_for(self._clock.monotonic())
+        quiet = self.partition.destination.quiet_for(self._clock.monotonic())
         if quiet is not None:
-            self._partition.report(
+            self.partition.report(
                 "nothing has gone through for %.3g minutes, in the whole buffer: an outage costs "
                 "nothing but room; if the items are bad, raise Reject",
                 quiet / 60,
@@ -194,10 +202,10 @@ class Driver(Generic[B]):
 
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
         """Hand over; return what came of it: nobody has it but where that is None."""
-        telemetry, size = self._partition.telemetry, len(effect.items)
-        handler = self._partition.settings.dead_letter
+        telemetry, size = self.partition.telemetry, len(effect.items)
+        handler = self.partition.settings.dead_letter
         if handler is not None:
-            error = yield from self._call(handler, effect.items, effect.error, effect.attempts)
+            error = yield from self.call(handler, effect.items, effect.error, effect.attempts)
             if error is not None:
                 self._refused = size
                 if not isinstance(error, CutShort):
@@ -208,19 +216,33 @@ class Driver(Generic[B]):
         self.emit(BatchDeadLettered, size=size, error=effect.error, attempts=effect.attempts)
         return None
 
-    def _give_up(self, steps: Effects) -> None:
+    def disown(self) -> bool:
+        """
+        Take the table from the worker, if it is in a call; it finds out when that returns.
+
+        Each of the two first says what it does, and then looks at what the other has said.
+        """
+        self.lost = True
+        if self.called_at is None or self.hands_over:
+            self.lost = self.forked
+            return False
+        return True
+
+    def _give_up(self, steps: Effects) -> bool:
+        """Leave what is in flight; return False."""
         steps.close()
         self._table.release()
-        self._partition.front.hand = []  # it keeps its place in line
-        if self._refused:
-            self._partition.report(
+        self.partition.front.hand = []  # it keeps its place in line
+        if self._refused and self.surrender is None:
+            self.partition.report(
                 "%d items that were given up are left: the dead letter handler did not take them",
                 self._refused,
             )
-            self._refused = 0
-        name = self._partition.name
+        self._refused = 0
+        name = self.partition.name
         error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
         self._announce_failure(error, None)
+        return False
 
     def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
         left, time = len(self._table), self._clock.time()

@@ -8,8 +8,8 @@ kills a cycle unexpectedly, the table is not the worker's: it stays as it was.
 """
 
 import random
-import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from ...abc import AsyncSignal, Signal
@@ -18,6 +18,7 @@ from ..waiting.countdown import Countdown
 from ..waiting.steps import CallingSteps, Pause, Steps
 from .cycle import Driver
 from .effects import FLUSH, FULL, NEWS, STOP, End
+from .handover import Surrender, hand_over
 from .partition import Partition
 
 B = TypeVar("B")
@@ -33,14 +34,16 @@ class Worker(ABC, Generic[B]):
         self._clock = partition.settings.clock
         self._signal = signal
         self.driver = Driver(partition, self._rest, in_place=in_place)
-        self._lock = threading.Lock()
         self._due_now = False
         self._hurry = False  # a flush or stop has come: try again at once
         self._stopping = False
+        # Lists, changed in single steps: a signal handler may come here in the middle of anything,
+        # and must not keep this worker from what it waits for.
         self._flushes: list[Countdown] = []
         self._endings: list[Countdown] = []
         self._may_begin = self._is_void = False
         self.ended = False
+        self.rests = False  # before another attempt
         self._deaths = 0  # since a cycle was completed last
         self._began = self._clock.monotonic()
         self._luck = random.random()  # how much of the jitter this interval gets
@@ -73,26 +76,21 @@ class Worker(ABC, Generic[B]):
 
     def flush(self, countdown: Countdown) -> None:
         """Report to *countdown* when all that is held now has been settled."""
-        with self._lock:
-            if self.ended:
-                countdown.report(failed=True)
-            else:
-                self._flushes.append(countdown)
+        self._flushes.append(countdown)
+        if self.ended and _took(countdown, self._flushes):  # else `end` has
+            countdown.report(failed=True)
         self._hurry = True
         self.wake()
 
     def forget_flush(self, countdown: Countdown) -> None:
         """Do not report to *countdown* any more: nobody waits."""
-        with self._lock:
-            self._flushes = [other for other in self._flushes if other is not countdown]
+        _took(countdown, self._flushes)
 
     def stop(self, countdown: Countdown) -> None:
         """Settle what is held, end, and report to *countdown*."""
-        with self._lock:
-            if self.ended:
-                countdown.report()
-            else:
-                self._endings.append(countdown)
+        self._endings.append(countdown)
+        if self.ended and _took(countdown, self._endings):
+            countdown.report()
         self._stopping = self._hurry = True
         self.wake()
 
@@ -104,8 +102,19 @@ class Worker(ABC, Generic[B]):
 
     def forked(self) -> None:
         """Be a child's copy, which is not to run: the one that forked may be this very thread."""
-        self._lock = threading.Lock()
-        self.driver.forked = self.driver.abandoned = True
+        self.driver.forked = self.driver.lost = self.driver.abandoned = True
+
+    def surrender(self, terms: Surrender) -> None:
+        """Hand over what is left, as soon as the processor lets go, and end."""
+        self.driver.surrender = terms
+        Worker.abandon(self)
+
+    def last_words(self) -> CallingSteps[None]:
+        """Hand over what is left, in place of the worker: it was in a call, or died."""
+        if (terms := self.driver.surrender) is not None:
+            stand_in = Driver(self.partition, self._rest, in_place=self.driver.in_place)
+            stand_in.trouble = self.driver.trouble
+            yield from hand_over(stand_in, terms)
 
     @property
     def settled_at(self) -> float | None:
@@ -124,6 +133,8 @@ class Worker(ABC, Generic[B]):
         try:
             self.partition.emit(PartitionStarted, time=self._clock.time())
             yield from self._cycles()
+            if (terms := self.driver.surrender) is not None and not self.driver.lost:
+                yield from hand_over(self.driver, terms)
         except BaseException as error:
             reason = error
             raise
@@ -133,14 +144,16 @@ class Worker(ABC, Generic[B]):
 
     def end(self) -> None:
         """Report to all who wait."""
-        with self._lock:
-            self.ended = True
-            flushes, self._flushes = self._flushes, []
+        self.ended = True
         self._signal.close()
-        for countdown in flushes:
-            countdown.report(failed=True)
-        for countdown in self._endings:
-            countdown.report()
+        self.report_all()
+
+    def report_all(self) -> None:
+        """Report to all who wait: a flush has failed, an end has come."""
+        for waiting, failed in ((self._flushes, True), (self._endings, False)):
+            for countdown in waiting[:]:
+                if _took(countdown, waiting):
+                    countdown.report(failed=failed)
 
     def _cycles(self) -> CallingSteps[None]:
         self.driver.settled_at = self._clock.monotonic()
@@ -157,12 +170,12 @@ class Worker(ABC, Generic[B]):
             last = self._stopping
             yield from self._cycle()
             self._deaths = 0
-            if last or self.driver.forked:
+            if last or self.driver.lost:
                 return
 
     def _cycle(self) -> CallingSteps[None]:
-        with self._lock:
-            flushes, self._flushes = self._flushes, []
+        flushes = self._flushes[:]
+        del self._flushes[: len(flushes)]
         settled = False
         try:
             settled = yield from self.driver.cycle()
@@ -171,14 +184,14 @@ class Worker(ABC, Generic[B]):
                 for countdown in flushes:
                     countdown.report()
             else:
-                with self._lock:
-                    self._flushes[:0] = flushes
+                self._flushes[:0] = flushes
 
     def _rest(self, seconds: float, least: float = 0.0, news: int | None = None) -> Steps[End]:
         """Wait, and return what for: a flush ends it after *least* seconds, see `effects.Wait`."""
         index, destination = self.partition.index, self.partition.destination
         if news is not None:
             destination.listeners[index] = self._signal.set
+        self.rests = True
         try:
             began = self._clock.monotonic()
             last, flushed = began + seconds, began + least
@@ -188,6 +201,7 @@ class Worker(ABC, Generic[B]):
                 until = min(last, flushed) if self._hurry else last
                 yield Pause(self._signal, until - self._clock.monotonic())
         finally:
+            self.rests = False
             destination.listeners.pop(index, None)
         self._hurry = False
         return end
@@ -199,3 +213,11 @@ class Worker(ABC, Generic[B]):
         if self._hurry and now >= flushed:
             return FLUSH
         return FULL if now >= last else None
+
+
+def _took(countdown: Countdown, waiting: list[Countdown]) -> bool:
+    """Take *countdown* out; return whether it was there."""
+    with suppress(ValueError):
+        waiting.remove(countdown)
+        return True
+    return False

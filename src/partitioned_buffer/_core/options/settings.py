@@ -162,9 +162,12 @@ class Settings:
     )
     exit_timeout: float | None = _option(
         or_none(TIMEOUT),
-        """Seconds that the end of the interpreter waits for a buffer that was not stopped, and a
-        cancelled task or loop for an async one. None: as `stop()` does without a timeout.""",
-        30.0,
+        """Seconds for an end that nobody gave a timeout. A block whose body ended normally goes on
+        as long as something is settled every so many seconds. One whose body raised or was
+        cancelled, and the program's end, have so many in all. What is left then goes to
+        `dead_letter`, as `Undelivered`; the last fifth is kept for that. None: as `stop()` does
+        without a timeout.""",
+        20.0,
         tunable=True,
     )
     partition_key: object = _option(

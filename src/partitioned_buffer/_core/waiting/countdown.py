@@ -1,31 +1,36 @@
 """Wait until a number of workers have reported."""
 
-import threading
-
 from ...abc import AsyncSignal, Clock, Signal
 from .steps import Pause, Steps
 
 
 class Countdown:
-    """Lets a caller wait until a number of workers have reported."""
+    """
+    Lets a caller wait until a number of workers have reported.
+
+    It takes no lock: a signal handler that stops or flushes may come in the middle of a report,
+    and would keep the worker that it waits for from its own.
+    """
 
     def __init__(self, clock: Clock, signal: Signal | AsyncSignal, count: int) -> None:
         self._clock = clock
         self._signal = signal
-        self._lock = threading.Lock()
-        self._missing = count
-        self.failed = False
+        self._count = count
+        self._reports: list[bool] = []  # appended to, in one step: whether each has failed
 
     @property
     def done(self) -> bool:
         """Whether all have reported."""
-        return self._missing == 0
+        return len(self._reports) >= self._count
+
+    @property
+    def failed(self) -> bool:
+        """Whether one has reported that it failed."""
+        return any(self._reports)
 
     def report(self, *, failed: bool = False) -> None:
         """Count one worker down."""
-        with self._lock:
-            self._missing -= 1
-            self.failed = self.failed or failed
+        self._reports.append(failed)
         self._signal.set()
 
     def wait(self, deadline: float | None) -> Steps[bool]:

@@ -21,12 +21,13 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
       writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
                          many; lookups.py: reads; admission.py  together.py  line.py  sizing.py: a
                          write to a full buffer
-      delivery/          partition.py: one of them, for its worker; worker.py waits for the next
-                         cycle; cycle.py does what the policy asks for: effects.py; policy.py:
-                         batch by batch; trial.py  reading.py  names.py  in_one.py  returned.py: one
-                         call; evidence.py  number.py: what becomes of what failed; front.py
-                         destination.py: what is known of it; losses.py says so; handover.py: what
-                         an end has left; watchdog.py
+      policy/            what becomes of a batch. deliver.py: batch by batch; effects.py: what it
+                         asks its driver for; trial.py  reading.py  names.py: one call; evidence.py
+                         number.py: what becomes of what failed; front.py  destination.py: what is
+                         known of it
+      delivery/          who does it. partition.py: one of them, for its worker; worker.py waits for
+                         the next cycle; cycle.py  in_one.py  returned.py: one cycle; losses.py says
+                         what is given up; handover.py: what an end has left; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
                          names; ending.py: the end of a block, and of the program: program_end.py,

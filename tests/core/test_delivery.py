@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from partitioned_buffer import Entry, PartialFailure, Reject, Retry, RetryAfter
-from partitioned_buffer._core.delivery.effects import (
+from partitioned_buffer._core.policy.deliver import deliver
+from partitioned_buffer._core.policy.effects import (
     FLUSH,
     FULL,
     DeadLetter,
@@ -16,10 +17,9 @@ from partitioned_buffer._core.delivery.effects import (
     Process,
     Wait,
 )
-from partitioned_buffer._core.delivery.front import Front
-from partitioned_buffer._core.delivery.names import Names
-from partitioned_buffer._core.delivery.policy import deliver
-from partitioned_buffer._core.delivery.trial import Trial
+from partitioned_buffer._core.policy.front import Front
+from partitioned_buffer._core.policy.names import Names
+from partitioned_buffer._core.policy.trial import Trial
 from partitioned_buffer._core.tables.queue import QueueTable
 
 CALM = Retry(attempts=3, wait_initial=1.0, multiplier=2.0, jitter=0.0)

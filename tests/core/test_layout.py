@@ -28,12 +28,13 @@ ROOMS = {
     "_core.telemetry": "_core.options abc events",
     "_core.tables": "_core.waiting abc",
     "_core.writes": "_core.options _core.tables _core.waiting abc errors",
+    "_core.policy": "_core.options _core.tables errors",
     "_core.delivery": (
-        "_core.options _core.tables _core.telemetry _core.waiting abc errors events"
+        "_core.options _core.policy _core.tables _core.telemetry _core.waiting abc errors events"
     ),
     "_core.buffer": (
-        "_core.delivery _core.ledger _core.options _core.tables _core.telemetry _core.waiting "
-        "_core.writes abc errors"
+        "_core.delivery _core.ledger _core.options _core.policy _core.tables _core.telemetry "
+        "_core.waiting _core.writes abc errors"
     ),
     "_threads": "_core abc errors",
     "_tasks": "_core abc errors",

@@ -264,10 +264,6 @@ def test_jitter_can_be_retuned(
     assert queue.stats().delivered == queue.stats().accepted == 2
 
 
-LOOKS = pytest.mark.xfail(reason="tables that look at what waits when they are opened or retuned")
-
-
-@LOOKS
 def test_a_lower_flush_at_looks_at_what_waits_already(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
@@ -284,7 +280,6 @@ def test_a_lower_flush_at_looks_at_what_waits_already(
     assert len(processor.items) == 100
 
 
-@LOOKS
 @pytest.mark.threads
 def test_a_start_looks_at_what_was_left(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor

@@ -151,14 +151,19 @@ async def test_a_coroutine_function_whose_result_nobody_awaits_has_failed() -> N
 def test_a_dead_letter_handler_that_returns_one_has_not_taken_them(
     buffers: Buffers, processor: RecordingProcessor
 ) -> None:
-    queue = buffers.queue(
-        retry=Retry(attempts=1), dead_letter=lambda items, error, attempts: generator(items)
-    )
+    returned: list[object] = [generator([])]
+
+    def bury(items: list[int], error: BaseException, attempts: int) -> object:
+        return returned.pop() if returned else None
+
+    queue = buffers.queue(retry=Retry(attempts=1, wait_initial=0.001), dead_letter=bury)
     processor.fail_always(OSError())
     queue.push(1)
     queue.flush()
 
-    assert queue.stats().dead_letter_errors == 1
+    assert not returned
+    stats = queue.stats()
+    assert (stats.dead_letter_errors, stats.dead_lettered) == (1, 1)
 
 
 @pytest.mark.both_faces

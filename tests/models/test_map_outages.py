@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partitioned_buffer import Entry, Retry
-from partitioned_buffer._core.delivery.effects import CutShort, DeadLetter, Process, Wait
-from partitioned_buffer._core.delivery.front import Front
-from partitioned_buffer._core.delivery.policy import deliver
-from partitioned_buffer._core.delivery.trial import Trial
+from partitioned_buffer._core.policy.deliver import deliver
+from partitioned_buffer._core.policy.effects import CutShort, DeadLetter, Process, Wait
+from partitioned_buffer._core.policy.front import Front
+from partitioned_buffer._core.policy.trial import Trial
 from partitioned_buffer._core.tables.implementation import MapTable
 
 ENDS = st.sampled_from(["full", "full", "full", "news", "flush", "stop"])

@@ -15,7 +15,8 @@ import pytest
 from helpers import in_thread, rounds, running, wait_until
 
 from partitioned_buffer import AsyncQueue, BufferAlreadyRunning, Queue, get
-from partitioned_buffer._core.buffer import lifecycle, run
+from partitioned_buffer._core.buffer import lifecycle
+from partitioned_buffer._core.buffer.ending import Ending
 from partitioned_buffer.testing import assert_balanced
 
 ROUNDS = rounds(2000)
@@ -56,15 +57,16 @@ def test_a_stop_ends_the_life_that_it_began_with(
     queue = Queue("lives", processor, partitions=2)
     end = queue.stop if ending == "stop" else lambda: queue.__exit__(None, None, None)
     (queue.__enter__ if ending == "block" else queue.start)()
-    settle, arrived, go_on = run.settle, threading.Event(), threading.Event()
+    where, name = (lifecycle, "settle") if ending == "stop" else (Ending, "drain")
+    wait, arrived, go_on = getattr(where, name), threading.Event(), threading.Event()
 
     def late(*arguments: Any) -> Any:
-        yield from settle(*arguments)
+        yield from wait(*arguments)
         if threading.current_thread() is not threading.main_thread():
             arrived.set()
             go_on.wait(60)
 
-    monkeypatch.setattr(lifecycle, "settle", late)
+    monkeypatch.setattr(where, name, late)
     second, outcome = in_thread(end)  # waits for the workers, beside the first
     arrived.wait(60)
     queue.stop()

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from partitioned_buffer import PartialFailure, Retry
-from partitioned_buffer._core.delivery.destination import Destination
-from partitioned_buffer._core.delivery.effects import (
+from partitioned_buffer._core.policy.deliver import deliver
+from partitioned_buffer._core.policy.destination import Destination
+from partitioned_buffer._core.policy.effects import (
     FLUSH,
     FULL,
     NEWS,
@@ -25,9 +26,8 @@ from partitioned_buffer._core.delivery.effects import (
     Process,
     Wait,
 )
-from partitioned_buffer._core.delivery.front import Front
-from partitioned_buffer._core.delivery.policy import deliver
-from partitioned_buffer._core.delivery.trial import Trial
+from partitioned_buffer._core.policy.front import Front
+from partitioned_buffer._core.policy.trial import Trial
 from partitioned_buffer._core.tables.implementation import QueueTable
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from .._core.delivery.effects import CutShort
 from .._core.delivery.partition import Partition
 from .._core.delivery.returned import refuse_undone
 from .._core.delivery.worker import B, Worker
 from .._core.options.checks import is_coroutine_function
+from .._core.policy.effects import CutShort
 from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import Call, CallingSteps
 from ..abc import AsyncSignal

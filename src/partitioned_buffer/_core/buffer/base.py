@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from ...errors import BufferNotRunning
-from ..delivery.destination import Destination
 from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
 from ..options.settings import Settings
+from ..policy.destination import Destination
 from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import Telemetry
 from ..writes.admission import Admission

@@ -22,15 +22,15 @@ from ...events import (
     ProcessingStarted,
     ProcessingStopped,
 )
+from ..policy.deliver import deliver
+from ..policy.effects import CutShort, DeadLetter, Effects, End, Find, Process, Wait
+from ..policy.trial import Trial
 from ..waiting.steps import Call, CallingSteps, Steps
-from .effects import CutShort, DeadLetter, Effects, End, Find, Process, Wait
 from .handover import Surrender
 from .in_one import InOne
 from .losses import Losses
 from .partition import Partition
-from .policy import deliver
 from .returned import refuse_undone
-from .trial import Trial
 
 B = TypeVar("B")
 
@@ -114,9 +114,7 @@ class Driver(Generic[B]):
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
                     return self._give_up(effects)
                 if type(effect) is not Process or effect.attempt > 1 or self._in_one:
-                    outcome = yield from self._do(effect)
-                    if type(effect) is Process:
-                        self._heard(outcome, began)
+                    outcome = yield from self._do(effect, began)
                     self.called_at = None
                     continue
                 self.called_at, outcome = now, None
@@ -142,7 +140,7 @@ class Driver(Generic[B]):
             self.emit(ProcessingException, duration=self._clock.monotonic() - began, error=outcome)
         return outcome
 
-    def _do(self, effect: Any) -> CallingSteps[Any]:
+    def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
         if isinstance(effect, Wait):
             self.called_at = None
             return (yield from self._wait(effect))
@@ -157,7 +155,7 @@ class Driver(Generic[B]):
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
-        return (yield from self.call(processor, effect.batch))
+        return self._heard((yield from self.call(processor, effect.batch)), began)
 
     def call(
         self, function: Callable[..., object], *args: Any

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar
 
 from ...errors import Undelivered
 from ...events import BatchDeadLettered
+from ..policy.effects import Wait
+from ..policy.front import runs
 from ..waiting.steps import CallingSteps
-from .effects import Wait
-from .front import runs
 from .partition import Partition
 
 B = TypeVar("B")

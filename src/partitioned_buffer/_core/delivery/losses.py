@@ -51,13 +51,10 @@ class Losses:
             )
         if lost:
             self._partition.report(
-                "dead-lettered %s after %s, which are lost: %s",
+                "dead-lettered %s after %s, which are lost: give the buffer a dead_letter handler, "
+                "such as dead_letters.DeadLetterFile, to keep what cannot be delivered",
                 _items(lost),
                 _tries(attempts),
-                "the dead_letter handler raised"
-                if self._partition.settings.dead_letter
-                else "give the buffer a dead_letter handler, such as dead_letters.DeadLetterFile, "
-                "to keep what cannot be delivered",
                 error=error,
             )
 

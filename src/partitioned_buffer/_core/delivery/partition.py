@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from ...events import ItemsDropped
 from ..options.settings import Settings
+from ..policy.destination import Destination
+from ..policy.front import Front
 from ..tables.implementation import MapTable
 from ..telemetry import Telemetry, report
-from .destination import Destination
-from .front import Front
 
 B = TypeVar("B")
 
@@ -45,9 +45,12 @@ class Partition(Generic[B]):
         self._since = self._in_flight_since = 0.0
 
     def open(self, wake: Callable[[], object]) -> None:
-        """Let writers in."""
+        """Let writers in; *wake* at once if what was left is as much as `flush_at`."""
         self._since = self.settings.clock.monotonic()
-        self.table.open(wake, self.settings.flush_at)
+        flush_at, left = self.settings.flush_at, len(self.table)
+        self.table.open(wake, flush_at)
+        if flush_at is not None and left >= flush_at:
+            wake()
 
     def swap(self) -> tuple[int, bool]:
         """Put in flight what waits; return how much is, and whether something was left over."""

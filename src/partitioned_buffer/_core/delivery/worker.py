@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 
 from ...abc import AsyncSignal, Signal
 from ...events import PartitionStarted, PartitionStopped
+from ..policy.effects import FLUSH, FULL, NEWS, STOP, End
 from ..waiting.countdown import Countdown
 from ..waiting.steps import CallingSteps, Pause, Steps
 from .cycle import Driver
-from .effects import FLUSH, FULL, NEWS, STOP, End
 from .handover import Surrender, hand_over
 from .partition import Partition
 

@@ -117,7 +117,7 @@ class MapFlight(MapHeld):
         with suppress(ValueError):  # it has none
             order[order.index(stored, self._start)] = GONE
 
-    def again(self, size: int | None, newest: bool = True) -> list[Entry[Any, Any]] | None:
+    def again(self, size: int | None, newest: bool = True, /) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""
         self._forget()
         self._kept, order = True, self._line_up()

@@ -105,7 +105,7 @@ class QueueFlight(Table):
                 _ = lock.free
         return reached
 
-    def again(self, size: int | None, newest: bool = True) -> list[Any] | None:  # noqa: ARG002  # a Map's
+    def again(self, size: int | None, newest: bool = True, /) -> list[Any] | None:  # noqa: ARG002  # a Map's
         """Return the first *size* in hand (None: all), anew."""
         at = self._at
         batch = self._hand[at:] if size is None else self._hand[at : at + size]

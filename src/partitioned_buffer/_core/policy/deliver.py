@@ -79,7 +79,7 @@ def _first_failure(
     if isinstance(error, CutShort):
         in_flight.keep(None)
         return []
-    items = (in_flight.again(None, newest=False) or []) if given is None else given
+    items = (in_flight.again(None, False) or []) if given is None else given
     met = front.meet(items)
     front.call(met, items)
     return (yield from trial.judge(met, 0, error))

@@ -69,7 +69,7 @@ class Trial:
     def _first(self, count: int, *, reach: bool = False) -> list[Any]:
         """Return the first so many of what is in hand or in flight, or even waits."""
         in_flight = self.in_flight
-        items = in_flight.again(count, newest=False) or []
+        items = in_flight.again(count, False) or []
         if len(items) < count:
             in_flight.keep(None)  # so that taking does not acknowledge it
             items = in_flight.take(count) or []
@@ -83,8 +83,8 @@ class Trial:
         in_flight = self.in_flight
         before = sum(tried.calls > 0 for tried in met) if self.front.keyed else 0
         if before:
-            in_flight.again(before, newest=True)
-        return in_flight.again(len(met), newest=False) or []
+            in_flight.again(before, True)
+        return in_flight.again(len(met), False) or []
 
     def _call(self, met: list[Tried], start: int) -> Asks[list[Tried] | None]:
         """Give what follows *start* to the processor; return what failed. None: try anew."""
@@ -160,7 +160,7 @@ class Trial:
         """Forget what of *failed*, which follow *start* others, was deleted during the call."""
         count = start + len(failed)
         if kept < count:
-            met = self.front.meet(self.in_flight.again(count, newest=False) or [])
+            met = self.front.meet(self.in_flight.again(count, False) or [])
             self.in_flight.keep(None)
             held = set(map(id, met))
             self.front.settle([tried for tried in failed if id(tried) not in held])

@@ -81,7 +81,7 @@ class InFlight(Protocol[B_co]):
     def take(self, size: int | None, /) -> B_co | None:
         """Acknowledge what was returned last; return the next *size* items (None: all), or None."""
 
-    def again(self, size: int | None, /, newest: bool = True) -> B_co | None:
+    def again(self, size: int | None, newest: bool = True, /) -> B_co | None:
         """Return the first *size* items in hand, with the *newest* values if there are any."""
 
     def acknowledge(self) -> int:

@@ -17,6 +17,7 @@ from .._core.delivery.returned import refuse_undone
 from .._core.delivery.worker import B, Worker
 from .._core.options.checks import is_coroutine_function
 from .._core.policy.effects import CutShort
+from .._core.policy.names import Names
 from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import Call, CallingSteps
 from ..abc import AsyncSignal
@@ -231,11 +232,12 @@ class TaskWorker(Worker[B]):
         return self._handed_over
 
     def _note(self, steps: CallingSteps[None], outcome: BaseException | None) -> None:
-        """Note the *outcome* of a call, which may have to be asked what it meant."""
+        """Note the *outcome* of a call, which may have to be asked what it meant: nothing else."""
         with suppress(StopIteration):
             step = steps.send(outcome)
             while isinstance(step, Call):
-                step = steps.send(step.make())
+                asks = isinstance(step.function, Names)
+                step = steps.send(step.make() if asks else CutShort())
 
     def _go_on(self, steps: CallingSteps[None], job: Job) -> None:
         """Note in the thread what came of a call that its task did not wait for."""

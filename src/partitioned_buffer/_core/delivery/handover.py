@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from ...errors import Undelivered
 from ...events import BatchDeadLettered
-from ..policy.effects import Wait
+from ..policy.effects import CutShort, Wait
 from ..policy.front import runs
 from ..waiting.steps import CallingSteps
 from .partition import Partition
@@ -87,6 +87,8 @@ def _give(driver: Surrendering[B], terms: Surrender, items: list[Any]) -> Callin
     driver.called_at = partition.settings.clock.monotonic()
     failure = yield from driver.call(handler, items, error, tries)
     driver.called_at = None
+    if isinstance(failure, CutShort):
+        return False
     if failure is not None:
         partition.telemetry.note_dead_letter_error(handler, failure)
         return False

@@ -23,13 +23,6 @@ LOSSES = {
             "nonsense. The dead_letter handler has taken them"
         ),
     ),
-    "dead letters that a handler did not take": (
-        "processor=refuse, dead_letter=refuse_too",
-        (
-            "buffer 'orders', partition 0: dead-lettered 30 items after 1 attempt, which are lost: "
-            "the dead_letter handler raised"
-        ),
-    ),
     "drops": (
         "processor=len, max_size=10, when_full='drop_newest'",
         (
@@ -77,6 +70,15 @@ def test_a_loss_is_one_line_on_stderr(options: str, line: str) -> None:
     assert said.out == ""
     assert said.err.count(line) == 1
     assert said.err.count("buffer 'orders'") == 1
+
+
+def test_what_a_handler_does_not_take_is_said_each_time_and_at_the_end() -> None:
+    options = "processor=refuse, dead_letter=refuse_too, exit_timeout=0.1"
+    said = say(PROGRAM.format(configure="", options=options))
+
+    assert said.err.count("the dead letter handler raised, attempt 1; it is called again") == 1
+    assert said.err.count("buffer 'orders' ended: 30 undelivered stay in memory") == 1
+    assert "OSError: disk full" in said.err
 
 
 @pytest.mark.parametrize(("options", "line"), LOSSES.values(), ids=LOSSES)

@@ -29,11 +29,6 @@ SAY_AFTER = 1.0
 """Seconds after an interrupt that it is said what goes on."""
 
 
-AWAKE = 0.5
-"""Seconds that a drain waits at a time: an interrupt that comes just before a thread begins to wait
-is not seen before it ends."""
-
-
 class Ends(Protocol):
     """A buffer, as far as it is ended."""
 
@@ -124,8 +119,8 @@ class Ending:
         return self._run.settled_since(self._began) + self._patience
 
     def _next(self) -> float:
-        awake = self._clock.monotonic() + AWAKE
-        return min(self._limit(), awake, awake if self._say_at is None else self._say_at)
+        limit = self._limit()
+        return limit if self._say_at is None else min(limit, self._say_at)
 
     def _note_interrupt(self) -> None:
         """Have `exit_timeout` in all from the first on, and no time after the second."""

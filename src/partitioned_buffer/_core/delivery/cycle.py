@@ -175,7 +175,7 @@ class Driver(Generic[B]):
         self.losses.tell()
         self.trouble = effect
         if effect.by_handler:
-            words = "the dead letter handler raised, %d times so far; it is called again in %.3g s"
+            words = "the dead letter handler raised, attempt %d; it is called again in %.3g s"
         else:
             words = "processing failed, attempt %d; the next is in %.3g s"
             self._announce_failure(effect.error, effect.seconds)

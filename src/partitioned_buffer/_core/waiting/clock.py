@@ -13,6 +13,10 @@ from queue import Empty, SimpleQueue
 
 from ...abc import AsyncSignal, Loop
 
+AWAKE = 0.5
+"""Seconds that the main thread waits at a time: a signal (Ctrl-C) that comes just before a thread
+begins to wait is not seen before that wait is over."""
+
 
 class SystemSignal:
     """
@@ -37,9 +41,18 @@ class SystemSignal:
         if timeout is not None:
             timeout = min(max(timeout, 0.0), threading.TIMEOUT_MAX)
         with suppress(Empty):
-            self._tokens.get(timeout=timeout)
+            self._get(timeout)
             while True:
                 self._tokens.get_nowait()
+
+    def _get(self, timeout: float | None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            while timeout is None or timeout > AWAKE:
+                try:
+                    return self._tokens.get(timeout=AWAKE)
+                except Empty:
+                    timeout = None if timeout is None else timeout - AWAKE
+        return self._tokens.get(timeout=timeout)
 
     def close(self) -> None:
         """Nothing to give back."""

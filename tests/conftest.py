@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,10 @@ from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProces
 
 # What they assert is shown like what tests assert.
 pytest.register_assert_rewrite("coroutines", "forks", "letters", "programs")
+
+# Who starts the tests in the background may have them, and the programs they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,9 @@ and what is dead-lettered is what was tried.
 
 from typing import Any
 
+import pytest
+
+pytest.importorskip("hypothesis")
 from helpers import rounds
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from helpers import rounds
 from hypothesis import event, given, settings
 from hypothesis import strategies as st

@@ -41,13 +41,5 @@ else:
         Room,
     )
 
-__all__ = [
-    "NAME",
-    "AsyncMapWriter",
-    "AsyncQueueWriter",
-    "MapTable",
-    "MapWriter",
-    "QueueTable",
-    "QueueWriter",
-    "Room",
-]
+__all__ = ["NAME", "MapTable", "QueueTable", "Room"]
+__all__ += ["AsyncMapWriter", "AsyncQueueWriter", "MapWriter", "QueueWriter"]

@@ -19,8 +19,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          there are, for all of it is in C, too
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
-                         many; lookups.py: reads; admission.py  together.py  line.py  sizing.py: a
-                         write to a full buffer
+                         many; admission.py  together.py  line.py  sizing.py: a write to a full
+                         buffer
       policy/            what becomes of a batch. deliver.py: batch by batch; effects.py: what it
                          asks its driver for; trial.py  reading.py  names.py: one call; evidence.py
                          number.py: what becomes of what failed; front.py  destination.py: what is

@@ -23,20 +23,14 @@ from .sizing import weigher
 class Face(Protocol):
     """What has to be known of the buffer."""
 
-    @property
-    def _signal(self) -> Callable[[], Signal | AsyncSignal]: ...
-    @property
-    def _go(self) -> Callable[[Generator[Any, None, Any]], Any]: ...
-    @property
-    def _supervisor(self) -> Any: ...
-    @property
-    def _is_own_worker(self) -> Callable[[], bool]: ...
-    @property
-    def _wake_workers(self) -> Callable[[], object]: ...
-    @property
-    def _patience(self) -> Callable[[], float | None]: ...
-    @property
-    def _refused(self) -> Callable[[], Exception | None]: ...
+    _supervisor: Any
+
+    def _signal(self) -> Signal | AsyncSignal: ...
+    def _go(self, steps: Generator[Any, None, Any], /) -> Any: ...
+    def _is_own_worker(self) -> bool: ...
+    def _wake_workers(self) -> object: ...
+    def _patience(self) -> float | None: ...
+    def _refused(self) -> Exception | None: ...
 
 
 class Admission:
@@ -73,15 +67,23 @@ class Admission:
         """Do as `late`, step by step."""
         made, weight = getattr(table, method), args[-1] if method == "put" else sum(args[1:])
         full = args if method == "put" else (args[0], weight)
+
+        def find_room() -> Steps[int]:
+            return self.wait(lambda first: made(*full, first), lambda: table.closed, (1, weight))
+
+        return self.insist(outcome, lambda: made(*args), find_room)
+
+    def insist(
+        self, outcome: int, again: Callable[[], int], find_room: Callable[[], Steps[int]]
+    ) -> Steps[None]:
+        """Make a write after all, *again*; if it is full, it is to *find_room*, and is made so."""
         while outcome != MADE:
             if outcome == FULL:
-                outcome = yield from self.wait(
-                    lambda first: made(*full, first), lambda: table.closed, (1, weight)
-                )
+                outcome = yield from find_room()
             elif (error := self.face._refused()) is not None:
                 raise error
             else:
-                outcome = made(*args)
+                outcome = again()
 
     def wait(self, write: Write, is_over: Callable[[], bool], load: tuple[int, int]) -> Steps[int]:
         room, line = cast("Room", self.room), cast("Line", self._line)  # as something is full
@@ -107,6 +109,10 @@ class Admission:
         if outcome == FULL:
             raise self._full(waited=settings.block_timeout, stalled=patience is not None)
         return outcome
+
+    def fits(self, load: tuple[int, int]) -> bool:
+        """Return whether so many items and bytes would have room if nothing were held."""
+        return self.room is None or self.room.fits(*load)
 
     def _full(
         self, *, hopeless: bool = False, waited: float | None = None, stalled: bool = False

@@ -19,8 +19,9 @@ Seen = tuple[int | None, int, int | None, Any, Held | None]
 """What a write was prepared for: births, or None if no key is in a box; turn; how many were
 accepted, or None if that is all the same; what a key is stored as, and what waits for it."""
 
-Plan = tuple[dict[Any, Held], int, int]
-"""What will wait after writes, and how many new items and bytes that is."""
+Plan = tuple[Any, int, int]
+"""What will wait after a write, None for nothing new, or after many of them, by what the keys are
+stored as; and how many new items and bytes that is."""
 
 PATIENCE = 3
 """How often many writes are tried, before others are kept waiting while they are prepared."""
@@ -69,23 +70,19 @@ class MapTable(MapFlight):
             stored, births = self._find(key)
             turn, old = self._turn, self._waiting.get(stored)
             new = self._next(stored, old, value)
-            if new is None:
-                plan: Plan = {}, 0, 0
-            elif old is None:
-                plan = {stored: new}, 1, new[WEIGHT]
-            else:
-                plan = {stored: new}, 0, new[WEIGHT] - old[WEIGHT]
-            outcome = self._write((births, turn, None, stored, old), plan, 1, first)
+            born = 1 if old is None and new is not None else 0
+            extra = 0 if new is None else new[WEIGHT] - (old[WEIGHT] if old else 0)
+            seen = births, turn, None, stored, old
+            outcome = self._write(seen, (new, born, extra), 1, first)
             if outcome == FULL:
                 outcome = self._make_room(1, value[WEIGHT])
-        if self._bell is not None or self.observer is not None:
-            self._follow(outcome)
+        self._follow(outcome)
         return outcome
 
     def _write(self, seen: Seen, plan: Plan, size: int, first: bool) -> int:
         """Make *size* writes, if what was *seen* is so still; nobody calls what they replace."""
         births, turn, written, stored, old = seen
-        values, new, extra = plan
+        value, new, extra = plan
         room, lock, coalesced = self._room, self._lock, size - new
         _ = lock.take
         try:
@@ -108,7 +105,10 @@ class MapTable(MapFlight):
             ):
                 outcome = FULL
             else:
-                waiting |= values
+                if written is not None:
+                    waiting |= value
+                elif value is not None:
+                    waiting[stored] = value
                 self._births += new
                 if births is not None:
                     self._foreign = True
@@ -141,7 +141,7 @@ class MapTable(MapFlight):
 
     def _floor(self, stored: Any, old: Held | None) -> int | None:
         """Return which version is to be beaten, if not that of *old*; None if there is none."""
-        settled = self._settled
+        settled = self._settled  # before looking at what flies: what is settled leaves that first
         if old is None and stored not in self._hidden and stored not in settled:
             old = self._flying.get(stored)
         if old is not None:

@@ -158,18 +158,20 @@ class MapHeld(Table):
 
     def _let_go(self) -> None:
         """Remove what is settled; remember its versions, or forget that there was one."""
-        while self._settled:
-            turn = self._turn
-            for stored, version in list(self._settled.items()):
-                self._flying.pop(stored, None)
+        noted: dict[Any, Any] = {}
+        while noted != self._settled:  # which a delete changes
+            noted = dict(self._settled)
+            for stored, version in noted.items():
                 if version is None:
                     self._recent.pop(stored, None)
                     self._older.pop(stored, None)
                 elif version is not MISSING:
-                    if stored not in self._recent and len(self._recent) >= self._remember:
-                        self._recent, self._older = {}, self._recent
+                    while stored not in self._recent and len(self._recent) >= self._remember:
+                        self._change(self._turn, {"_older": self._recent, "_recent": {}})
                     self._recent[stored] = version
-            self._change(turn, {"_settled": {}})
+                self._flying.pop(stored, None)  # at last: a key is always found somewhere
+        while self._settled and not self._change(self._turn, {"_settled": {}}):
+            pass
 
     # --- dropping --------------------------------------------------------------
 
@@ -230,8 +232,8 @@ class MapHeld(Table):
     def _stored(self) -> tuple[dict[Any, Held], dict[Any, Held]]:
         while True:
             turn, accepted = self._turn, self._accepted
-            flying, waiting = dict(self._flying), dict(self._waiting)
-            for stored in self._settled:  # and not removed yet
+            settled, flying, waiting = self._settled, dict(self._flying), dict(self._waiting)
+            for stored in settled:  # and not removed yet
                 flying.pop(stored, None)
             if self._change(turn, {}, accepted):
                 return flying, waiting

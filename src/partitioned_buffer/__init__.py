@@ -18,9 +18,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          entry.py  room.py; writers.py: one write; implementation.py: which
                          there are, for all of it is in C, too
       telemetry.py       hooks and the log
-      writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
-                         many; admission.py  together.py  line.py  sizing.py: a write to a full
-                         buffer
+      writes/            routing.py: which partition; queue.py  map.py: writes of many;
+                         admission.py  together.py  line.py: a write to a full buffer
       policy/            what becomes of a batch. deliver.py: batch by batch; effects.py: what it
                          asks its driver for; trial.py  reading.py  names.py: one call; evidence.py
                          number.py: what becomes of what failed; front.py  destination.py: what is

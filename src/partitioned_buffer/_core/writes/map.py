@@ -42,21 +42,13 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         key, weigh = admission.settings.partition_key, admission.weigh
         self._atomic = admission.settings.merge is None
         self._weigh: Callable[[V], int] = weigh or (lambda _: 0)
-        super().__init__(tables, admission, _itself if key is None else key)
+        super().__init__(tables, admission, (lambda key: key) if key is None else key)
         slots = self.slots if key is None else None
         writer._equip(tuple(tables), slots, self.table_for, weigh, admission.late)
 
     def table_for(self, subject: K, partition_key: object) -> MapTable:
         hash(subject)  # whatever decides the partition, a key has to be hashable
         return super().table_for(subject, partition_key)
-
-    def index_of(self, key: K, partition_key: object) -> int:
-        """Return the number of the partition that *key* belongs to."""
-        return self.tables.index(self.table_for(key, partition_key))
-
-    def finds(self, key: K) -> bool:
-        """Return whether *key* is held."""
-        return self.table_for(key, None).get(key, MISSING) is not MISSING
 
     def held(self) -> list[tuple[K, V]]:
         """Return the keys that are held, oldest first, each with what `get` returns."""
@@ -93,10 +85,6 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
             groups.setdefault(route(op[0]), []).append(op)
         pieces = [MapPiece(table, group, self._atomic) for table, group in groups.items()]
         return write(self.admission, pieces)
-
-
-def _itself(key: Any) -> Any:
-    return key
 
 
 def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:

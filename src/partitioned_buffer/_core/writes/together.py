@@ -86,17 +86,15 @@ def _find_room(admission: Admission, pieces: Sequence[Piece]) -> Steps[int]:
     left = [piece for piece in pieces if piece.done < piece.size]
     needs, policy = _needs(left), admission.settings.when_full
     if policy == "raise" or (policy == "block" and admission.fits(needs)):
-        return (
-            yield from admission.wait(
-                partial(_at_once, admission, pieces),
-                lambda: any(piece.table.closed for piece in left),
-                needs,
-            )
-        )
+        tables = [piece.table for piece in left]
+        return (yield from admission.wait(partial(_at_once, admission, pieces), tables, needs))
     for piece in left:
         while piece.done < piece.size:
             end = _part(admission, piece) if policy == "block" else piece.done + 1
-            if (outcome := (yield from _write_part(admission, piece, end))) != MADE:
+            if (outcome := piece.write(end, False)) == FULL:
+                write, needs = partial(piece.write, end), piece.needs(end)
+                outcome = yield from admission.wait(write, [piece.table], needs)
+            if outcome != MADE:
                 return outcome
     return MADE
 
@@ -110,12 +108,3 @@ def _part(admission: Admission, piece: Piece) -> int:
         if end + step <= piece.size and admission.fits(piece.needs(end + step)):
             end += step
     return end
-
-
-def _write_part(admission: Admission, piece: Piece, end: int) -> Steps[int]:
-    outcome = piece.write(end, False)
-    if outcome == FULL:
-        outcome = yield from admission.wait(
-            lambda first: piece.write(end, first), lambda: piece.table.closed, piece.needs(end)
-        )
-    return outcome

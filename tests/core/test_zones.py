@@ -1,4 +1,4 @@
-"""The twin's steps, read as bytecode: nothing between `# zone` and `# end` lets other code run."""
+"""The twin's steps, read as bytecode: while one has the lock, no other code runs."""
 
 import dis
 import importlib
@@ -73,4 +73,5 @@ def test_there_are_zones_to_read(name: str) -> None:
     ],
 )
 def test_what_parts_a_zone_is_seen(statement: str) -> None:
-    assert parting(f"def f(self, lock):\n    # zone\n    {statement}\n    # end\n    return 1")
+    zone = f"    _ = lock.take\n    try:\n        {statement}\n    finally:\n        _ = lock.free"
+    assert parting(f"def f(self, lock):\n{zone}\n    return 1")

@@ -40,7 +40,6 @@ class MapTable(MapFlight):
         lock = self._lock
         _ = lock.take
         try:
-            # zone
             waiting = self._waiting
             if self.closed:
                 outcome = CLOSED
@@ -55,7 +54,6 @@ class MapTable(MapFlight):
                 waiting[key] = new
                 self._accepted += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if outcome == AGAIN:
@@ -86,7 +84,6 @@ class MapTable(MapFlight):
         room, lock, coalesced = self._room, self._lock, size - new
         _ = lock.take
         try:
-            # zone
             waiting = self._waiting
             if self.closed:
                 outcome = CLOSED
@@ -119,7 +116,6 @@ class MapTable(MapFlight):
                 self._coalesced += coalesced
                 self._accepted += size
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if extra < 0:
@@ -197,12 +193,10 @@ class MapTable(MapFlight):
         lock, held = self._lock, None
         _ = lock.take
         try:
-            # zone
             if stored in self._waiting:
                 held = self._waiting[stored]
             elif stored not in self._hidden and stored not in self._settled:
                 held = self._flying[stored] if stored in self._flying else None
-            # end
         finally:
             _ = lock.free
         return default if held is None else held[VALUE]
@@ -224,7 +218,6 @@ class MapTable(MapFlight):
         room, lock, count, weight = self._room, self._lock, 0, 0
         _ = lock.take
         try:
-            # zone
             if self.closed:
                 outcome = CLOSED
             elif self._foreign if births is None else births != self._births:
@@ -255,7 +248,6 @@ class MapTable(MapFlight):
                     room.used_bytes -= weight
                 self._turn += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         return outcome

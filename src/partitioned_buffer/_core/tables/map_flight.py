@@ -64,7 +64,7 @@ class MapFlight(MapHeld):
             if stored not in self._flying and reached < count:
                 with suppress(
                     ValueError
-                ):  # if it has a place from before it was settled, or deleted
+                ):  # it has none, unless it was here, and settled or deleted
                     order[order.index(stored, self._start)] = GONE
                 reached += self._lift(stored)
         return reached
@@ -93,10 +93,6 @@ class MapFlight(MapHeld):
         return self._entries(keys, self._flying) or None
 
     # --- putting over ----------------------------------------------------------
-
-    def faults(self) -> list[BaseException]:
-        faults, self._faults = self._faults, []
-        return faults
 
     def _over(self, old: Held, new: Held, *, merging: bool = True) -> Held:
         """Return what *new* is when it is put over what is *old*. Runs user code if *merging*."""
@@ -130,7 +126,6 @@ class MapFlight(MapHeld):
         extra = new[WEIGHT] - waits[WEIGHT] - (old[WEIGHT] if old else 0)
         _ = lock.take
         try:
-            # zone
             waiting, flying = self._waiting, self._flying
             if (waiting[stored] if stored in waiting else None) is not waits:
                 outcome = AGAIN
@@ -151,7 +146,6 @@ class MapFlight(MapHeld):
                         room.used_bytes += extra
                 self._turn += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         return outcome

@@ -61,14 +61,12 @@ class MapHeld(Table):
         self._aloft = 0  # how many of these are not settled
         self._order: list[Any] | None = None  # their keys, once somebody asks for them
         self._start = self._line = 0  # places in it: see above
-        self._kept = False  # whether more may be in hand than what is out
         self._out: dict[Any, None] = {}
         self._hidden: dict[Any, None] = {}
         self._settled: dict[Any, Any] = {}  # with what `_recent` is to say of it; MISSING: as now
         self._left_over = False  # whether what flies was there at the last swap
         self._recent: dict[Any, int] = {}  # versions delivered, in two generations
         self._older: dict[Any, int] = {}
-        self._faults: list[BaseException] = []
 
     # --- which stored key a key is ---------------------------------------------
 
@@ -102,59 +100,34 @@ class MapHeld(Table):
 
     # --- settling --------------------------------------------------------------
 
-    def acknowledge(self) -> int:
-        """Settle what was returned last: it is delivered."""
-        return self._settle(self._out, "delivered")
-
-    def bury(self, places: Iterable[int] | None = None) -> int:
-        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
-        if places is None:
-            return self._settle(self._out, "_buried")
-        self._kept = True
-        count = self._settle(self._at(places), "_buried")
-        self._forget()
-        return count
-
-    def keep(self, places: Iterable[int] | None) -> int:
-        """Keep these *places* of what was returned last in hand (None: all); count them."""
-        self._kept, out = True, self._out
-        kept = out if places is None else self._at(places)
-        self._settle({key: None for key in out if key not in kept}, "delivered")
-        self._forget()
-        return sum(map(self._flying.__contains__, out))
-
-    def _at(self, places: Iterable[int]) -> dict[Any, None]:
-        wanted = set(places)
-        return dict.fromkeys(key for place, key in enumerate(self._out) if place in wanted)
-
-    def _forget(self) -> None:
-        """Let nothing be out; what was deleted since it was, is let go."""
+    def _forget(self) -> int:
+        deleted = 0
         while self._hidden:
-            self._settle(dict(self._hidden), "_deleted")
+            deleted += self._settle(dict(self._hidden), "_deleted")
         self._out = {}
         self._let_go()
+        return deleted
 
-    def _settle(self, keys: dict[Any, None], how: str) -> int:
-        """Settle *keys*, which are out, in one step; return how many."""
+    def _settle(self, given: dict[Any, None], how: str) -> int:
         self._let_go()
-        done = not keys
+        done = not given
         while not done:
-            turn, flying, settled = self._turn, self._flying, dict.fromkeys(keys, MISSING)
+            turn, flying, settled = self._turn, self._flying, dict.fromkeys(given, MISSING)
             if how == "delivered":
-                without = self._hidden if self._remember else keys
-                settled = {key: None if key in without else flying[key][VERSION] for key in keys}
+                without = self._hidden if self._remember else given
+                settled = {key: None if key in without else flying[key][VERSION] for key in given}
             changes = {
                 "_settled": settled,
-                "_out": {key: None for key in self._out if key not in keys},
-                "_hidden": {key: None for key in list(self._hidden) if key not in keys},
-                "_aloft": self._aloft - len(keys),
-                how: getattr(self, how) + len(keys),
+                "_out": {key: None for key in self._out if key not in given},
+                "_hidden": {key: None for key in list(self._hidden) if key not in given},
+                "_aloft": self._aloft - len(given),
+                how: getattr(self, how) + len(given),
             }
-            gone = len(keys), sum(flying[key][WEIGHT] for key in keys) if self._weighed else 0
+            gone = len(given), sum(flying[key][WEIGHT] for key in given) if self._weighed else 0
             done = self._change(turn, changes, None, gone)
         self._let_go()
         self._serve()
-        return len(keys)
+        return len(given)
 
     def _let_go(self) -> None:
         """Remove what is settled; remember its versions, or forget that there was one."""
@@ -184,7 +157,6 @@ class MapHeld(Table):
                 return False
             _ = lock.take
             try:
-                # zone
                 if turn == self._turn and stored in part:
                     gone = part[stored]  # until the lock is free
                     del part[stored]
@@ -196,7 +168,6 @@ class MapHeld(Table):
                     room.used_bytes -= gone[WEIGHT]
                     self._turn += 1
                     dropped = True
-                # end
             finally:
                 _ = lock.free
         return True

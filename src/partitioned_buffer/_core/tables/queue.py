@@ -5,7 +5,6 @@ Lists that are only read from the front have a number that says where they begin
 off the front would move all the others; what is before that place has been let go of.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from .step import AGAIN, CLOSED, FULL, MADE
@@ -30,7 +29,7 @@ class QueueTable(Table):
         self._line = 0  # where that begins, which is still to be taken
         self._hand: list[Any] = []
         self._at = 0  # where that begins, which is still to be settled
-        self._batch = 0  # how much of it, from there, was returned last
+        self._out = range(0)  # which of it, from there, were returned last
 
     # --- writing ---------------------------------------------------------------
 
@@ -42,7 +41,6 @@ class QueueTable(Table):
         lock = self._lock
         _ = lock.take
         try:
-            # zone
             if self.closed:
                 outcome = CLOSED
             else:
@@ -50,7 +48,6 @@ class QueueTable(Table):
                 waiting += one
                 self._accepted += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if self._bell is not None or self.observer is not None:
@@ -76,7 +73,6 @@ class QueueTable(Table):
         room, lock = self._room, self._lock
         _ = lock.take
         try:
-            # zone
             if self.closed:
                 outcome = CLOSED
             elif room is not None and (
@@ -93,7 +89,6 @@ class QueueTable(Table):
                     room.used_bytes += weight
                 self._accepted += size
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if self._bell is not None or self.observer is not None:
@@ -137,15 +132,15 @@ class QueueTable(Table):
 
     def take(self, size: int | None) -> list[Any] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
-        if self._at + self._batch < len(self._hand):
+        if self._kept:
             self.acknowledge()
             self.release()
-        taken, batch, settled = False, list[Any](), self._batch
+        taken, batch, settled = False, list[Any](), len(self._out)
         while not taken:
             turn, line, flying = self._turn, self._line, self._flying
             batch = flying[line:] if size is None else flying[line : line + size]
             count, gone = len(batch), (settled, self._weigh(self._hand[self._at :]))
-            changes = {"_line": line + count, "_hand": batch, "_at": 0, "_batch": count}
+            changes = {"_line": line + count, "_hand": batch, "_at": 0, "_out": range(count)}
             changes["delivered"] = self.delivered + settled
             cut = flying, slice(line, line + count), [None] * count
             taken = self._change(turn, changes, None, gone, cut)
@@ -166,41 +161,29 @@ class QueueTable(Table):
         """Return the first *size* in hand (None: all), anew."""
         at = self._at
         batch = self._hand[at:] if size is None else self._hand[at : at + size]
-        self._batch = len(batch)
+        self._kept, self._out = True, range(len(batch))
         return self._items(batch)
 
-    def acknowledge(self) -> int:
-        """Settle what was returned last: it is delivered."""
-        return self._settle([], "delivered")
-
-    def bury(self, places: Iterable[int] | None = None) -> int:
-        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
-        buried = range(self._batch) if places is None else set(places)
-        return self._settle([p for p in range(self._batch) if p not in buried], "_buried")
-
-    def keep(self, places: Iterable[int] | None) -> int:
-        """Keep these *places* of what was returned last in hand (None: all); count them."""
-        kept = range(self._batch) if places is None else set(places)
-        left = [place for place in range(self._batch) if place in kept]
-        self._settle(left, "delivered")
-        return len(left)
-
-    def _settle(self, places: list[int], how: str) -> int:
-        """Settle what was returned last but these *places*, which move up to what follows."""
-        hand, at, settled = self._hand, self._at, self._batch - len(places)
-        batch = hand[at : at + self._batch]
-        kept = [batch[place] for place in places]
+    def _settle(self, given: dict[Any, None], how: str) -> int:
+        hand, at, settled = self._hand, self._at, len(given)
+        batch = hand[at : at + len(self._out)]
+        kept = [item for place, item in enumerate(batch) if place not in given]
         gone = settled, self._weigh(batch) - self._weigh(kept)
-        changes = {"_at": at + settled, "_batch": 0, how: getattr(self, how) + settled}
-        cut = hand, slice(at, at + len(batch)), [None] * settled + kept
-        while self._batch and not self._change(self._turn, changes, None, gone, cut):
+        changes = {"_at": at + settled, "_out": range(0), how: getattr(self, how) + settled}
+        cut = hand, slice(at, at + len(batch)), [None] * settled + kept  # kept ones move up
+        while given and not self._change(self._turn, changes, None, gone, cut):
             pass
         self._serve()
         return settled
 
+    def _forget(self) -> int:
+        self._out = range(0)
+        return 0
+
     def release(self) -> None:
         """Have nothing in hand: it is first in line again."""
-        self._batch = 0
+        self._forget()
+        self._kept = False
         while self._at < len(self._hand):
             turn, flying = self._turn, self._hand[self._at :] + self._flying[self._line :]
             self._change(turn, {"_flying": flying, "_line": 0, "_hand": [], "_at": 0})

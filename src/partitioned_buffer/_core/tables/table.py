@@ -13,15 +13,11 @@ table is; `_speed.c` does the same, step for step.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .room import Room
 from .step import AGAIN, CLOSED, FULL, MADE, Lock
-
-
-def _nobody() -> None:
-    """Stand in for a worker before there is one."""
 
 
 class _Unraisable:
@@ -38,6 +34,7 @@ class Table(ABC):
     """The two ends of a life, the counters, and what a write does that finds no room."""
 
     _waiting: Any
+    _out: Any  # what was returned last, by what it is settled by
 
     def __init__(self, room: Room | None = None) -> None:
         self.partition: object = None
@@ -52,10 +49,12 @@ class Table(ABC):
         """Be as new, empty and closed: in a forked child, after the room."""
         self._lock = Lock() if self._room is None else self._room.lock
         self.closed = True  # whether it takes no writes
-        self._wake: Callable[[], object] = _nobody
+        self._wake: Callable[[], object] = lambda: None  # before there is a worker
         self._flush_at: int | None = None
         self._bell: int | None = None  # the same, until it has been rung
         self._turn = 0  # changes with everything that is no write
+        self._faults: list[BaseException] = []
+        self._kept = False  # whether more may be in hand than what is out
         self._accepted = self.delivered = self._buried = 0  # so far
         self._dropped = self._coalesced = self._deleted = 0
 
@@ -79,7 +78,6 @@ class Table(ABC):
         _gone = state.copy(), items[part]  # until the lock is free
         _ = lock.take
         try:
-            # zone
             same = turn == self._turn and (written is None or written == self._accepted)
             if same:
                 items[part] = rest
@@ -88,7 +86,6 @@ class Table(ABC):
                     room.used -= size
                     room.used_bytes -= weight
                 self._turn = new
-            # end
         finally:
             _ = lock.free
         return same
@@ -173,7 +170,39 @@ class Table(ABC):
 
     def faults(self) -> list[BaseException]:
         """Return what went wrong in putting values over older ones since the last call."""
-        return []
+        faults, self._faults = self._faults, []
+        return faults
+
+    # --- what the worker was given last ----------------------------------------
+
+    def acknowledge(self) -> int:
+        """Settle what was returned last: it is delivered."""
+        return self._settle(dict.fromkeys(self._out), "delivered")
+
+    def bury(self, places: Iterable[int] | None = None) -> int:
+        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
+        self._kept = True
+        count = self._settle(self._given(places), "_buried")
+        self._forget()
+        return count
+
+    def keep(self, places: Iterable[int] | None) -> int:
+        """Keep these *places* of what was returned last in hand (None: all); count them."""
+        self._kept, kept = True, self._given(places)
+        self._settle({each: None for each in self._out if each not in kept}, "delivered")
+        return len(kept) - self._forget()
+
+    def _given(self, places: Iterable[int] | None) -> dict[Any, None]:
+        chosen = range(len(self._out)) if places is None else set(places)
+        return {each: None for place, each in enumerate(self._out) if place in chosen}
+
+    @abstractmethod
+    def _settle(self, given: dict[Any, None], how: str) -> int:
+        """Settle what is of `_out` in one step; return how many."""
+
+    @abstractmethod
+    def _forget(self) -> int:
+        """Let nothing be out; return how much of what was had been deleted."""
 
     # --- the numbers -----------------------------------------------------------
 

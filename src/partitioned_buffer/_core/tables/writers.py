@@ -98,8 +98,6 @@ class _MapWriter(Generic[K, V]):
 
     def _try_put(self, key: K, value: V, version: int | None, partition_key: object) -> Late | None:
         """Do as `put` or `put_newer`, but return what could not be made."""
-        if version is not None:
-            version = check_version(version)
         table, weight = self._table(key, partition_key), self._weigh(value) if self._weigh else 0
         args = key, value, version, weight
         return (table, outcome, "put", args) if (outcome := table.put(*args)) else None
@@ -115,9 +113,7 @@ class _MapWriter(Generic[K, V]):
         Your own writes are seen at once. Raises `TypeError` for an unhashable key, and what the
         key raises.
         """
-        if self._slots is None or partition_key is not None:
-            return self._table_for(key, partition_key).get(key, default)
-        return self._slots[hash(key) % self._modulus].get(key, default)
+        return self._table(key, partition_key).get(key, default)
 
     def _table(self, key: K, partition_key: object) -> MapTable:
         if self._slots is None or partition_key is not None:
@@ -160,15 +156,8 @@ class MapWriter(_MapWriter[K, V]):
 
         Raises `TypeError` for a version that is no int, and what `put` raises.
         """
-        if type(version) is not int:
-            version = check_version(version)
-        if self._slots is None or partition_key is not None:
-            table = self._table_for(key, partition_key)
-        else:
-            table = self._slots[hash(key) % self._modulus]
-        weight = 0 if self._weigh is None else self._weigh(value)
-        if outcome := table.put(key, value, version, weight):
-            self._late(table, outcome, "put", (key, value, version, weight))
+        if late := self._try_put(key, value, check_version(version), partition_key):
+            self._late(*late)
 
     def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """

@@ -14,13 +14,12 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
       options/           settings.py: every option once; checks.py  keywords.py  retry.py;
                          words.py: what others call them
       tables/            what collects writes, and what is in flight: step.py: what a write is;
-                         table.py  queue.py  queue_flight.py  map.py  map_many.py  map_held.py
-                         map_flight.py  keys.py  entry.py  room.py; writers.py: one write;
-                         implementation.py: which there are, for all of it is in C, too
+                         table.py  queue.py  map.py  map_held.py  map_flight.py  keys.py
+                         entry.py  room.py; writers.py: one write; implementation.py: which
+                         there are, for all of it is in C, too
       telemetry.py       hooks and the log
-      writes/            routing.py: which partition; queue.py  map.py  iterables.py: writes of
-                         many; lookups.py: reads; admission.py  together.py  line.py  sizing.py: a
-                         write to a full buffer
+      writes/            routing.py: which partition; queue.py  map.py: writes of many;
+                         admission.py  together.py  line.py: a write to a full buffer
       policy/            what becomes of a batch. deliver.py: batch by batch; effects.py: what it
                          asks its driver for; trial.py  reading.py  names.py: one call; evidence.py
                          number.py: what becomes of what failed; front.py  destination.py: what is

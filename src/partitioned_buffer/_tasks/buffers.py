@@ -10,8 +10,8 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
-from .._core.writes import map as map_writes
-from .._core.writes import queue as queue_writes
+from .._core.writes.map import MapRoutes
+from .._core.writes.queue import QueueRoutes
 from .face import TaskFace
 from .writes import AsyncMapWrites, AsyncQueueWrites
 
@@ -35,7 +35,7 @@ class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskFace[list[T]]):
 
     def _assemble(self, made: Settings) -> None:
         tables, admission = queue_parts(made, self)
-        self._routes = queue_writes.equip(self, tables, admission, made)
+        self._routes = QueueRoutes(self, tables, admission)
         TaskFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is
@@ -61,7 +61,7 @@ class AsyncMap(
 
     def _assemble(self, made: Settings) -> None:
         tables, admission = map_parts(made, self)
-        self._routes = map_writes.equip(self, tables, admission, made)
+        self._routes = MapRoutes(self, tables, admission)
         TaskFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is

@@ -14,8 +14,7 @@ from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
 from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
-from .._core.writes.queue import QueueRoutes, push_all
-from .._core.writes.together import write
+from .._core.writes.queue import QueueRoutes
 from .loops.current import whereabouts
 
 T = TypeVar("T")
@@ -61,7 +60,8 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push_all")
-        await drive(write(self._admission, self._routes.pieces(items, partition_key)))
+        if (late := self._routes.push_all(items, partition_key)) is not None:
+            await drive(late)
 
     def push_all_nowait(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -69,7 +69,8 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
 
         Nothing was accepted then, unless the error says how much.
         """
-        push_all(self, items, partition_key)
+        if (late := self._routes.push_all(items, partition_key)) is not None:
+            self._go(late)
 
 
 class AsyncMapWrites(AsyncMapWriter[K, V]):
@@ -119,7 +120,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all")
-        await self._put_all(self._routes.plain(entries), partition_key)
+        await drive(self._routes.put_all(entries, partition_key))
 
     async def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
@@ -132,10 +133,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all_newer")
-        await self._put_all(self._routes.newer(entries), partition_key)
-
-    async def _put_all(self, ops: list[Any], partition_key: object) -> None:
-        await drive(write(self._admission, self._routes.pieces(ops, partition_key)))
+        await drive(self._routes.put_all_newer(entries, partition_key))
 
     async def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
@@ -151,12 +149,10 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None
     ) -> None:
         """Accept every pair of *entries*, as `put_all`; raise `BufferFull` where it would wait."""
-        ops = self._routes.plain(entries)
-        self._go(write(self._admission, self._routes.pieces(ops, partition_key)))
+        self._go(self._routes.put_all(entries, partition_key))
 
     def put_all_newer_nowait(
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
     ) -> None:
         """Accept every triple of *entries*, as `put_all_newer`; or raise `BufferFull`."""
-        ops = self._routes.newer(entries)
-        self._go(write(self._admission, self._routes.pieces(ops, partition_key)))
+        self._go(self._routes.put_all_newer(entries, partition_key))

@@ -10,10 +10,8 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
-from .._core.writes import map as map_writes
-from .._core.writes import queue as queue_writes
-from .._core.writes.map import MapWrites
-from .._core.writes.queue import QueueWrites
+from .._core.writes.map import MapRoutes, MapWrites
+from .._core.writes.queue import QueueRoutes, QueueWrites
 from .face import ThreadFace
 
 T = TypeVar("T")
@@ -37,7 +35,7 @@ class Queue(QueueInit[T], QueueWrites[T], ThreadFace[list[T]]):
 
     def _assemble(self, made: Settings) -> None:
         tables, admission = queue_parts(made, self)
-        self._routes = queue_writes.equip(self, tables, admission, made)
+        self._routes = QueueRoutes(self, tables, admission)
         ThreadFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is
@@ -65,7 +63,7 @@ class Map(
 
     def _assemble(self, made: Settings) -> None:
         tables, admission = map_parts(made, self)
-        self._routes = map_writes.equip(self, tables, admission, made)
+        self._routes = MapRoutes(self, tables, admission)
         ThreadFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is

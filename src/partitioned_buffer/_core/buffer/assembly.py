@@ -8,7 +8,8 @@ from typing import Any
 from ...errors import BufferFull
 from ..options.settings import Settings
 from ..tables.implementation import MapTable, QueueTable, Room
-from ..writes.admission import Admission, Face
+from ..writes.admission import Admission
+from ..writes.line import Face
 
 
 def queue_parts(made: Settings, face: Face) -> tuple[list[QueueTable], Admission]:

@@ -115,7 +115,7 @@ class Buffer(Generic[B]):
             partitions,
             hook_errors=telemetry.hook_errors,
             dead_letter_errors=telemetry.dead_letter_errors,
-            blocked=self._admission.blocked,
+            blocked=len(self._admission.line),
         )
 
     def update_options(self, **options: Unpack[Tunable]) -> None:

@@ -133,7 +133,7 @@ class MapInit(Generic[K, V]):
 
     def __contains__(self, key: K) -> bool:
         """Return whether `get` finds *key*."""
-        return self._routes.finds(key)
+        return self._routes.table_for(key, None).has(key)
 
     def items(self) -> list[tuple[K, V]]:
         """
@@ -149,4 +149,4 @@ class MapInit(Generic[K, V]):
 
         Raises `TypeError` for an unhashable key.
         """
-        return self._routes.index_of(key, partition_key)
+        return self._routes.tables.index(self._routes.table_for(key, partition_key))

@@ -198,7 +198,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         """Refuse writes, also those that wait for room."""
         for partition in self._partitions:
             partition.table.close()
-        self._admission.alarm()
+        self._admission.line.alarm()
 
     def _end_stop(
         self, run: Run[Any], ending: Countdown, before: Stats, deadline: float | None

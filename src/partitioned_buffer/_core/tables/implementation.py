@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING
 
 _wanted = os.environ.get("PARTITIONED_BUFFER_SPEED", "")
 
-if TYPE_CHECKING:
-    NAME: str
-else:
-    NAME = "python"
-    if _wanted != "0":
-        try:
-            from . import _speed  # noqa: F401  # to see whether it is there
-        except ImportError as error:
-            if _wanted == "1":
-                raise ImportError(
-                    "PARTITIONED_BUFFER_SPEED=1 asks for tables in C, and they are not there: "
-                    "install with a C compiler at hand, or set it to 0"
-                ) from error
-        else:
-            NAME = "c"
+NAME = "python"
+if not TYPE_CHECKING and _wanted != "0":
+    try:
+        from . import _speed  # noqa: F401  # to see whether it is there
+
+        NAME = "c"
+    except ImportError as error:
+        if _wanted == "1":
+            raise ImportError(
+                "PARTITIONED_BUFFER_SPEED=1 asks for tables in C, and they are not there: "
+                "install with a C compiler at hand, or set it to 0"
+            ) from error
 
 if TYPE_CHECKING or NAME == "python":
     from .map import MapTable
@@ -41,13 +38,5 @@ else:
         Room,
     )
 
-__all__ = [
-    "NAME",
-    "AsyncMapWriter",
-    "AsyncQueueWriter",
-    "MapTable",
-    "MapWriter",
-    "QueueTable",
-    "QueueWriter",
-    "Room",
-]
+__all__ = ["NAME", "MapTable", "QueueTable", "Room"]
+__all__ += ["AsyncMapWriter", "AsyncQueueWriter", "MapWriter", "QueueWriter"]

@@ -20,18 +20,6 @@ def safe(key: Any) -> bool:
     return kind in SAFE or (kind is tuple and all(map(safe, key)))
 
 
-class _Hashed:
-    """What lends a box its hash."""
-
-    __slots__ = ("__weakref__", "hash")
-
-    def __init__(self, hashed: int) -> None:
-        self.hash = hashed
-
-    def __hash__(self) -> int:
-        return self.hash
-
-
 class Box(weakref.ref[Any]):
     """A dead weak reference: the one kind of object with any hash we like, and no Python in it."""
 
@@ -41,10 +29,10 @@ class Box(weakref.ref[Any]):
 
 def boxed(key: Any, hashed: int) -> Box:
     """Return a new box for *key*."""
-    target = _Hashed(hashed)
-    box = Box(target)
+    probe = Probe(hashed)
+    box = Box(probe)
     box.key = key
-    hash(box)  # which it remembers when `target` is gone
+    hash(box)  # which it remembers when the probe is gone
     return box
 
 
@@ -56,7 +44,7 @@ def unboxed(stored: Any) -> Any:
 class Probe:
     """Equals nothing, and collects what it is compared with: the stored keys of one hash."""
 
-    __slots__ = ("found", "hash")
+    __slots__ = ("__weakref__", "found", "hash")
 
     def __init__(self, hashed: int) -> None:
         self.hash = hashed

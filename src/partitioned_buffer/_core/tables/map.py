@@ -5,177 +5,201 @@ A version has to beat the one that waits, else the one in flight, else the one d
 as far as that is remembered: so that the processor never sees a key go backwards.
 """
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from .entry import MISSING
 from .keys import SAFE, safe
-from .map_held import UPDATES, VERSION, WEIGHT
-from .map_many import MapMany
+from .map_flight import MapFlight
+from .map_held import VALUE, VERSION, WEIGHT, Held, Op
 from .step import AGAIN, CLOSED, FULL, MADE
 
-_STALE: Any = object()  # is what no key's value ever is
+Seen = tuple[int | None, int, int | None, Any, Held | None]
+"""What a write was prepared for: births, or None if no key is in a box; turn; how many were
+accepted, or None if that is all the same; what a key is stored as, and what waits for it."""
+
+Plan = tuple[Any, int, int]
+"""What will wait after a write, None for nothing new, or after many of them, by what the keys are
+stored as; and how many new items and bytes that is."""
+
+PATIENCE = 3
+"""How often many writes are tried, before others are kept waiting while they are prepared."""
 
 
-class MapTable(MapMany):
+class MapTable(MapFlight):
     """Entries by key: the last write wins, or the newest version."""
 
-    __slots__ = ()
-
     def put(
-        self,
-        key: Any,
-        value: Any,
-        version: int | None = None,
-        weight: int = 0,
-        first: bool = False,
+        self, key: Any, value: Any, version: int | None = None, weight: int = 0, first: bool = False
     ) -> int:
         """Accept *value*, with a *version* only if that is newer; the *first* need not wait."""
-        plain, outcome = type(key) in SAFE or safe(key), AGAIN
-        if plain and version is None and self._simple:
-            outcome = self._put_simply(key, value)
-        while outcome == AGAIN:
-            simply = plain and not self._foreign
-            stored, births = (key, None) if simply else self._find(key, plain)
-            expected, both, weighs = MISSING, value, weight
-            if self._merge is not None:
-                expected, both, weighs = self._merged(stored, value, version, weight)
-            outcome = self._put(stored, births, expected, both, version, weighs, first)
-            if outcome == FULL:
-                outcome = self._make_room(1, weight)
-        if self._bell is not None or self.observer is not None:
-            self._follow(outcome)
-        return outcome
-
-    def _put_simply(self, key: Any, value: Any) -> int:
+        if version is not None or not self._simple or not (type(key) in SAFE or safe(key)):
+            return self._put(key, (value, version, 0, weight), first)
+        new: Held = (value, None, 0, 0)
         lock = self._lock
         _ = lock.take
         try:
-            # zone
-            if self._closed:
+            waiting = self._waiting
+            if self.closed:
                 outcome = CLOSED
             elif not self._simple:
                 outcome = AGAIN
             else:
-                waiting = self._waiting
                 if key in waiting:
                     _gone = waiting[key]  # until the lock is free
                     self._coalesced += 1
                 else:
                     self._births += 1
-                waiting[key] = value
+                waiting[key] = new
                 self._accepted += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
+        if outcome == AGAIN:
+            return self._put(key, new, first)
+        if self._bell is not None or self.observer is not None:
+            self._follow(outcome)
         return outcome
 
-    def _put(
-        self,
-        stored: Any,
-        births: int | None,
-        expected: Any,
-        value: Any,
-        version: int | None,
-        weight: int,
-        first: bool,
-    ) -> int:
-        room, lock, merging, extra, floor = self._room, self._lock, self._merge is not None, 0, None
-        new = [version, 0, weight] if version is not None or self._weighed else None
+    def _put(self, key: Any, value: Held, first: bool) -> int:
+        outcome = AGAIN
+        while outcome == AGAIN:
+            stored, births = self._find(key)
+            turn, old = self._turn, self._waiting.get(stored)
+            new = self._next(stored, old, value)
+            born = 1 if old is None and new is not None else 0
+            extra = 0 if new is None else new[WEIGHT] - (old[WEIGHT] if old else 0)
+            seen = births, turn, None, stored, old
+            outcome = self._write(seen, (new, born, extra), 1, first)
+            if outcome == FULL:
+                outcome = self._make_room(1, value[WEIGHT])
+        self._follow(outcome)
+        return outcome
+
+    def _write(self, seen: Seen, plan: Plan, size: int, first: bool) -> int:
+        """Make *size* writes, if what was *seen* is so still; nobody calls what they replace."""
+        births, turn, written, stored, old = seen
+        value, new, extra = plan
+        room, lock, coalesced = self._room, self._lock, size - new
         _ = lock.take
         try:
-            # zone
-            waiting, marks = self._waiting, self._marks
-            mark = marks[stored] if stored in marks else None
-            known = stored in waiting
-            extra = weight if mark is None else weight - mark[WEIGHT]
-            if known:
-                floor = 0 if mark is None else mark[VERSION] or 0
-            elif stored in self._flying and not (stored in self._hidden or stored in self._settled):
-                floor = self._flown[stored][VERSION] or 0 if stored in self._flown else 0
-            elif stored in self._recent:
-                floor = self._recent[stored]
-            elif stored in self._older:
-                floor = self._older[stored]
-            if self._closed:
+            waiting = self._waiting
+            if self.closed:
                 outcome = CLOSED
             elif self._foreign if births is None else births != self._births:
                 outcome = AGAIN
-            elif version is not None and floor is not None and version <= floor:
-                self._accepted += 1
-                self._coalesced += 1
-                outcome = MADE
-            elif merging and (waiting[stored] if known else MISSING) is not expected:
+            elif (waiting[stored] if stored in waiting else None) is not old:
+                outcome = AGAIN
+            elif old is None and turn != self._turn:
+                outcome = AGAIN
+            elif written is not None and written != self._accepted:
                 outcome = AGAIN
             elif room is not None and (
-                (room.line and not first and (extra > 0 or not known))
-                or (not known and room.used >= room.limit)
+                (room.line and not first and (new or extra > 0))
+                or (new and room.used + new > room.limit)
                 or (extra > 0 and room.used_bytes + extra > room.limit_bytes)
             ):
                 outcome = FULL
             else:
-                _gone = waiting[stored] if known else None  # until the lock is free
-                if new is not None:
-                    if known and version is not None:
-                        new[UPDATES] = 1 if mark is None else mark[UPDATES] + 1
-                    marks[stored] = new
-                elif mark is not None:
-                    del marks[stored]
-                if known:
-                    self._coalesced += 1
-                else:
-                    self._births += 1
+                if written is not None:
+                    waiting |= value
+                elif value is not None:
+                    waiting[stored] = value
+                self._births += new
                 if births is not None:
                     self._foreign = True
-                self._simple = False
+                    self._simple = False
                 if room is not None:
-                    room.used += 0 if known else 1
+                    room.used += new
                     room.used_bytes += extra
-                waiting[stored] = value
-                self._accepted += 1
+                self._coalesced += coalesced
+                self._accepted += size
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if extra < 0:
             self._serve()
         return outcome
 
-    def _merged(
-        self, stored: Any, value: Any, version: int | None, weight: int
-    ) -> tuple[Any, Any, int]:
-        """Return what waits, and what that and *value* make together. Runs user code."""
-        mark, waits = self._marks.get(stored), self._waiting.get(stored, MISSING)
-        if waits is MISSING or self._merge is None:
-            return waits, value, weight
-        if version is not None and version <= (mark[VERSION] or 0 if mark else 0):
-            return _STALE, value, weight
-        both = self._merge(waits, value)
-        return waits, both, weight if self._weigh is None else self._weigh(both)
+    def _next(
+        self, stored: Any, old: Held | None, new: Held, *, merging: bool = True
+    ) -> Held | None:
+        """Return what *new* comes to, over what is *old*, and waits; None if it is not newer."""
+        version = new[VERSION]
+        if version is not None:
+            floor = self._floor(stored, old)
+            if floor is not None and version <= floor:
+                return None
+        elif self._merge is None:
+            return new
+        return new if old is None else self._over(old, new, merging=merging)
+
+    def _floor(self, stored: Any, old: Held | None) -> int | None:
+        """Return which version is to be beaten, if not that of *old*; None if there is none."""
+        settled = self._settled  # before looking at what flies: what is settled leaves that first
+        if old is None and stored not in self._hidden and stored not in settled:
+            old = self._flying.get(stored)
+        if old is not None:
+            return old[VERSION] or 0
+        noted = settled.get(stored, MISSING)
+        return self._recent.get(stored, self._older.get(stored)) if noted is MISSING else noted
+
+    # --- many, all together or none --------------------------------------------
+
+    def put_all(self, ops: Sequence[Op], first: bool = False) -> int:
+        """
+        Make all of *ops* in order, or none; nothing is merged, or dropped for them.
+
+        A table that keeps an order, to drop the oldest, has to be written to one by one.
+        """
+        if self._ordered and ops:
+            return CLOSED if self.closed else FULL
+        outcome, tries = AGAIN, 0
+        while outcome == AGAIN:
+            tries += 1
+            places, births = self._find_all(ops)
+            with self._lock if tries > PATIENCE else nullcontext():
+                turn, accepted = self._turn, self._accepted
+                plan = self._plan(places, ops)
+                _gone = [*map(self._waiting.get, plan[0])]  # until the lock is free
+                seen = births, turn, accepted, MISSING, None
+                outcome = self._write(seen, plan, len(ops), first)
+        self._follow(outcome)
+        return outcome
+
+    def _plan(self, places: Sequence[Any], ops: Sequence[Op]) -> Plan:
+        values, items, extra = dict[Any, Held](), 0, 0
+        for stored, (_, value, version, weight) in zip(places, ops, strict=True):
+            old = values.get(stored) or self._waiting.get(stored)
+            new = self._next(stored, old, (value, version, 0, weight), merging=False)
+            if new is not None:
+                values[stored] = new
+                items += old is None
+                extra += new[WEIGHT] - (old[WEIGHT] if old else 0)
+        return values, items, extra
+
+    def needs(self, ops: Sequence[Op]) -> tuple[int, int]:
+        """Return how many items and bytes of new room *ops* would take now."""
+        places, _ = self._find_all(ops)
+        _, items, extra = self._plan(places, ops)
+        return items, max(0, extra)
 
     # --- reading, and forgetting -----------------------------------------------
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value held for *key* until it is settled, else *default*."""
-        stored, plain = key, type(key) in SAFE or safe(key)
-        if self._foreign or not plain:
-            stored, _ = self._find(key, plain)
-        lock = self._lock
+        stored = key if type(key) in SAFE and not self._foreign else self._find(key)[0]
+        lock, held = self._lock, None
         _ = lock.take
         try:
-            # zone
             if stored in self._waiting:
-                value = self._waiting[stored]
-            elif stored in self._hidden or stored in self._settled:
-                value = default
-            elif stored in self._flying:
-                value = self._flying[stored]
-            else:
-                value = default
-            # end
+                held = self._waiting[stored]
+            elif stored not in self._hidden and stored not in self._settled:
+                held = self._flying[stored] if stored in self._flying else None
         finally:
             _ = lock.free
-        return value
+        return default if held is None else held[VALUE]
 
     def has(self, key: Any) -> bool:
         """Return whether `get` would find *key*."""
@@ -183,9 +207,9 @@ class MapTable(MapMany):
 
     def delete(self, key: Any) -> int:
         """Forget *key*: what waits, what is in flight unless the processor has it, its version."""
-        plain, outcome = type(key) in SAFE or safe(key), AGAIN
+        outcome = AGAIN
         while outcome == AGAIN:
-            outcome = self._delete(*self._find(key, plain))
+            outcome = self._delete(*self._find(key))
         self._serve()
         self._follow(outcome)
         return outcome
@@ -194,30 +218,26 @@ class MapTable(MapMany):
         room, lock, count, weight = self._room, self._lock, 0, 0
         _ = lock.take
         try:
-            # zone
-            if self._closed:
+            if self.closed:
                 outcome = CLOSED
             elif self._foreign if births is None else births != self._births:
                 outcome = AGAIN
             else:
                 if stored in self._waiting:
-                    _gone = self._waiting[stored]  # until the lock is free
+                    gone = self._waiting[stored]  # until the lock is free
                     del self._waiting[stored]
                     count = 1
-                    if stored in self._marks:
-                        weight = self._marks[stored][WEIGHT]
-                        del self._marks[stored]
-                if stored in self._flying and stored not in self._settled:
-                    if stored in self._out:
-                        self._hidden[stored] = None
-                    else:
-                        _old = self._flying[stored]  # likewise
-                        del self._flying[stored]
-                        count += 1
-                        self._aloft -= 1
-                        if stored in self._flown:
-                            weight += self._flown[stored][WEIGHT]
-                            del self._flown[stored]
+                    weight = gone[WEIGHT]
+                if stored in self._settled:
+                    self._settled[stored] = None
+                elif stored in self._flying and stored in self._out:
+                    self._hidden[stored] = None
+                elif stored in self._flying:
+                    flown = self._flying[stored]  # likewise
+                    del self._flying[stored]
+                    count += 1
+                    weight += flown[WEIGHT]
+                    self._aloft -= 1
                 if stored in self._recent:
                     del self._recent[stored]
                 if stored in self._older:
@@ -228,7 +248,6 @@ class MapTable(MapMany):
                     room.used_bytes -= weight
                 self._turn += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         return outcome

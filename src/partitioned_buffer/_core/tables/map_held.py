@@ -1,8 +1,7 @@
 """
 A Map's table: what it holds, and how that is settled.
 
-The dicts hold bare values, by what their keys are stored as (see `keys`). Only what has a
-version, or a weight, has a *mark* beside it, in a dict of its own.
+The dicts hold a tuple of four (see `VALUE`) by what a key is stored as (see `keys`).
 
 What is in flight is in one dict, and its keys in a list in their order:
 
@@ -14,33 +13,31 @@ What is in flight is in one dict, and its keys in a list in their order:
 then removed, piece by piece.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
-from itertools import repeat
+from itertools import islice
 from typing import Any
 
 from .entry import MISSING, Entry
-from .keys import unboxed
+from .keys import Probe, boxed, safe, same, unboxed
 from .room import Room
 from .table import Table
 
-VERSION, UPDATES, WEIGHT = range(3)
-"""Of a mark, a list. The version of a plain put is None."""
+VALUE, VERSION, UPDATES, WEIGHT = range(4)
+"""Of what is held for a key. The version of a plain put is None."""
+
+Held = tuple[Any, Any, int, int]
+
+Op = tuple[Any, Any, int | None, int]
+"""A write: key, value, version or None, weight."""
 
 _entry = partial(tuple.__new__, Entry)  # half the cost of Entry(...)
 
 
 class MapHeld(Table):
     """All that a Map's table holds."""
-
-    # fmt: off
-    __slots__ = (
-        "_aloft", "_births", "_faults", "_flown", "_flying", "_foreign", "_hidden", "_kept",
-        "_left_over", "_line", "_marks", "_merge", "_older", "_order", "_ordered", "_out",
-        "_recent", "_remember", "_settled", "_simple", "_start", "_waiting", "_weigh",
-    )
-    # fmt: on
 
     def __init__(
         self,
@@ -57,134 +54,97 @@ class MapHeld(Table):
     def reset(self) -> None:
         super().reset()
         self._foreign = False  # whether there has ever been a box
-        # Whether there has never been anything but plain puts of keys without one.
-        self._simple = self._room is None and self._merge is None
+        self._simple = self._room is None and self._merge is None  # and there has not
         self._births = 0  # how many keys were new
-        self._waiting: dict[Any, Any] = OrderedDict() if self._ordered else {}
-        self._marks: dict[Any, list[Any]] = {}
-        self._flying: dict[Any, Any] = {}
-        self._flown: dict[Any, list[Any]] = {}  # the marks of those
+        self._waiting: dict[Any, Held] = OrderedDict() if self._ordered else {}
+        self._flying: dict[Any, Held] = {}
         self._aloft = 0  # how many of these are not settled
         self._order: list[Any] | None = None  # their keys, once somebody asks for them
         self._start = self._line = 0  # places in it: see above
-        self._kept = False  # whether more may be in hand than what is out
         self._out: dict[Any, None] = {}
         self._hidden: dict[Any, None] = {}
-        self._settled: dict[Any, None] = {}
+        self._settled: dict[Any, Any] = {}  # with what `_recent` is to say of it; MISSING: as now
         self._left_over = False  # whether what flies was there at the last swap
-        self._recent: dict[Any, int | None] = {}  # versions delivered, in two generations;
-        self._older: dict[Any, int | None] = {}  # None: forgotten
-        self._faults: list[BaseException] = []
+        self._recent: dict[Any, int] = {}  # versions delivered, in two generations
+        self._older: dict[Any, int] = {}
+
+    # --- which stored key a key is ---------------------------------------------
+
+    def _find(self, key: Any) -> tuple[Any, int | None]:
+        """Return what *key* is stored as, and when that was so; None: whenever none is in a box."""
+        plain = safe(key)
+        if plain and not self._foreign:
+            return key, None
+        births, probe = self._births, Probe(hash(key))
+        for part in (self._waiting, self._flying, self._recent, self._older):  # as it wanders
+            if plain and key in part:
+                return key, births
+            _ = probe in part  # collects those of the same hash
+        stored = same(key, probe.found, MISSING)
+        if stored is MISSING:
+            stored = key if plain else boxed(key, probe.hash)
+        return stored, births
+
+    def _find_all(self, ops: Sequence[Op]) -> tuple[list[Any], int | None]:
+        """Return what all keys are stored as, those that are new once each."""
+        if not self._foreign and all(safe(op[0]) for op in ops):
+            return [op[0] for op in ops], None
+        births, places, met = self._births, [], dict[int, list[Any]]()
+        for op in ops:
+            stored, _ = self._find(op[0])
+            others = met.setdefault(hash(stored), [])
+            stored = same(op[0], others, stored)
+            others.append(stored)
+            places.append(stored)
+        return places, births
 
     # --- settling --------------------------------------------------------------
 
-    def acknowledge(self) -> int:
-        """Settle what was returned last: it is delivered."""
-        return self._settle(self._out, "delivered")
-
-    def keep(self, places: Iterable[int] | None) -> int:
-        """Keep these *places* of what was returned last in hand (None: all); count them."""
-        out, self._kept = list(self._out), True
-        if places is not None:
-            kept = set(places)
-            good = dict.fromkeys(key for place, key in enumerate(out) if place not in kept)
-            self._settle(good, "delivered")
-        self._forget()
-        return sum(map(self._flying.__contains__, out))
-
-    def _forget(self) -> None:
-        """Let nothing be out; what was deleted since it was, is let go."""
+    def _forget(self) -> int:
+        deleted = 0
         while self._hidden:
-            self._settle(dict(self._hidden), "deleted")
+            deleted += self._settle(dict(self._hidden), "_deleted")
         self._out = {}
         self._let_go()
+        return deleted
 
-    def _settle(self, keys: dict[Any, None], how: str) -> int:
-        """Settle *keys*, which are out, in one step; return how many."""
-        if not keys:
-            return 0
+    def _settle(self, given: dict[Any, None], how: str) -> int:
         self._let_go()
-        room, lock, count, done = self._room, self._lock, len(keys), False
-        good, deleted = how == "delivered", how == "deleted"
-        versions: dict[Any, int | None] = {}
+        done = not given
         while not done:
-            turn = self._turn
-            hidden = {key: None for key in list(self._hidden) if key not in keys}
-            rest = {key: None for key in self._out if key not in keys}
-            weight = sum(self._flown[key][WEIGHT] for key in keys) if self._weighed else 0
-            versions, recent, older = self._memory(keys if good else {})
-            _ = lock.take
-            try:
-                # zone
-                if turn == self._turn:
-                    _gone = self._recent  # until the lock is free
-                    _also = self._older
-                    recent |= versions
-                    self._recent = recent
-                    self._older = older
-                    self._settled = keys
-                    self._out = rest
-                    self._hidden = hidden
-                    self._aloft -= count
-                    if good:
-                        self._delivered += count
-                    elif deleted:
-                        self._deleted += count
-                    else:
-                        self._buried += count
-                    if room is not None:
-                        room.used -= count
-                        room.used_bytes -= weight
-                    self._turn += 1
-                    done = True
-                # end
-            finally:
-                _ = lock.free
-        self._let_go(versions)
+            turn, flying, settled = self._turn, self._flying, dict.fromkeys(given, MISSING)
+            if how == "delivered":
+                without = self._hidden if self._remember else given
+                settled = {key: None if key in without else flying[key][VERSION] for key in given}
+            changes = {
+                "_settled": settled,
+                "_out": {key: None for key in self._out if key not in given},
+                "_hidden": {key: None for key in list(self._hidden) if key not in given},
+                "_aloft": self._aloft - len(given),
+                how: getattr(self, how) + len(given),
+            }
+            gone = len(given), sum(flying[key][WEIGHT] for key in given) if self._weighed else 0
+            done = self._change(turn, changes, None, gone)
+        self._let_go()
         self._serve()
-        return count
+        return len(given)
 
-    def _let_go(self, versions: dict[Any, int | None] | None = None) -> None:
-        """Remove what is settled, and what of *versions* is to be forgotten."""
-        for part in (self._flying, self._flown):
-            if part:
-                deque(map(part.pop, self._settled, repeat(None)), maxlen=0)
-        self._settled = {}
-        for stored in [key for key, version in (versions or {}).items() if version is None]:
-            self._recent.pop(stored, None)
-            self._older.pop(stored, None)
-
-    def _memory(
-        self, keys: dict[Any, None]
-    ) -> tuple[dict[Any, int | None], dict[Any, int | None], dict[Any, int | None]]:
-        """Return which versions to note when *keys* are delivered (None: to forget), and where."""
-        recent, older, versions = self._recent, self._older, dict[Any, int | None]()
-        if not (self._flown or recent or older):
-            return versions, recent, older
-        for stored in keys:
-            mark = self._flown.get(stored)
-            noted = mark is not None and self._remember and stored not in self._hidden
-            version = mark[VERSION] if mark is not None and noted else None
-            if version is not None or stored in recent or stored in older:
-                versions[stored] = version
-        new = sum(version is not None and key not in recent for key, version in versions.items())
-        if not new or len(recent) + new <= self._remember:
-            return versions, recent, older
-        return {}, *self._new_generation(versions)
-
-    def _new_generation(
-        self, versions: dict[Any, int | None]
-    ) -> tuple[dict[Any, int | None], dict[Any, int | None]]:
-        recent, older = dict(self._recent), dict(self._older)
-        for stored, version in versions.items():
-            if version is None:
-                recent.pop(stored, None)
-                older.pop(stored, None)
-                continue
-            if stored not in recent and len(recent) >= self._remember:
-                recent, older = {}, recent
-            recent[stored] = version
-        return recent, older
+    def _let_go(self) -> None:
+        """Remove what is settled; remember its versions, or forget that there was one."""
+        noted: dict[Any, Any] = {}
+        while noted != self._settled:  # which a delete changes
+            noted = dict(self._settled)
+            for stored, version in noted.items():
+                if version is None:
+                    self._recent.pop(stored, None)
+                    self._older.pop(stored, None)
+                elif version is not MISSING:
+                    while stored not in self._recent and len(self._recent) >= self._remember:
+                        self._change(self._turn, {"_older": self._recent, "_recent": {}})
+                    self._recent[stored] = version
+                self._flying.pop(stored, None)  # at last: a key is always found somewhere
+        while self._settled and not self._change(self._turn, {"_settled": {}}):
+            pass
 
     # --- dropping --------------------------------------------------------------
 
@@ -192,104 +152,70 @@ class MapHeld(Table):
         room, lock, dropped = self._room, self._lock, False
         while not dropped:
             turn = self._turn
-            part, marks, stored, place = self._oldest()
+            part, stored, place = self._oldest()
             if room is None or stored is MISSING:
                 return False
             _ = lock.take
             try:
-                # zone
                 if turn == self._turn and stored in part:
-                    _gone = part[stored]  # until the lock is free
+                    gone = part[stored]  # until the lock is free
                     del part[stored]
-                    weight = 0
-                    if stored in marks:
-                        weight = marks[stored][WEIGHT]
-                        del marks[stored]
                     if place:
                         self._line = place
                         self._aloft -= 1
                     self._dropped += 1
                     room.used -= 1
-                    room.used_bytes -= weight
+                    room.used_bytes -= gone[WEIGHT]
                     self._turn += 1
                     dropped = True
-                # end
             finally:
                 _ = lock.free
         return True
 
-    def _oldest(self) -> tuple[dict[Any, Any], dict[Any, list[Any]], Any, int]:
+    def _oldest(self) -> tuple[dict[Any, Held], Any, int]:
         """Return where that is which is oldest, not in hand; its key, and the place behind it."""
         order, place = self._line_up(), self._line
         while place < len(order):
             place += 1
             if order[place - 1] in self._flying:  # and not deleted since
-                return self._flying, self._flown, order[place - 1], place
-        try:
-            return self._waiting, self._marks, next(iter(self._waiting), MISSING), 0
-        except RuntimeError:  # changed in between: look again
-            return self._waiting, self._marks, None, 0
+                return self._flying, order[place - 1], place
+        return self._waiting, next(iter(self._first_waiting(1)), MISSING), 0
+
+    def _first_waiting(self, count: int) -> list[Any]:
+        while True:
+            with suppress(RuntimeError):  # changed in between: look again
+                return list(islice(self._waiting, count))
 
     def _line_up(self) -> list[Any]:
         """Return the keys of what flies, in order, without looking for the first each time."""
-        lock, order = self._lock, self._order
-        while order is None:
+        while (order := self._order) is None:
             turn, keys = self._turn, list(self._flying)
-            _ = lock.take
-            try:
-                # zone
-                if turn == self._turn:
-                    if self._order is None:
-                        self._order = keys
-                        self._start = 0
-                        self._line = 0
-                    order = self._order
-                # end
-            finally:
-                _ = lock.free
+            self._change(turn, {"_order": keys, "_start": 0, "_line": 0})
         return order
 
     # --- reading ---------------------------------------------------------------
 
     def held(self) -> list[Entry[Any, Any]]:
         """Return all that is not settled, oldest first."""
+        flying, waiting = self._stored()
+        return self._entries(flying, flying) + self._entries(waiting, waiting)
+
+    def _stored(self) -> tuple[dict[Any, Held], dict[Any, Held]]:
         while True:
-            turn = self._turn, self._accepted
-            flying, waiting = dict(self._flying), dict(self._waiting)
-            for stored in self._settled:
+            turn, accepted = self._turn, self._accepted
+            settled, flying, waiting = self._settled, dict(self._flying), dict(self._waiting)
+            for stored in settled:  # and not removed yet
                 flying.pop(stored, None)
-            held = self._entries(flying, flying, self._flown)
-            held += self._entries(waiting, waiting, self._marks)
-            if turn == (self._turn, self._accepted):
-                return held
+            if self._change(turn, {}, accepted):
+                return flying, waiting
 
-    def _entries(
-        self, keys: Iterable[Any], values: dict[Any, Any], marks: dict[Any, list[Any]]
-    ) -> list[Entry[Any, Any]]:
-        if not marks and not self._foreign:
-            each = map(values.__getitem__, keys)
-            return list(map(_entry, zip(keys, each, repeat(0), repeat(0), strict=False)))
-        plain: Any = (None, 0)
-        noted = ((stored, marks.get(stored) or plain) for stored in keys)
-        return [Entry(unboxed(s), values[s], m[VERSION] or 0, m[UPDATES]) for s, m in noted]
-
-    def _floor(self, stored: Any) -> int | None:
-        """Return the version that a key has which does not wait; None if it has none."""
-        if stored in self._flying and stored not in self._hidden and stored not in self._settled:
-            mark = self._flown.get(stored)
-            return mark[VERSION] or 0 if mark else 0
-        return self._recent.get(stored, self._older.get(stored))
+    def _entries(self, keys: Iterable[Any], held: dict[Any, Held]) -> list[Entry[Any, Any]]:
+        each = ((unboxed(stored), *held[stored]) for stored in keys)
+        return [_entry((key, value, version or 0, n)) for key, value, version, n, _ in each]
 
     def load(self) -> tuple[int, int]:
-        flown = dict(self._flown)
-        for stored in self._settled:  # and not removed yet
-            flown.pop(stored, None)
-        marks = [*self._marks.values(), *flown.values()]
-        return sum(self._sizes()), sum(mark[WEIGHT] for mark in marks)
+        held = [each for part in self._stored() for each in part.values()]
+        return len(held), sum(each[WEIGHT] for each in held)
 
     def _sizes(self) -> tuple[int, int]:
         return len(self._waiting), self._aloft
-
-    def _keyed(self) -> tuple[dict[Any, Any], ...]:
-        """Return all dicts that a key may be in, as it wanders through them."""
-        return self._waiting, self._flying, self._recent, self._older

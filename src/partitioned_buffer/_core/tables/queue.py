@@ -1,16 +1,35 @@
-"""A Queue's table: items in the order they were pushed. The writers' half."""
+"""
+A Queue's table: items in the order they were pushed.
+
+Lists that are only read from the front have a number that says where they begin, for cutting
+off the front would move all the others; what is before that place has been let go of.
+"""
 
 from typing import Any
 
-from .queue_flight import SLACK, QueueFlight
 from .step import AGAIN, CLOSED, FULL, MADE
+from .table import Table
+
+Items = list[Any] | tuple[Any, ...]
+
+SLACK = 1_000
+"""How many places in front of what waits may be empty, before they are cut off."""
 
 
-class QueueTable(QueueFlight):
-    """Accepts items, and drops them."""
+class QueueTable(Table):
+    """Items; where there is a bound of bytes, as pairs of item and weight."""
 
-    __slots__ = ("next",)
     next: "QueueTable"  # whose turn it is after this one
+
+    def reset(self) -> None:
+        super().reset()
+        self._waiting: list[Any] = []
+        self._first = 0  # where that begins: before, there was what has been dropped
+        self._flying: list[Any] = []
+        self._line = 0  # where that begins, which is still to be taken
+        self._hand: list[Any] = []
+        self._at = 0  # where that begins, which is still to be settled
+        self._out = range(0)  # which of it, from there, were returned last
 
     # --- writing ---------------------------------------------------------------
 
@@ -22,15 +41,13 @@ class QueueTable(QueueFlight):
         lock = self._lock
         _ = lock.take
         try:
-            # zone
-            if self._closed:
+            if self.closed:
                 outcome = CLOSED
             else:
                 waiting = self._waiting
                 waiting += one
                 self._accepted += 1
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if self._bell is not None or self.observer is not None:
@@ -46,27 +63,17 @@ class QueueTable(QueueFlight):
                 outcome = self._make_room(1, weight)
         return outcome
 
-    def push_all(
-        self,
-        items: list[Any] | tuple[Any, ...],
-        weights: list[int] | None = None,
-        first: bool = False,
-    ) -> int:
+    def push_all(self, items: Items, weights: list[int] | None = None, first: bool = False) -> int:
         """Accept all of *items*, or none; nothing is dropped for them."""
         if not self._weighed or weights is None:
             return self._write(items, len(items), 0, first)
-        pairs = list(zip(items, weights, strict=True))
-        return self._write(pairs, len(pairs), sum(weights), first)
+        return self._write([*zip(items, weights, strict=True)], len(items), sum(weights), first)
 
-    def _write(
-        self, items: list[Any] | tuple[Any, ...], size: int, weight: int, first: bool
-    ) -> int:
-        room = self._room
-        lock = self._lock
+    def _write(self, items: Items, size: int, weight: int, first: bool) -> int:
+        room, lock = self._room, self._lock
         _ = lock.take
         try:
-            # zone
-            if self._closed:
+            if self.closed:
                 outcome = CLOSED
             elif room is not None and (
                 (room.line and size and not first)
@@ -77,12 +84,11 @@ class QueueTable(QueueFlight):
             else:
                 waiting = self._waiting
                 waiting += items
-                self._accepted += size
                 if room is not None:
                     room.used += size
                     room.used_bytes += weight
+                self._accepted += size
                 outcome = MADE
-            # end
         finally:
             _ = lock.free
         if self._bell is not None or self.observer is not None:
@@ -90,33 +96,123 @@ class QueueTable(QueueFlight):
         return outcome
 
     def drop_oldest(self) -> bool:
-        room, lock, dropped = self._room, self._lock, False
-        while not dropped:
-            turn, flown = self._turn, self._line < len(self._flying)
-            items = self._flying if flown else self._waiting
-            place = self._line if flown else self._first
+        while True:
+            turn, place, items = self._turn, self._line, self._flying
+            if place < len(items):
+                cut, rest, changes = slice(place, place + 1), [None], {"_line": place + 1}
+            else:
+                place, items = self._first, self._waiting
+                cut, rest, changes = self._emptied(1)
             gone = items[place : place + 1]
-            if room is None or not gone:
+            if not gone:
                 return False
-            empty = 0 if flown or place <= SLACK or 2 * place <= len(items) else place
-            front = slice(0, empty)
-            weight = gone[0][1] if self._weighed and gone[0] else 0  # unless dropped since
-            _ = lock.take
-            try:
-                # zone
-                if turn == self._turn:
-                    items[place] = None
-                    if flown:
-                        self._line += 1
-                    else:
-                        del items[front]
-                        self._first += 1 - empty
-                    self._dropped += 1
-                    room.used -= 1
-                    room.used_bytes -= weight
-                    self._turn += 1
-                    dropped = True
-                # end
-            finally:
-                _ = lock.free
-        return True
+            weight = self._weigh(gone) if gone[0] else 0  # unless dropped since
+            changes["_dropped"] = self._dropped + 1
+            if self._change(turn, changes, None, (1, weight), (items, cut, rest)):
+                return True
+
+    def _emptied(self, count: int) -> tuple[slice, list[None], dict[str, Any]]:
+        """Return how to let go of the first *count* that wait: a cut, its rest, and changes."""
+        end = self._first + count
+        if end > SLACK and 2 * end > len(self._waiting):
+            return slice(end), [], {"_first": 0}
+        return slice(self._first, end), [None] * count, {"_first": end}
+
+    # --- the worker's half -----------------------------------------------------
+
+    def swap(self) -> int:
+        """Put in flight what waits, if nothing is; return how much is."""
+        self.release()
+        swapped = self._line < len(self._flying)
+        while not swapped:
+            turn, line, bell = self._turn, self._first, self._flush_at
+            changes = {"_flying": self._waiting, "_line": line, "_waiting": [], "_first": 0}
+            swapped = self._change(turn, changes | {"_bell": bell})
+        return len(self._flying) - self._line
+
+    def take(self, size: int | None) -> list[Any] | None:
+        """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
+        if self._kept:
+            self.acknowledge()
+            self.release()
+        taken, batch, settled = False, list[Any](), len(self._out)
+        while not taken:
+            turn, line, flying = self._turn, self._line, self._flying
+            batch = flying[line:] if size is None else flying[line : line + size]
+            count, gone = len(batch), (settled, self._weigh(self._hand[self._at :]))
+            changes = {"_line": line + count, "_hand": batch, "_at": 0, "_out": range(count)}
+            changes["delivered"] = self.delivered + settled
+            cut = flying, slice(line, line + count), [None] * count
+            taken = self._change(turn, changes, None, gone, cut)
+        self._serve()
+        return self._items(batch)
+
+    def reach(self, count: int) -> int:
+        """Put up to *count* of what waits behind what is in flight; return how many."""
+        while True:
+            turn, waiting = self._turn, self._waiting
+            items = waiting[self._first : self._first + count]
+            cut, rest, changes = self._emptied(len(items))
+            changes |= {"_flying": self._flying[self._line :] + items, "_line": 0}
+            if self._change(turn, changes, None, (0, 0), (waiting, cut, rest)):
+                return len(items)
+
+    def again(self, size: int | None, newest: bool = True, /) -> list[Any] | None:  # noqa: ARG002  # a Map's
+        """Return the first *size* in hand (None: all), anew."""
+        at = self._at
+        batch = self._hand[at:] if size is None else self._hand[at : at + size]
+        self._kept, self._out = True, range(len(batch))
+        return self._items(batch)
+
+    def _settle(self, given: dict[Any, None], how: str) -> int:
+        hand, at, settled = self._hand, self._at, len(given)
+        batch = hand[at : at + len(self._out)]
+        kept = [item for place, item in enumerate(batch) if place not in given]
+        gone = settled, self._weigh(batch) - self._weigh(kept)
+        changes = {"_at": at + settled, "_out": range(0), how: getattr(self, how) + settled}
+        cut = hand, slice(at, at + len(batch)), [None] * settled + kept  # kept ones move up
+        while given and not self._change(self._turn, changes, None, gone, cut):
+            pass
+        self._serve()
+        return settled
+
+    def _forget(self) -> int:
+        self._out = range(0)
+        return 0
+
+    def release(self) -> None:
+        """Have nothing in hand: it is first in line again."""
+        self._forget()
+        self._kept = False
+        while self._at < len(self._hand):
+            turn, flying = self._turn, self._hand[self._at :] + self._flying[self._line :]
+            self._change(turn, {"_flying": flying, "_line": 0, "_hand": [], "_at": 0})
+
+    # --- reading ---------------------------------------------------------------
+
+    def held(self) -> list[Any]:
+        """Return all that is not settled, oldest first."""
+        return self._items(self._stored()) or []
+
+    def _stored(self) -> list[Any]:
+        while True:
+            turn = self._turn
+            flown = self._hand[self._at :] + self._flying[self._line :]
+            stored = flown + self._waiting[self._first :]
+            if self._change(turn, {}):
+                return stored
+
+    def _items(self, stored: list[Any]) -> list[Any] | None:
+        """Return a new list of the items; None if there are none."""
+        return ([item for item, _ in stored] if self._weighed else stored[:]) or None
+
+    def _weigh(self, stored: list[Any]) -> int:
+        return sum(weight for _, weight in stored) if self._weighed else 0
+
+    def load(self) -> tuple[int, int]:
+        stored = self._stored()
+        return len(stored), self._weigh(stored)
+
+    def _sizes(self) -> tuple[int, int]:
+        in_flight = len(self._hand) - self._at + len(self._flying) - self._line
+        return len(self._waiting) - self._first, in_flight

@@ -17,10 +17,7 @@ class Room:
     """Room for *max_size* items of *max_bytes* bytes together; None is no bound."""
 
     def __init__(
-        self,
-        max_size: int | None = None,
-        max_bytes: int | None = None,
-        when_full: str = "block",
+        self, max_size: int | None = None, max_bytes: int | None = None, when_full: str = "block"
     ) -> None:
         self.size, self.bytes, self.when_full = max_size, max_bytes, when_full
         self.limit: float = math.inf if max_size is None else max_size

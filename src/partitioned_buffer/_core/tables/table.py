@@ -13,15 +13,11 @@ table is; `_speed.c` does the same, step for step.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .room import Room
 from .step import AGAIN, CLOSED, FULL, MADE, Lock
-
-
-def _nobody() -> None:
-    """Stand in for a worker before there is one."""
 
 
 class _Unraisable:
@@ -37,14 +33,8 @@ class _Unraisable:
 class Table(ABC):
     """The two ends of a life, the counters, and what a write does that finds no room."""
 
-    # fmt: off
-    __slots__ = (
-        "__weakref__", "_accepted", "_bell", "_buried", "_closed", "_coalesced", "_deleted",
-        "_delivered", "_dropped", "_flush_at", "_lock", "_room", "_turn", "_wake", "_weighed",
-        "observer", "partition",
-    )
-    # fmt: on
     _waiting: Any
+    _out: Any  # what was returned last, by what it is settled by
 
     def __init__(self, room: Room | None = None) -> None:
         self.partition: object = None
@@ -58,37 +48,60 @@ class Table(ABC):
     def reset(self) -> None:
         """Be as new, empty and closed: in a forked child, after the room."""
         self._lock = Lock() if self._room is None else self._room.lock
-        self._closed = True
-        self._wake: Callable[[], object] = _nobody
+        self.closed = True  # whether it takes no writes
+        self._wake: Callable[[], object] = lambda: None  # before there is a worker
         self._flush_at: int | None = None
         self._bell: int | None = None  # the same, until it has been rung
         self._turn = 0  # changes with everything that is no write
-        self._accepted = self._delivered = self._buried = 0
+        self._faults: list[BaseException] = []
+        self._kept = False  # whether more may be in hand than what is out
+        self._accepted = self.delivered = self._buried = 0  # so far
         self._dropped = self._coalesced = self._deleted = 0
 
-    # --- the two ends of a life ------------------------------------------------
+    def _change(
+        self,
+        turn: int,
+        changes: dict[str, Any],
+        written: int | None = None,
+        gone: tuple[int, int] = (0, 0),
+        cut: tuple[list[Any], slice, list[Any]] | None = None,
+    ) -> bool:
+        """
+        Make these *changes* of attributes in one step; or return that they have to be prepared
+        again, as something has come since that *turn*, or a write since so many were *written*.
 
-    @property
-    def closed(self) -> bool:
-        """Whether it takes no writes."""
-        return self._closed
+        As many items and bytes are *gone* as that says. A *cut* is a list, which part of it to
+        replace, and by what.
+        """
+        room, lock, state, new = self._room, self._lock, self.__dict__, turn + bool(changes)
+        (size, weight), (items, part, rest) = gone, cut or ([], slice(0), [])
+        _gone = state.copy(), items[part]  # until the lock is free
+        _ = lock.take
+        try:
+            same = turn == self._turn and (written is None or written == self._accepted)
+            if same:
+                items[part] = rest
+                state |= changes
+                if room is not None:
+                    room.used -= size
+                    room.used_bytes -= weight
+                self._turn = new
+        finally:
+            _ = lock.free
+        return same
+
+    # --- the two ends of a life ------------------------------------------------
 
     def open(self, wake: Callable[[], object], flush_at: int | None) -> None:
         """Let writers in; `wake` is called once per swap, when `flush_at` items wait."""
         self._wake = wake
-        self._closed = False
+        self.closed = False
         self.retune(flush_at)
 
     def close(self) -> None:
         """Refuse writes from now on: none is in the middle of its step when this returns."""
-        lock = self._lock
-        _ = lock.take
-        try:
-            # zone
-            self._closed = True
-            # end
-        finally:
-            _ = lock.free
+        while not self._change(self._turn, {"closed": True}):
+            pass
 
     def rewire(self, wake: Callable[[], object]) -> None:
         """Let another worker be woken."""
@@ -144,18 +157,12 @@ class Table(ABC):
 
     def drop(self, count: int) -> int:
         """Count so many writes as accepted and dropped."""
-        lock = self._lock
-        _ = lock.take
-        try:
-            # zone
-            outcome = CLOSED if self._closed else MADE
-            if outcome == MADE:
-                self._accepted += count
-                self._dropped += count
-            # end
-        finally:
-            _ = lock.free
-        return outcome
+        while not self.closed:
+            turn, accepted, dropped = self._turn, self._accepted, self._dropped + count
+            changes = {"_accepted": accepted + count, "_dropped": dropped}
+            if self._change(turn, changes, accepted):
+                return MADE
+        return CLOSED
 
     @abstractmethod
     def drop_oldest(self) -> bool:
@@ -163,46 +170,59 @@ class Table(ABC):
 
     def faults(self) -> list[BaseException]:
         """Return what went wrong in putting values over older ones since the last call."""
-        return []
+        faults, self._faults = self._faults, []
+        return faults
+
+    # --- what the worker was given last ----------------------------------------
+
+    def acknowledge(self) -> int:
+        """Settle what was returned last: it is delivered."""
+        return self._settle(dict.fromkeys(self._out), "delivered")
+
+    def bury(self, places: Iterable[int] | None = None) -> int:
+        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
+        self._kept = True
+        count = self._settle(self._given(places), "_buried")
+        self._forget()
+        return count
+
+    def keep(self, places: Iterable[int] | None) -> int:
+        """Keep these *places* of what was returned last in hand (None: all); count them."""
+        self._kept, kept = True, self._given(places)
+        self._settle({each: None for each in self._out if each not in kept}, "delivered")
+        return len(kept) - self._forget()
+
+    def _given(self, places: Iterable[int] | None) -> dict[Any, None]:
+        chosen = range(len(self._out)) if places is None else set(places)
+        return {each: None for place, each in enumerate(self._out) if place in chosen}
+
+    @abstractmethod
+    def _settle(self, given: dict[Any, None], how: str) -> int:
+        """Settle what is of `_out` in one step; return how many."""
+
+    @abstractmethod
+    def _forget(self) -> int:
+        """Let nothing be out; return how much of what was had been deleted."""
 
     # --- the numbers -----------------------------------------------------------
 
-    @property
-    def delivered(self) -> int:
-        """How much was delivered so far."""
-        return self._delivered
-
     def counts(self) -> dict[str, int]:
         """Return the table's part of the ledger, at one instant."""
-        lock = self._lock
         while True:
-            turn, before = self._turn, self._accepted
+            turn, accepted = self._turn, self._accepted
             waiting, in_flight = self._sizes()
-            _ = lock.take
-            try:
-                # zone
-                accepted = self._accepted
-                delivered = self._delivered
-                buried = self._buried
-                dropped = self._dropped
-                coalesced = self._coalesced
-                deleted = self._deleted
-                same = turn == self._turn and before == accepted
-                # end
-            finally:
-                _ = lock.free
-            if same:
-                break
-        return {
-            "accepted": accepted,
-            "delivered": delivered,
-            "dead_lettered": buried,
-            "dropped": dropped,
-            "coalesced": coalesced,
-            "deleted": deleted,
-            "waiting": waiting,
-            "in_flight": in_flight,
-        }
+            counts = {
+                "accepted": accepted,
+                "delivered": self.delivered,
+                "dead_lettered": self._buried,
+                "dropped": self._dropped,
+                "coalesced": self._coalesced,
+                "deleted": self._deleted,
+                "waiting": waiting,
+                "in_flight": in_flight,
+            }
+            if self._change(turn, {}, accepted):
+                return counts
 
     def __len__(self) -> int:
         counts = self.counts()

@@ -6,7 +6,7 @@ Each finds its table, makes its step, and leaves all that is out of the ordinary
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from .entry import Key, check_version
 from .map import MapTable
@@ -16,36 +16,52 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
+F = TypeVar("F", bound=Callable[..., Any])
 
 Late = tuple[Any, int, str, tuple[Any, ...]]
 """A write that was not made: its table, the outcome, the table's method, and its arguments."""
 
 
-def _also(function: Any, name: str) -> Any:
-    """Return *function* under another *name*, by which tracebacks call it, too."""
-    code = function.__code__.replace(co_name=name, co_qualname=name)
-    copy = FunctionType(code, function.__globals__, name, function.__defaults__)
-    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
-    copy.__module__ = __name__.partition(".")[0]
-    return copy
+def _as(function: Any) -> Callable[[F], F]:
+    """Be *function*, by another name, by which tracebacks call it, too."""
+
+    def named(own: F) -> F:
+        name = own.__name__
+        code = function.__code__.replace(co_name=name, co_qualname=name)
+        copy: Any = FunctionType(code, function.__globals__, name, function.__defaults__)
+        copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+        return cast("F", copy)
+
+    return named
 
 
-class QueueWriter(Generic[T]):
-    """How single items get into a Queue."""
+class _QueueWriter(Generic[T]):
+    """What a Queue and an AsyncQueue have in common."""
 
     def _equip(
-        self,
-        tables: Sequence[QueueTable],
-        in_turn: bool,
-        table_for: Callable[[T, object], QueueTable],
-        weigh: Callable[[T], int] | None,
-        late: Callable[..., None],
+        self, tables: Sequence[QueueTable], in_turn: bool, table_for: Any, weigh: Any, late: Any
     ) -> None:
         """Be ready to write."""
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
             table.next = following
         self._turn = tables[0] if in_turn else None
-        self._table_for, self._weigh, self._late = table_for, weigh, late
+        self._table_for: Callable[[T, object], QueueTable] = table_for
+        self._weigh: Callable[[T], int] | None = weigh
+        self._late: Callable[..., None] = late
+
+    def _try_push(self, item: T, partition_key: object) -> Late | None:
+        """Do as `push`, but return what could not be made."""
+        table = self._turn
+        if table is None or partition_key is not None:
+            table = self._table_for(item, partition_key)
+        else:
+            self._turn = table.next
+        args = item, 0 if self._weigh is None else self._weigh(item)
+        return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
+
+
+class QueueWriter(_QueueWriter[T]):
+    """How single items get into a Queue."""
 
     def push(self, item: T, *, partition_key: Key[T] = None) -> None:
         """
@@ -64,41 +80,49 @@ class QueueWriter(Generic[T]):
             table = self._table_for(item, partition_key)
         else:
             self._turn = table.next
-        if self._weigh is None:
-            if outcome := table.push(item):
-                self._late(table, outcome, "push", (item,))
-            return
-        weight = self._weigh(item)
+        weight = 0 if self._weigh is None else self._weigh(item)
         if outcome := table.push(item, weight):
             self._late(table, outcome, "push", (item, weight))
 
-    def _try_push(self, item: T, partition_key: object) -> Late | None:
-        """Do as `push`, but return what could not be made."""
-        table = self._turn
-        if table is None or partition_key is not None:
-            table = self._table_for(item, partition_key)
-        else:
-            self._turn = table.next
-        args: tuple[Any, ...] = (item,) if self._weigh is None else (item, self._weigh(item))
-        return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
 
-    push.__module__ = __name__.partition(".")[0]
+class _MapWriter(Generic[K, V]):
+    """What a Map and an AsyncMap have in common."""
 
-
-class MapWriter(Generic[K, V]):
-    """How single entries get into a Map, and are read."""
-
-    def _equip(
-        self,
-        tables: Sequence[MapTable],  # noqa: ARG002  # C keeps them
-        slots: Sequence[MapTable] | None,
-        table_for: Callable[[K, object], MapTable],
-        weigh: Callable[[V], int] | None,
-        late: Callable[..., None],
-    ) -> None:
+    def _equip(self, _: object, slots: Any, table_for: Any, weigh: Any, late: Any) -> None:
         """Be ready to write."""
-        self._slots, self._modulus = slots, len(slots or ())
-        self._table_for, self._weigh, self._late = table_for, weigh, late
+        self._slots: Sequence[MapTable] | None = slots
+        self._modulus = len(slots or ())
+        self._table_for: Callable[[K, object], MapTable] = table_for
+        self._weigh: Callable[[V], int] | None = weigh
+        self._late: Callable[..., None] = late
+
+    def _try_put(self, key: K, value: V, version: int | None, partition_key: object) -> Late | None:
+        """Do as `put` or `put_newer`, but return what could not be made."""
+        table, weight = self._table(key, partition_key), self._weigh(value) if self._weigh else 0
+        args = key, value, version, weight
+        return (table, outcome, "put", args) if (outcome := table.put(*args)) else None
+
+    @overload
+    def get(self, key: K, default: None = None, *, partition_key: Key[K] = None) -> V | None: ...
+    @overload
+    def get(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
+    def get(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any:
+        """
+        Return the value held for *key* until it is delivered, else *default*.
+
+        Your own writes are seen at once. Raises `TypeError` for an unhashable key, and what the
+        key raises.
+        """
+        return self._table(key, partition_key).get(key, default)
+
+    def _table(self, key: K, partition_key: object) -> MapTable:
+        if self._slots is None or partition_key is not None:
+            return self._table_for(key, partition_key)
+        return self._slots[hash(key) % self._modulus]
+
+
+class MapWriter(_MapWriter[K, V]):
+    """How single entries get into a Map, and are read."""
 
     def put(self, key: K, value: V, *, partition_key: Key[K] = None) -> None:
         """
@@ -132,38 +156,8 @@ class MapWriter(Generic[K, V]):
 
         Raises `TypeError` for a version that is no int, and what `put` raises.
         """
-        if type(version) is not int:
-            version = check_version(version)
-        if self._slots is None or partition_key is not None:
-            table = self._table_for(key, partition_key)
-        else:
-            table = self._slots[hash(key) % self._modulus]
-        weight = 0 if self._weigh is None else self._weigh(value)
-        if outcome := table.put(key, value, version, weight):
-            self._late(table, outcome, "put", (key, value, version, weight))
-
-    def _try_put(self, key: K, value: V, version: int | None, partition_key: object) -> Late | None:
-        """Do as `put` or `put_newer`, but return what could not be made."""
-        if version is not None:
-            version = check_version(version)
-        table, weight = self._table(key, partition_key), self._weigh(value) if self._weigh else 0
-        args = key, value, version, weight
-        return (table, outcome, "put", args) if (outcome := table.put(*args)) else None
-
-    @overload
-    def get(self, key: K, default: None = None, *, partition_key: Key[K] = None) -> V | None: ...
-    @overload
-    def get(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
-    def get(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any:
-        """
-        Return the value held for *key* until it is delivered, else *default*.
-
-        Your own writes are seen at once. Raises `TypeError` for an unhashable key, and what the
-        key raises.
-        """
-        if self._slots is None or partition_key is not None:
-            return self._table_for(key, partition_key).get(key, default)
-        return self._slots[hash(key) % self._modulus].get(key, default)
+        if late := self._try_put(key, value, check_version(version), partition_key):
+            self._late(*late)
 
     def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
@@ -179,51 +173,29 @@ class MapWriter(Generic[K, V]):
         if outcome := table.delete(key):
             self._late(table, outcome, "delete", (key,))
 
-    def _table(self, key: K, partition_key: object) -> MapTable:
-        if self._slots is None or partition_key is not None:
-            return self._table_for(key, partition_key)
-        return self._slots[hash(key) % self._modulus]
 
-    for _method in (put, put_newer, get, delete):
-        _method.__module__ = __name__.partition(".")[0]
-
-
-class AsyncQueueWriter(Generic[T]):
+class AsyncQueueWriter(_QueueWriter[T]):
     """How single items get into an AsyncQueue."""
 
-    _equip: Any = QueueWriter._equip
-    _try_push: Any = QueueWriter._try_push
-    if TYPE_CHECKING:
-
-        def push_nowait(self, item: T, *, partition_key: Key[T] = None) -> None: ...
-
-    else:
-        push_nowait = _also(QueueWriter.push, "push_nowait")
+    @_as(QueueWriter.push)
+    def push_nowait(self, item: T, *, partition_key: Key[T] = None) -> None: ...
 
 
-class AsyncMapWriter(Generic[K, V]):
+class AsyncMapWriter(_MapWriter[K, V]):
     """How single entries get into an AsyncMap, and are read."""
 
-    _equip: Any = MapWriter._equip
-    _try_put: Any = MapWriter._try_put
-    _table: Any = MapWriter._table
-    if TYPE_CHECKING:
+    @_as(MapWriter.put)
+    def put_nowait(self, key: K, value: V, *, partition_key: Key[K] = None) -> None: ...
 
-        @overload
-        def get(
-            self, key: K, default: None = None, *, partition_key: Key[K] = None
-        ) -> V | None: ...
-        @overload
-        def get(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
-        def get(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any: ...
-        def put_nowait(self, key: K, value: V, *, partition_key: Key[K] = None) -> None: ...
-        def put_newer_nowait(
-            self, key: K, value: V, version: int, *, partition_key: Key[K] = None
-        ) -> None: ...
-        def delete_nowait(self, key: K, *, partition_key: Key[K] = None) -> None: ...
+    @_as(MapWriter.put_newer)
+    def put_newer_nowait(
+        self, key: K, value: V, version: int, *, partition_key: Key[K] = None
+    ) -> None: ...
 
-    else:
-        get = MapWriter.get
-        put_nowait = _also(MapWriter.put, "put_nowait")
-        put_newer_nowait = _also(MapWriter.put_newer, "put_newer_nowait")
-        delete_nowait = _also(MapWriter.delete, "delete_nowait")
+    @_as(MapWriter.delete)
+    def delete_nowait(self, key: K, *, partition_key: Key[K] = None) -> None: ...
+
+
+for _kind in (_MapWriter, QueueWriter, MapWriter, AsyncQueueWriter, AsyncMapWriter):
+    for _method in filter(callable, vars(_kind).values()):
+        _method.__module__ = __name__.partition(".")[0]

@@ -6,37 +6,44 @@ writer that could only wait for itself is not let wait: the worker (in the proce
 a logging handler), and who interrupts a wait on the same thread (a signal handler, a finalizer).
 """
 
-from collections.abc import Callable, Generator
-from typing import Any, Protocol, cast
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-from ...abc import AsyncSignal, Signal
 from ...errors import BufferFull
 from ..options.settings import Settings
 from ..tables.implementation import Room
 from ..tables.step import FULL, MADE
 from ..waiting.event_loop import STALLED
 from ..waiting.steps import MustNotWait, Steps
-from .line import Line, Write
-from .sizing import weigher
+from .line import Face, Line, Write
 
 
-class Face(Protocol):
-    """What has to be known of the buffer."""
+def default_size_of(item: Any) -> int:
+    """Return the bytes of *item*: the default of `size_of`."""
+    if isinstance(item, bytes | bytearray):
+        return len(item)
+    if isinstance(item, memoryview):
+        return item.nbytes
+    if isinstance(item, str):
+        return len(item) if item.isascii() else len(item.encode(errors="surrogatepass"))
+    return sys.getsizeof(item)
 
-    @property
-    def _signal(self) -> Callable[[], Signal | AsyncSignal]: ...
-    @property
-    def _go(self) -> Callable[[Generator[Any, None, Any]], Any]: ...
-    @property
-    def _supervisor(self) -> Any: ...
-    @property
-    def _is_own_worker(self) -> Callable[[], bool]: ...
-    @property
-    def _wake_workers(self) -> Callable[[], object]: ...
-    @property
-    def _patience(self) -> Callable[[], float | None]: ...
-    @property
-    def _refused(self) -> Callable[[], Exception | None]: ...
+
+def weigher(settings: Settings) -> Callable[[Any], int] | None:
+    """Return what weighs an item, checked; None where there is no bound of bytes."""
+    if settings.max_bytes is None:
+        return None
+    size_of = settings.size_of or default_size_of
+
+    def weigh(item: Any) -> int:
+        weight = size_of(item)
+        if type(weight) is not int or weight < 0:
+            raise TypeError(f"size_of() returned {weight!r}: expected a number of bytes from 0")
+        return weight
+
+    return weigh
 
 
 class Admission:
@@ -45,25 +52,13 @@ class Admission:
     def __init__(self, settings: Settings, room: Room | None, face: Face) -> None:
         self.settings, self.room, self.face = settings, room, face
         self.weigh = weigher(settings)
-        self._line = None if room is None else Line(room, settings.clock, face._signal)
-
-    @property
-    def blocked(self) -> int:
-        """How many writers wait."""
-        return 0 if self._line is None else len(self._line)
+        self.line = Line(room or Room(), settings.clock, face)
 
     def reset(self) -> None:
         """Be as new, in a forked child: before the tables."""
-        if self.room is not None and self._line is not None:
+        if self.room is not None:
             self.room.reset()
-            self._line.reset()
-
-    def alarm(self) -> None:
-        """Let those who wait look what has become of the buffer."""
-        if self._line is not None:
-            self._line.alarm()
-
-    # --- one write -------------------------------------------------------------
+        self.line.reset()
 
     def late(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> None:
         """Make a write after all; raise why it cannot be made."""
@@ -73,24 +68,29 @@ class Admission:
         """Do as `late`, step by step."""
         made, weight = getattr(table, method), args[-1] if method == "put" else sum(args[1:])
         full = args if method == "put" else (args[0], weight)
+        find_room = partial(self.wait, partial(made, *full), [table], (1, weight))
+        return self.insist(outcome, partial(made, *args), find_room)
+
+    def insist(
+        self, outcome: int, again: Callable[[], int], find_room: Callable[[], Steps[int]]
+    ) -> Steps[None]:
+        """Make a write after all, *again*; if it is full, it is to *find_room*, and is made so."""
         while outcome != MADE:
             if outcome == FULL:
-                outcome = yield from self.wait(
-                    lambda first: made(*full, first), lambda: table.closed, (1, weight)
-                )
+                outcome = yield from find_room()
             elif (error := self.face._refused()) is not None:
                 raise error
             else:
-                outcome = made(*args)
+                outcome = again()
 
-    def wait(self, write: Write, is_over: Callable[[], bool], load: tuple[int, int]) -> Steps[int]:
-        room, line = cast("Room", self.room), cast("Line", self._line)  # as something is full
-        face, settings = self.face, self.settings
-        hopeless = not room.fits(*load)
+    def wait(self, write: Write, tables: Sequence[Any], load: tuple[int, int]) -> Steps[int]:
+        """Stand in line for room for so much, to *write* to these *tables*."""
+        face, settings, line = self.face, self.settings, self.line
+        hopeless = not self.fits(load)
         if settings.when_full != "block" or hopeless:
             raise self._full(hopeless=hopeless)
-        is_mine: Callable[[], bool] = getattr(room, "is_mine", bool)  # never, in C
-        if face._is_own_worker() or line.holds(face._supervisor.thread()) or is_mine():
+        is_mine: Callable[[], bool] = getattr(self.room, "is_mine", bool)  # never, in C
+        if face._is_own_worker() or line.holds_me() or is_mine():
             raise BufferFull(
                 f"buffer {settings.name!r} is full, and this call (in its processor, a hook, a "
                 "logging handler, a signal handler or a finalizer) would wait for itself"
@@ -99,14 +99,16 @@ class Admission:
         timeout = patience if timeout is None else timeout
         deadline = None if timeout is None else settings.clock.monotonic() + timeout
         try:
-            outcome = yield from line.stand(
-                write, is_over, deadline, face._wake_workers, face._supervisor.thread()
-            )
+            outcome = yield from line.stand(write, tables, deadline)
         except MustNotWait:
             raise self._full() from None
         if outcome == FULL:
             raise self._full(waited=settings.block_timeout, stalled=patience is not None)
         return outcome
+
+    def fits(self, load: tuple[int, int]) -> bool:
+        """Return whether so many items and bytes would have room if nothing were held."""
+        return self.room is None or self.room.fits(*load)
 
     def _full(
         self, *, hopeless: bool = False, waited: float | None = None, stalled: bool = False

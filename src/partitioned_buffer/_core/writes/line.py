@@ -7,13 +7,27 @@ of it, is no more in it.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from ...abc import AsyncSignal, Clock, Signal
 from ..tables.step import FULL
 from ..waiting.steps import Pause, Steps
+
+
+class Face(Protocol):
+    """What has to be known of the buffer."""
+
+    _supervisor: Any
+
+    def _signal(self) -> Signal | AsyncSignal: ...
+    def _go(self, steps: Generator[Any, None, Any], /) -> Any: ...
+    def _is_own_worker(self) -> bool: ...
+    def _wake_workers(self) -> object: ...
+    def _patience(self) -> float | None: ...
+    def _refused(self) -> Exception | None: ...
+
 
 Write = Callable[[bool], int]
 """Makes a write if there is room, with or without the right to go first; returns the outcome."""
@@ -22,8 +36,6 @@ Write = Callable[[bool], int]
 class _Waiter:
     """A writer in line."""
 
-    __slots__ = ("__weakref__", "signal", "thread")
-
     def __init__(self, signal: Signal | AsyncSignal, thread: int | None) -> None:
         self.signal, self.thread = signal, thread
 
@@ -31,8 +43,8 @@ class _Waiter:
 class Line:
     """Those who wait for a *room*."""
 
-    def __init__(self, room: Any, clock: Clock, signal: Callable[[], Signal | AsyncSignal]) -> None:
-        self._room, self._clock, self._signal = room, clock, signal
+    def __init__(self, room: Any, clock: Clock, face: Face) -> None:
+        self._room, self._clock, self._face = room, clock, face
         room.serve = self.serve
         self.reset()
 
@@ -44,48 +56,42 @@ class Line:
     def __len__(self) -> int:
         return len(self._waiters)
 
-    def holds(self, thread: int | None) -> bool:
-        """Return whether *thread* waits here already, and so was interrupted by what asks."""
+    def holds_me(self) -> bool:
+        """Return whether this thread waits here already, and so was interrupted by what asks."""
+        thread: int | None = self._face._supervisor.thread()  # None for a task
         return thread is not None and any(waiter.thread == thread for waiter in self._all())
 
     def serve(self) -> None:
         """Let the first look whether there is room."""
-        for first in self._all():
+        if (first := next(self._all(), None)) is not None:
             first.signal.set()
-            break
 
     def alarm(self) -> None:
         """Let everybody look what has become of the buffer."""
         for waiter in self._all():
             waiter.signal.set()
 
-    def stand(
-        self,
-        write: Write,
-        is_over: Callable[[], bool],
-        deadline: float | None,
-        press: Callable[[], object],
-        thread: int | None,
-    ) -> Steps[int]:
+    def stand(self, write: Write, tables: Sequence[Any], deadline: float | None) -> Steps[int]:
         """
         Wait for room, and *write*; return the outcome, which is that it is full when time is over.
 
-        *press* is called before each wait, so that room is made; *is_over* says that none will be.
-        *thread* is the one that stands still meanwhile, if any does.
+        The workers are woken before each wait, so that room is made; when one of the *tables* is
+        closed, none will be.
         """
-        waiter, number = _Waiter(self._signal(), thread), next(self._numbers)
+        face = self._face
+        waiter, number = _Waiter(face._signal(), face._supervisor.thread()), next(self._numbers)
         try:
             self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
             self._tell()
             while True:
-                if next(self._all()) is waiter or is_over():
+                if next(self._all()) is waiter or any(t.closed for t in tables):
                     outcome = write(True)
                     if outcome != FULL:
                         return outcome
                 remaining = None if deadline is None else deadline - self._clock.monotonic()
                 if remaining is not None and remaining <= 0:
                     return FULL
-                press()
+                face._wake_workers()
                 yield Pause(waiter.signal, remaining)
         finally:
             self._leave(number)

@@ -2,123 +2,109 @@
 How items get into a Queue: many at once. Single ones are the writers' (see `tables.writers`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from ..options.settings import Settings
 from ..tables.entry import Key
-from ..tables.implementation import AsyncQueueWriter, QueueTable, QueueWriter
+from ..tables.implementation import QueueTable, QueueWriter
 from ..tables.step import MADE
+from ..waiting.steps import Steps
 from .admission import Admission
-from .iterables import listed
-from .lookups import index_of
-from .routing import deal_slots, make_route
-from .together import write
+from .routing import Routes
+from .together import Piece, write
 
 T = TypeVar("T")
 
 
-class QueuePiece:
-    """Items for one table."""
+class QueuePiece(Piece):
+    """Items for one table, each with its weight."""
 
-    atomic = True
+    table: QueueTable
 
-    def __init__(self, table: QueueTable, items: list[Any], weights: list[int] | None) -> None:
-        self.table, self.items, self.weights = table, items, weights
-        self.size, self.done = len(items), 0
+    def one(self, op: tuple[Any, int], first: bool) -> int:
+        return self.table.push(*op, first)  # which may drop it, or another
 
-    def write(self, end: int, first: bool) -> int:
-        start, weights = self.done, self.weights
-        if end - start == 1:  # which may drop it, or another
-            outcome = self.table.push(self.items[start], weights[start] if weights else 0, first)
-        else:
-            loads = None if weights is None else weights[start:end]
-            outcome = self.table.push_all(self.items[start:end], loads, first)
-        if outcome == MADE:
-            self.done = end
-        return outcome
+    def many(self, ops: Sequence[Any], first: bool) -> int:
+        items, weights = [item for item, _ in ops], [weight for _, weight in ops]
+        return self.table.push_all(items, weights, first)
 
     def needs(self, end: int) -> tuple[int, int]:
-        return end - self.done, sum(self.weights[self.done : end]) if self.weights else 0
+        return end - self.done, sum(weight for _, weight in self.ops[self.done : end])
 
 
-class QueueRoutes(Generic[T]):
+class QueueRoutes(Routes[T, QueueTable]):
     """Which table each item of many is for."""
 
-    def __init__(self, tables: Sequence[QueueTable], partition_key: object, weigh: Any) -> None:
-        self._tables, self._weigh, self._place = tables, weigh, 0
-        self._slots = deal_slots(tables)
-        self._route = None if partition_key is None else make_route(self._slots, partition_key)
-
-    def table_for(self, item: T, partition_key: object) -> QueueTable:
-        """Return the table of a single item."""
-        route = self._router(partition_key)
-        return self.next() if route is None else route(item)
-
-    def _router(self, partition_key: object) -> Callable[[T], QueueTable] | None:
-        """Return what finds the tables; None where they are taken in turn."""
-        return self._route if partition_key is None else make_route(self._slots, partition_key)
-
-    def next(self) -> QueueTable:
-        """Return whose turn it is."""
-        place = self._place
-        self._place = (place + 1) % len(self._tables)
-        return self._tables[place]
+    def __init__(self, writer: Any, tables: Sequence[QueueTable], admission: Admission) -> None:
+        """Make *writer* ready to write single items, too."""
+        super().__init__(tables, admission, admission.settings.partition_key)
+        in_turn = self.route(None) is None
+        writer._equip(tuple(tables), in_turn, self.table_for, admission.weigh, admission.late)
 
     def index_of(self, item: T, partition_key: object) -> int | None:
         """Return the number of the partition *item* goes to; None where that is in turn."""
-        if partition_key is None and self._route is None:
-            return None
-        return index_of(self._tables, self.table_for(item, partition_key))
+        in_turn = self.route(partition_key) is None
+        return None if in_turn else self.tables.index(self.table_for(item, partition_key))
 
-    def straight(self, partition_key: object) -> QueueTable | None:
-        """Return the one table that many go to as they are; None if that is not so simple."""
-        simple = partition_key is None and self._route is None and self._weigh is None
-        return self.next() if simple else None
-
-    def pieces(self, items: Iterable[T], partition_key: object) -> list[QueuePiece]:
-        """Return *items* by table."""
-        batch, weigh = [*listed(items)], self._weigh
-        weights = None if weigh is None else [weigh(item) for item in batch]
-        route = self._router(partition_key)
+    def push_all(self, items: Iterable[T], partition_key: object) -> Steps[None] | None:
+        """Write *items*; return how to go on if that could not be done at once."""
+        batch, weigh, route = listed(items), self.admission.weigh, self.route(partition_key)
         if route is None:
-            return [QueuePiece(self.next(), batch, weights)]
-        groups: dict[QueueTable, list[int]] = {}
-        for place, item in enumerate(batch):
-            groups.setdefault(route(item), []).append(place)
-        return [
-            QueuePiece(table, [batch[p] for p in at], weights and [weights[p] for p in at])
-            for table, at in groups.items()
-        ] or [QueuePiece(self._tables[0], [], [])]
+            table = self.next()
+            if weigh is None and table.push_all(batch) == MADE:
+                return None
+            groups = {table: [*batch]}
+        else:
+            groups = {}
+            for item in [*batch]:
+                groups.setdefault(route(item), []).append(item)
+        pieces = [
+            QueuePiece(table, [(item, 0 if weigh is None else weigh(item)) for item in group])
+            for table, group in groups.items()
+        ]
+        return write(self.admission, pieces or [QueuePiece(self.tables[0], [])])
 
 
-def equip(
-    writer: QueueWriter[T] | AsyncQueueWriter[T],
-    tables: Sequence[QueueTable],
-    admission: Admission,
-    made: Settings,
-) -> QueueRoutes[T]:
-    """Make *writer* ready to write single items; return what finds the tables of many."""
-    routes: QueueRoutes[T] = QueueRoutes(tables, made.partition_key, admission.weigh)
-    in_turn = made.partition_key is None
-    writer._equip(tuple(tables), in_turn, routes.table_for, admission.weigh, admission.late)
-    return routes
+def listed(items: Iterable[T]) -> list[T]:
+    """
+    Return *items* in a list, which may be the very one given.
+
+    Raises `TypeError` for what can be iterated over and is hardly meant so: text and bytes, a
+    mapping, whose keys that would be, and a frame of data, whose columns' names.
+    """
+    if type(items) is list:
+        return items
+    kind = type(items).__name__
+    if isinstance(items, str | bytes | bytearray):
+        raise TypeError(
+            f"push_all() got one {kind}: expected an iterable of items; push() takes a single one"
+        )
+    if isinstance(items, Mapping):
+        raise TypeError(
+            f"push_all() got one {kind}, of which it would push the keys alone: expected an "
+            "iterable of items; push() takes a single one, and push_all(....items()) the pairs"
+        )
+    if _is_frame(items):
+        raise TypeError(
+            f"push_all() got a {kind}, of which it would push the columns, or their names: "
+            "expected an iterable of items, as to_dict('records') of pandas, to_dicts() of polars "
+            "or to_pylist() of pyarrow make one of its rows"
+        )
+    return list(items)
 
 
-def push_all(writes: Any, items: Iterable[T], partition_key: object) -> None:
-    """Write *items*, which a Queue's or an AsyncQueue's *writes* were given."""
-    batch = items if type(items) is list else listed(items)
-    routes: QueueRoutes[T] = writes._routes
-    table = routes.straight(partition_key)
-    if table is None or table.push_all(batch) != MADE:
-        writes._go(write(writes._admission, routes.pieces(batch, partition_key)))
+def _is_frame(items: object) -> bool:
+    # By what pandas, polars, pyarrow and others have agreed on; and by what the first two have.
+    return any(
+        all(hasattr(items, name) for name in names)
+        for names in (("__dataframe__",), ("columns", "dtypes"))
+    )
 
 
 class QueueWrites(QueueWriter[T], Generic[T]):
     """How items get into a Queue."""
 
-    _admission: Admission  # the buffer's
-    _go: Any
+    _go: Any  # the buffer's
     _routes: QueueRoutes[T]
 
     def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
@@ -136,4 +122,5 @@ class QueueWrites(QueueWriter[T], Generic[T]):
         columns are hardly meant), and what `push` raises; nothing was accepted then, unless the
         error says how much.
         """
-        push_all(self, items, partition_key)
+        if (late := self._routes.push_all(items, partition_key)) is not None:
+            self._go(late)

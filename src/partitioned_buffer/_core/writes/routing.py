@@ -14,8 +14,11 @@ serves tables in memory; it must not be used for tables that outlive a process.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from .admission import Admission
+
+S = TypeVar("S")
 P = TypeVar("P")
 
 _SLOTS_PER_PARTITION = 64
@@ -56,6 +59,30 @@ def make_route(slots: Sequence[P], partition_key: object) -> Callable[[Any], P]:
             return slots[by_content(key) % modulus]
 
     return route
+
+
+class Routes(Generic[S, P]):
+    """Which of a buffer's tables its items, or keys, are written to."""
+
+    def __init__(self, tables: Sequence[P], admission: Admission, partition_key: object) -> None:
+        self.tables, self.admission, self.slots = tables, admission, deal_slots(tables)
+        self._place = 0
+        self._route = None if partition_key is None else make_route(self.slots, partition_key)
+
+    def route(self, partition_key: object) -> Callable[[S], P] | None:
+        """Return what finds the table of an item; None where they are taken in turn."""
+        return self._route if partition_key is None else make_route(self.slots, partition_key)
+
+    def next(self) -> P:
+        """Return whose turn it is."""
+        place = self._place
+        self._place = (place + 1) % len(self.tables)
+        return self.tables[place]
+
+    def table_for(self, subject: S, partition_key: object) -> P:
+        """Return the table of a single item, or key."""
+        route = self.route(partition_key)
+        return self.next() if route is None else route(subject)
 
 
 def by_content(item: Any) -> int:

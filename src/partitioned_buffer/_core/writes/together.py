@@ -2,8 +2,10 @@
 Writes of many: all at once if that can be, else in parts; where something is dropped, one by one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from ...errors import PartitionedBufferError
 from ..tables.step import CLOSED, FULL, MADE
@@ -11,37 +13,45 @@ from ..waiting.steps import Steps
 from .admission import Admission
 
 
-class Piece(Protocol):
-    """What a write of many writes to one table."""
+class Piece(ABC):
+    """What a write of many writes to one table; all or nothing of it if it is *atomic*."""
 
-    table: Any
-    atomic: bool
-    """Whether `write` is all or nothing."""
-    size: int
-    """How many there are."""
-    done: int
-    """How many of them are made."""
+    def __init__(self, table: Any, ops: Sequence[Any], atomic: bool = True) -> None:
+        self.table, self.ops, self.atomic = table, ops, atomic
+        self.size, self.done = len(ops), 0
+
+    @abstractmethod
+    def one(self, op: Any, first: bool) -> int:
+        """Make one write."""
+
+    @abstractmethod
+    def many(self, ops: Sequence[Any], first: bool) -> int:
+        """Make many, all or none."""
+
+    @abstractmethod
+    def needs(self, end: int) -> tuple[int, int]:
+        """Return how much new room those would take that come before *end*."""
 
     def write(self, end: int, first: bool) -> int:
         """Make those that come before *end*, if there is room for all."""
-        ...
-
-    def needs(self, end: int) -> tuple[int, int]:
-        """Return how much new room those would take."""
-        ...
+        ops = self.ops[self.done : end]
+        if self.atomic and len(ops) != 1:
+            outcome = self.many(ops, first)
+            self.done = end if outcome == MADE else self.done
+            return outcome
+        for op in ops:
+            if (outcome := self.one(op, first)) != MADE:
+                return outcome
+            self.done += 1
+        return MADE
 
 
 def write(admission: Admission, pieces: Sequence[Piece]) -> Steps[None]:
     """Write all *pieces*: at once if that can be, else in parts; where it drops, one by one."""
     try:
-        outcome = _at_once(admission, pieces, first=False)
-        while outcome != MADE:
-            if outcome == FULL:
-                outcome = yield from _find_room(admission, pieces)
-            elif (error := admission.face._refused()) is not None:
-                raise error  # noqa: TRY301  # for the same words as the others
-            else:
-                outcome = _at_once(admission, pieces, first=False)
+        outcome = _at_once(admission, pieces)
+        find_room = partial(_find_room, admission, pieces)
+        yield from admission.insist(outcome, partial(_at_once, admission, pieces), find_room)
     except BaseException as error:
         done, total = sum(p.done for p in pieces), sum(p.size for p in pieces)
         accepted = f"{done} of {total} items of this call were accepted"
@@ -52,7 +62,7 @@ def write(admission: Admission, pieces: Sequence[Piece]) -> Steps[None]:
         raise
 
 
-def _at_once(admission: Admission, pieces: Sequence[Piece], *, first: bool) -> int:
+def _at_once(admission: Admission, pieces: Sequence[Piece], first: bool = False) -> int:
     left = [piece for piece in pieces if piece.done < piece.size]
     is_step = len(left) == 1 and left[0].atomic  # then the table sees to it
     if admission.room is not None and left and not is_step:
@@ -75,18 +85,16 @@ def _find_room(admission: Admission, pieces: Sequence[Piece]) -> Steps[int]:
     """Go on with *pieces* that found no room."""
     left = [piece for piece in pieces if piece.done < piece.size]
     needs, policy = _needs(left), admission.settings.when_full
-    if policy == "raise" or (policy == "block" and _fits(admission, needs)):
-        return (
-            yield from admission.wait(
-                lambda first: _at_once(admission, pieces, first=first),
-                lambda: any(piece.table.closed for piece in left),
-                needs,
-            )
-        )
+    if policy == "raise" or (policy == "block" and admission.fits(needs)):
+        tables = [piece.table for piece in left]
+        return (yield from admission.wait(partial(_at_once, admission, pieces), tables, needs))
     for piece in left:
         while piece.done < piece.size:
             end = _part(admission, piece) if policy == "block" else piece.done + 1
-            if (outcome := (yield from _write_part(admission, piece, end))) != MADE:
+            if (outcome := piece.write(end, False)) == FULL:
+                write, needs = partial(piece.write, end), piece.needs(end)
+                outcome = yield from admission.wait(write, [piece.table], needs)
+            if outcome != MADE:
                 return outcome
     return MADE
 
@@ -94,22 +102,9 @@ def _find_room(admission: Admission, pieces: Sequence[Piece]) -> Steps[int]:
 def _part(admission: Admission, piece: Piece) -> int:
     """Return up to where *piece* can fit."""
     end, step = piece.done + 1, 1
-    while end + step <= piece.size and _fits(admission, piece.needs(end + step)):
+    while end + step <= piece.size and admission.fits(piece.needs(end + step)):
         end, step = end + step, 2 * step
     while step := step // 2:
-        if end + step <= piece.size and _fits(admission, piece.needs(end + step)):
+        if end + step <= piece.size and admission.fits(piece.needs(end + step)):
             end += step
     return end
-
-
-def _write_part(admission: Admission, piece: Piece, end: int) -> Steps[int]:
-    outcome = piece.write(end, False)
-    if outcome == FULL:
-        outcome = yield from admission.wait(
-            lambda first: piece.write(end, first), lambda: piece.table.closed, piece.needs(end)
-        )
-    return outcome
-
-
-def _fits(admission: Admission, needs: tuple[int, int]) -> bool:
-    return admission.room is None or admission.room.fits(*needs)

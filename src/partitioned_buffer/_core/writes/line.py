@@ -88,8 +88,14 @@ class Line:
                 press()
                 yield Pause(waiter.signal, remaining)
         finally:
-            self._leave(number)
-            waiter.signal.close()
+            try:
+                self._waiters.pop(number, None)  # an interrupt comes after it at the earliest
+            finally:
+                try:
+                    self._pass_on()
+                finally:
+                    self._pass_on()  # the first may have been interrupted where it began
+                    waiter.signal.close()
 
     def _all(self) -> Iterator[_Waiter]:
         for waits in list(self._waiters.values()):
@@ -98,6 +104,10 @@ class Line:
 
     def _leave(self, number: int) -> None:
         self._waiters.pop(number, None)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Let those look who are left."""
         self._tell()
         self.serve()
 

@@ -71,9 +71,9 @@ class Interrupts:
             self._trip.end()
             signal.signal(signal.SIGUSR1, before)
 
-    def places(self, last: int) -> Iterator[int]:
-        """Return one place after the other: all in `make soak`, else some forty of *last*."""
-        step = 1 if ROUNDS >= 1 else max(1, round(last / (400 * ROUNDS)))
+    def places(self, last: int, few: int = 40) -> Iterator[int]:
+        """Return one place after the other: all in `make soak`, else a *few* of *last*."""
+        step = 1 if ROUNDS >= 1 else max(1, round(last / (10 * few * ROUNDS)))
         for turn, at in enumerate(range(1, last + 2, step)):
             self._kind = (TimeLimit, KeyboardInterrupt)[turn % 2]
             yield at

@@ -6,6 +6,7 @@ Nobody who waits holds a lock, and the line holds nobody: a writer that is gone,
 of it, is no more in it.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -34,12 +35,15 @@ class Line:
     def __init__(self, room: Any, clock: Clock, signal: Callable[[], Signal | AsyncSignal]) -> None:
         self._room, self._clock, self._signal = room, clock, signal
         room.serve = self.serve
-        self.reset()
-
-    def reset(self) -> None:
-        """Be empty."""
         self._numbers = count()
         self._waiters: dict[int, weakref.ref[_Waiter]] = {}
+
+    def reset(self) -> None:
+        """Be empty, in a forked child; who waited in the very thread that forked looks there."""
+        before, self._waiters = list(self._all()), {}
+        for waiter in before:
+            if waiter.thread == threading.get_ident():
+                waiter.signal.set()
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -78,7 +82,7 @@ class Line:
             self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
             self._tell()
             while True:
-                if next(self._all()) is waiter or is_over():
+                if next(self._all(), None) is waiter or is_over():
                     outcome = write(True)
                     if outcome != FULL:
                         return outcome

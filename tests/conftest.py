@@ -1,9 +1,11 @@
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from helpers import Buffers
+from trips import compiled
 
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor, assert_balanced
 
@@ -24,6 +26,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError("tests/races/schedules need the option --frontrun-patch-locks")
     for item in explorers:
         item.add_marker(pytest.mark.skip("needs the option --frontrun-patch-locks"))
+
+
+@pytest.fixture(scope="session")
+def trip(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The tracer that has signals pending at opcodes."""
+    return compiled(tmp_path_factory.mktemp("trip"))
 
 
 @pytest.fixture

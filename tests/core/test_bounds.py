@@ -1,13 +1,15 @@
 """What a full buffer does, for each policy, kind and measure."""
 
 import operator
+import sys
 import threading
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, rounds
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
+from partitioned_buffer._core.delivery.partition import Partition
 from partitioned_buffer.events import ItemsDropped
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
@@ -436,3 +438,50 @@ def test_the_bound_holds_under_many_writers(policy: str, measure: str, partition
     assert sum(delivered) == stats.delivered == stats.accepted - stats.dropped
     assert room is not None
     assert (room.used, room.used_bytes) == room.recount() == (0, 0)
+
+
+def test_the_numbers_of_several_partitions_never_show_more_than_the_bound() -> None:
+    """They are read one after the other, while writers find room wherever some came back."""
+    queue = Queue[int]("numbers", len, partitions=4, max_size=20, processing_interval=0.001).start()
+    reads, over = rounds(20_000), list[int]()
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            queue.push(1)
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for writer in writers:
+            writer.start()
+        over += [held for _ in range(reads) if (held := queue.stats().held) > 20]
+    finally:
+        ended.set()
+        for writer in writers:
+            writer.join(60)
+        sys.setswitchinterval(interval)
+    assert queue.stop().left == ()
+    assert over == []
+
+
+def test_numbers_that_do_not_go_together_are_read_again(
+    buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped = buffers.map(partitions=2, max_size=1)
+    first, second = (next(k for k in range(99) if mapped.partition_of(k) == p) for p in (0, 1))
+    mapped.put(first, 1)
+    counts, changes = Partition.counts, [1]
+
+    def changing(self: Any, now: float) -> dict[str, Any]:
+        seen = counts(self, now)
+        if self.index == 0 and changes and changes.pop():  # another thread, in between
+            mapped.delete(first)
+            mapped.put(second, 2)
+        return seen
+
+    monkeypatch.setattr(Partition, "counts", changing)
+    stats = mapped.stats()
+
+    assert (stats.held, stats.deleted, stats.accepted) == (1, 1, 2)

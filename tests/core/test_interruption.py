@@ -9,17 +9,11 @@ After each: the ledger, the room and what is held agree, no lock is held, what r
 once, and all can be delivered. A step that is not one, planted, is found.
 """
 
-import importlib.util
 import operator
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,31 +23,6 @@ from implementations import Key, balanced, load, opened
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"), reason="no signals that a tracer could set"
 )
-
-
-@pytest.fixture(scope="module")
-def trip(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The tracer, compiled with what compiler there is."""
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        pytest.skip("the tracer is made for the GIL, under which signals are looked at by opcode")
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    header = Path(sysconfig.get_paths()["include"], "Python.h")
-    if compiler is None or not header.exists():
-        if os.environ.get("CI"):
-            pytest.fail("no compiler for the tracer")
-        pytest.skip("no compiler for the tracer")
-    source = Path(__file__).parent.parent / "support" / "trip.c"
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    made = tmp_path_factory.mktemp("trip") / f"trip{suffix}"
-    flags = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    command = [compiler, "-O1", "-fPIC", "-shared", *flags, f"-I{header.parent}"]
-    subprocess.run([*command, str(source), "-o", str(made)], check=True)
-    spec = importlib.util.spec_from_file_location("trip", made)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Subject:

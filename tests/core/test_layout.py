@@ -25,7 +25,7 @@ ROOMS = {
     "_core.ledger": "",
     "_core.waiting": "abc",
     "_core.options": "_core.waiting abc errors",
-    "_core.telemetry": "_core.options abc events",
+    "_core.telemetry": "_core.options abc errors events",
     "_core.tables": "_core.waiting abc",
     "_core.writes": "_core.options _core.tables _core.waiting abc errors",
     "_core.policy": "_core.options _core.tables errors",

@@ -2,6 +2,7 @@
 interrupted, wherever, has started everything or nothing."""
 
 import asyncio
+import itertools
 import random
 import signal
 import threading
@@ -370,3 +371,75 @@ def test_signals_at_random_instants_of_an_async_block_lose_nothing(storm: Storm)
             accepted[:] = range(100)
         asyncio.run(calm())
         check(queue, processor, accepted)
+
+
+@stormy
+def test_signals_at_random_instants_of_any_call_lose_nothing(storm: Storm) -> None:
+    """One buffer, full most of the time, and another thread that writes to it, too."""
+    rng, processor, others = random.Random(3), Collector(), list[int]()
+    queue = Queue("stormed", processor, partitions=2, max_size=20, processing_interval=0.001)
+    queue.start()
+    ended = threading.Event()
+
+    def write() -> None:
+        for number in itertools.count(1_000_000):
+            if ended.is_set():
+                return
+            queue.push(number)
+            others.append(number)
+
+    writer, _ = in_thread(write)
+    calls: list[Callable[[], object]] = [
+        lambda: queue.push(1),
+        lambda: queue.push(2, partition_key=hash),
+        lambda: queue.push_all(range(10)),
+        lambda: queue.push_all(range(30), partition_key=hash),  # more than there is room for
+        lambda: queue.flush(60),
+        queue.stats,
+        lambda: queue.update_options(flush_at=rng.randrange(1, 5)),
+    ]
+    for number in range(ROUNDS):
+        storm.over(calls[number % len(calls)], rng.uniform(1e-6, 5e-4))
+    ended.set()
+    writer.join(60)
+    assert not writer.is_alive()
+
+    queue.push(3)
+    queue.flush()
+    assert queue.stop().left == ()
+    stats = queue.stats()
+    assert_balanced(stats)
+    assert stats.delivered == stats.accepted == len(processor.items)
+    assert stats.blocked == 0
+    counted = Counter(processor.items)
+    assert all(counted[number] == 1 for number in others)
+
+
+@stormy
+def test_signals_at_random_instants_of_an_async_buffers_calls_lose_nothing(storm: Storm) -> None:
+    """asyncio cancels the task that runs, wherever the signal came: in a call, in a worker."""
+    rng = random.Random(4)
+    for number in range(ROUNDS // 4 + 1):
+        processor = Collector()
+        queue = AsyncQueue(f"stormed {number}", processor, partitions=2, max_size=20)
+
+        async def stormed() -> None:
+            async with queue:
+                storm.arm(rng.uniform(1e-6, 1e-3))
+                try:
+                    for _ in range(20):
+                        queue.push_nowait(1)
+                        await queue.push_all(range(10))
+                        await queue.push_all(range(30), partition_key=hash)
+                        await queue.flush()
+                finally:
+                    storm.disarm()
+
+        with suppress(KeyboardInterrupt):
+            asyncio.run(stormed())
+        wait_until(lambda: queue._run.has_ended)
+        assert not queue.running
+        stats = queue.stats()
+        assert_balanced(stats)
+        assert (stats.held, stats.blocked) == (0, 0)
+        assert stats.delivered == stats.accepted == len(processor.items)

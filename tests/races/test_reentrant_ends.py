@@ -263,7 +263,7 @@ def test_a_slow_hook_of_a_worker_does_not_outlast_a_stop() -> None:
 
 @pytest.mark.filterwarnings("ignore:This process")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("waiting", ["stop", "flush"])
+@pytest.mark.parametrize("waiting", ["stop", "flush", "push"])
 def test_a_signal_handler_that_forks_in_the_middle_of_a_wait_leaves_no_child_waiting(
     waiting: str,
 ) -> None:
@@ -273,7 +273,7 @@ def test_a_signal_handler_that_forks_in_the_middle_of_a_wait_leaves_no_child_wai
         entered.set()
         release.wait(60)
 
-    queue = Queue("forks", slow, partitions=1, flush_at=1).start()
+    queue = Queue("forks", slow, partitions=1, flush_at=1, max_size=1).start()
     queue.push(1)
     entered.wait(60)
     parent, children = os.getpid(), list[int]()
@@ -283,12 +283,14 @@ def test_a_signal_handler_that_forks_in_the_middle_of_a_wait_leaves_no_child_wai
         release.set()
 
     with at_a_signal(handler, after=0.05), suppress(BufferNotRunning):
-        CALLS[waiting](queue)
+        {"push": lambda queue: queue.push(2), **CALLS}[waiting](queue)
     if os.getpid() != parent:
-        os._exit(0 if queue.size() == 0 else 1)
+        queue.stop(LONG)
+        here = queue.stats()  # what waited to be written is written in both
+        os._exit(0 if (here.held, here.delivered) == (0, waiting == "push") else 1)
     wait_for(children[0])
     queue.stop()
-    assert queue.stats().delivered == 1
+    assert queue.stats().delivered == (2 if waiting == "push" else 1)
 
 
 def wait_for(child: int) -> None:

@@ -61,7 +61,49 @@ run(PyObject *Py_UNUSED(module), PyObject *args)
     return PyLong_FromLong(seen);
 }
 
+/* begin(ending): trace from now on; what was called twice is traced by opcodes. end(): no more. */
+static PyObject *
+begin(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    ending = Py_NewRef(arg);
+    target = -1;
+    PyEval_SetTrace(tracer, Py_None);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+end(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
+{
+    PyEval_SetTrace(NULL, NULL);
+    Py_RETURN_NONE;
+}
+
+/* at(n, signal): count from here, the signal pending at the n-th. rest(): return how many were
+ * counted; no signal comes from here on. */
+static PyObject *
+at(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    long n;
+    if (!PyArg_ParseTuple(args, "li", &n, &number)) {
+        return NULL;
+    }
+    seen = 0;
+    target = n;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+rest(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
+{
+    target = -1;
+    return PyLong_FromLong(seen);
+}
+
 static PyMethodDef methods[] = {
+    {"begin", begin, METH_O, NULL},
+    {"end", end, METH_NOARGS, NULL},
+    {"at", at, METH_VARARGS, NULL},
+    {"rest", rest, METH_NOARGS, NULL},
     {"run", run, METH_VARARGS, NULL},
     {NULL},
 };

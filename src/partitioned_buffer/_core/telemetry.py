@@ -3,7 +3,7 @@ Tell hooks and the log what happened, and survive them.
 
 A hook that raises, whatever it raises, harms nobody: its first error is logged,
 every one is counted (`stats().hook_errors`), and the other hooks are still told.
-The same goes for the dead letter handler; a logging handler that raises (it may
+The same goes for the dead letter handler; a logging handler that raises in a worker (it may
 write to a full buffer of ours) is nobody's business here.
 
 No handler is added: where the program configures no logging, Python writes warnings and errors
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ..abc import DeadLetterHandler, Hook
+from ..errors import PartitionedBufferError
 from ..events import Event
 from .options.checks import is_plain_function
 
@@ -29,6 +30,12 @@ def report(message: str, *args: object, error: BaseException | None = None) -> N
     """Log an error, whatever becomes of it."""
     with suppress(BaseException):  # a worker must not die of a logging handler
         log.error(message, *args, exc_info=error)
+
+
+def say(message: str, *args: object) -> None:
+    """Log an error in the caller's own thread: what interrupts that is the caller's."""
+    with suppress(PartitionedBufferError):  # of a logging handler that writes to a full buffer
+        log.error(message, *args)
 
 
 def warn(message: str, *args: object) -> None:

@@ -105,6 +105,10 @@ class TaskFace(Lifecycle[B, TaskRun]):
         life = self._blocks.leave(lambda life: life.loop.task()) or self._task_run
         try:
             await self._end(life, error)
+        except BaseException as interrupt:
+            if life.is_alive and life.loop.here():  # where it began: tasks would go on for ever
+                await self._end(life, interrupt)
+            raise
         finally:
             await self._leave(life, kind, error, traceback)
         return None

@@ -13,7 +13,7 @@ from .._core.buffer.run import Blocks, Run
 from .._core.ledger import StopReport
 from .._core.options.settings import Settings
 from .._core.tables.implementation import MapTable, QueueTable
-from .._core.telemetry import report
+from .._core.telemetry import say
 from .._core.waiting.event_loop import STALLED, running_loop
 from .._core.waiting.steps import run
 from .._core.writes.admission import Admission
@@ -72,7 +72,7 @@ class ThreadFace(Lifecycle[B, ThreadRun]):
 
     def _say_if_stalled(self) -> None:
         if running_loop() is not None and not self.running and self.size():
-            report("buffer %r: %s", self.name, STALLED)
+            say("buffer %r: %s", self.name, STALLED)
 
     def flush(self, timeout: float | None = None) -> None:
         """

@@ -9,6 +9,7 @@ Nothing here waits. The faces (in `_threads`, `_tasks`) add `start`, `stop` and 
 The state is that of the run that goes on, or went last (see `run`).
 """
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar, Unpack
@@ -25,6 +26,9 @@ from ..writes.admission import Admission
 from .run import Run, State
 
 B = TypeVar("B")
+
+TRIES = 1000
+"""How often numbers are read that do not go together; more than a few are never seen."""
 
 
 class Buffer(Generic[B]):
@@ -99,6 +103,7 @@ class Buffer(Generic[B]):
 
         Each partition is read at one instant of its own; in it, and so in the
         total, `accepted = delivered + dead_lettered + dropped + coalesced + deleted + held`.
+        What is held in total is never more than `max_size`.
         """
         now, telemetry = self._settings.clock.monotonic(), self._telemetry
         overdue = self._run.overdue(now - self._settings.processing_timeout)
@@ -107,9 +112,9 @@ class Buffer(Generic[B]):
                 partition=partition.index,
                 restarts=partition.restarts,
                 overdue=int(partition.index in overdue),
-                **partition.counts(now),
+                **counts,
             )
-            for partition in self._partitions
+            for partition, counts in zip(self._partitions, self._counts(now), strict=True)
         )
         return total(
             partitions,
@@ -117,6 +122,21 @@ class Buffer(Generic[B]):
             dead_letter_errors=telemetry.dead_letter_errors,
             blocked=len(self._admission.line),
         )
+
+    def _counts(self, now: float) -> list[dict[str, Any]]:
+        """
+        Return the numbers of each partition.
+
+        They are read one after the other: what one has settled and another has accepted meanwhile
+        could be counted twice. Where that shows as more than the bound, they are read again.
+        """
+        room = self._admission.room
+        bound = math.inf if room is None or room.size is None else room.size
+        for _ in range(TRIES):
+            counts = [partition.counts(now) for partition in self._partitions]
+            if sum(each["waiting"] + each["in_flight"] for each in counts) <= bound:
+                break
+        return counts
 
     def update_options(self, **options: Unpack[Tunable]) -> None:
         """

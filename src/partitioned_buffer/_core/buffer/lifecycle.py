@@ -19,7 +19,7 @@ from ..ledger import Stats, StopReport
 from ..options.settings import Settings
 from ..options.words import check_timeout
 from ..tables.implementation import MapTable, QueueTable
-from ..telemetry import report
+from ..telemetry import say
 from ..waiting.countdown import Countdown
 from ..waiting.event_loop import STALLED
 from ..waiting.steps import Steps
@@ -231,7 +231,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         parts = self._partitions if is_last else ()
         left = tuple(item for partition in parts for item in partition.table.held())
         if left and first:
-            report("buffer %r was stopped with %d undelivered", self.name, len(left))
+            say("buffer %r was stopped with %d undelivered", self.name, len(left))
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )

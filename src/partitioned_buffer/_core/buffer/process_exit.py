@@ -51,7 +51,8 @@ def _before_pools_are_shut(early: Callable[[], None]) -> None:
     They end by the same means, when the main thread does; called first is what was registered
     last, so their modules have to be there. It is private: without it, `drain` has to do.
     """
-    with suppress(Exception):
+    # Nothing wider: an interrupt is to come out of the start that it hit.
+    with suppress(ImportError, AttributeError, RuntimeError):
         import_module("concurrent.futures.thread")  # 3 ms, of who starts a buffer
         known = {"thread", "process"} & {
             name.removeprefix("concurrent.futures.") for name in sys.modules

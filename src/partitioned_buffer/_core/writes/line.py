@@ -6,6 +6,7 @@ Nobody who waits holds a lock, and the line holds nobody: a writer that is gone,
 of it, is no more in it.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import count
@@ -46,12 +47,15 @@ class Line:
     def __init__(self, room: Any, clock: Clock, face: Face) -> None:
         self._room, self._clock, self._face = room, clock, face
         room.serve = self.serve
-        self.reset()
-
-    def reset(self) -> None:
-        """Be empty."""
         self._numbers = count()
         self._waiters: dict[int, weakref.ref[_Waiter]] = {}
+
+    def reset(self) -> None:
+        """Be empty, in a forked child; who waited in the very thread that forked looks there."""
+        before, self._waiters = list(self._all()), {}
+        for waiter in before:
+            if waiter.thread == threading.get_ident():
+                waiter.signal.set()
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -84,7 +88,7 @@ class Line:
             self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
             self._tell()
             while True:
-                if next(self._all()) is waiter or any(t.closed for t in tables):
+                if next(self._all(), None) is waiter or any(t.closed for t in tables):
                     outcome = write(True)
                     if outcome != FULL:
                         return outcome
@@ -94,8 +98,14 @@ class Line:
                 face._wake_workers()
                 yield Pause(waiter.signal, remaining)
         finally:
-            self._leave(number)
-            waiter.signal.close()
+            try:
+                self._waiters.pop(number, None)  # an interrupt comes after it at the earliest
+            finally:
+                try:
+                    self._pass_on()
+                finally:
+                    self._pass_on()  # the first may have been interrupted where it began
+                    waiter.signal.close()
 
     def _all(self) -> Iterator[_Waiter]:
         for waits in list(self._waiters.values()):
@@ -104,6 +114,10 @@ class Line:
 
     def _leave(self, number: int) -> None:
         self._waiters.pop(number, None)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Let those look who are left."""
         self._tell()
         self.serve()
 

@@ -69,7 +69,10 @@ class QueueInit(Generic[T]):
 
         None where items go in turn, for want of a partition key.
         """
-        return self._routes.index_of(item, partition_key)
+        routes = self._routes
+        if routes.route(partition_key) is None:
+            return None
+        return routes.tables.index(routes.table_for(item, partition_key))
 
 
 class MapInit(Generic[K, V]):

@@ -65,16 +65,20 @@ class MapTable(MapFlight):
     def _put(self, key: Any, value: Held, first: bool) -> int:
         outcome = AGAIN
         while outcome == AGAIN:
-            stored, births = self._find(key)
+            simply = type(key) in SAFE and not self._foreign
+            stored, births = (key, None) if simply else self._find(key)
             turn, old = self._turn, self._waiting.get(stored)
-            new = self._next(stored, old, value)
+            new: Held | None = value
+            if value[VERSION] is not None or self._merge is not None:
+                new = self._next(stored, old, value)
             born = 1 if old is None and new is not None else 0
             extra = 0 if new is None else new[WEIGHT] - (old[WEIGHT] if old else 0)
             seen = births, turn, None, stored, old
             outcome = self._write(seen, (new, born, extra), 1, first)
             if outcome == FULL:
                 outcome = self._make_room(1, value[WEIGHT])
-        self._follow(outcome)
+        if self._bell is not None or self.observer is not None:
+            self._follow(outcome)
         return outcome
 
     def _write(self, seen: Seen, plan: Plan, size: int, first: bool) -> int:
@@ -126,24 +130,17 @@ class MapTable(MapFlight):
         self, stored: Any, old: Held | None, new: Held, *, merging: bool = True
     ) -> Held | None:
         """Return what *new* comes to, over what is *old*, and waits; None if it is not newer."""
-        version = new[VERSION]
+        version, settled, beaten = new[VERSION], self._settled, old
         if version is not None:
-            floor = self._floor(stored, old)
+            if old is None and stored not in self._hidden and stored not in settled:
+                beaten = self._flying.get(stored)  # which what is settled leaves first
+            if beaten is not None:
+                floor = beaten[VERSION] or 0
+            elif (floor := settled.get(stored, MISSING)) is MISSING:
+                floor = self._recent.get(stored, self._older.get(stored))
             if floor is not None and version <= floor:
                 return None
-        elif self._merge is None:
-            return new
         return new if old is None else self._over(old, new, merging=merging)
-
-    def _floor(self, stored: Any, old: Held | None) -> int | None:
-        """Return which version is to be beaten, if not that of *old*; None if there is none."""
-        settled = self._settled  # before looking at what flies: what is settled leaves that first
-        if old is None and stored not in self._hidden and stored not in settled:
-            old = self._flying.get(stored)
-        if old is not None:
-            return old[VERSION] or 0
-        noted = settled.get(stored, MISSING)
-        return self._recent.get(stored, self._older.get(stored)) if noted is MISSING else noted
 
     # --- many, all together or none --------------------------------------------
 

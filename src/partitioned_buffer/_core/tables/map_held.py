@@ -189,8 +189,7 @@ class MapHeld(Table):
     def _line_up(self) -> list[Any]:
         """Return the keys of what flies, in order, without looking for the first each time."""
         while (order := self._order) is None:
-            turn, keys = self._turn, list(self._flying)
-            self._change(turn, {"_order": keys, "_start": 0, "_line": 0})
+            self._change(self._turn, {"_order": list(self._flying), "_start": 0, "_line": 0})
         return order
 
     # --- reading ---------------------------------------------------------------

@@ -26,9 +26,8 @@ def _as(function: Any) -> Callable[[F], F]:
     """Be *function*, by another name, by which tracebacks call it, too."""
 
     def named(own: F) -> F:
-        name = own.__name__
-        code = function.__code__.replace(co_name=name, co_qualname=name)
-        copy: Any = FunctionType(code, function.__globals__, name, function.__defaults__)
+        code = function.__code__.replace(co_name=own.__name__, co_qualname=own.__name__)
+        copy: Any = FunctionType(code, function.__globals__, own.__name__, function.__defaults__)
         copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
         return cast("F", copy)
 
@@ -38,13 +37,11 @@ def _as(function: Any) -> Callable[[F], F]:
 class _QueueWriter(Generic[T]):
     """What a Queue and an AsyncQueue have in common."""
 
-    def _equip(
-        self, tables: Sequence[QueueTable], in_turn: bool, table_for: Any, weigh: Any, late: Any
-    ) -> None:
+    def _equip(self, tables: Any, in_turn: bool, table_for: Any, weigh: Any, late: Any) -> None:
         """Be ready to write."""
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
             table.next = following
-        self._turn = tables[0] if in_turn else None
+        self._turn: QueueTable | None = tables[0] if in_turn else None
         self._table_for: Callable[[T, object], QueueTable] = table_for
         self._weigh: Callable[[T], int] | None = weigh
         self._late: Callable[..., None] = late
@@ -156,8 +153,15 @@ class MapWriter(_MapWriter[K, V]):
 
         Raises `TypeError` for a version that is no int, and what `put` raises.
         """
-        if late := self._try_put(key, value, check_version(version), partition_key):
-            self._late(*late)
+        if type(version) is not int:
+            version = check_version(version)
+        if self._slots is None or partition_key is not None:
+            table = self._table_for(key, partition_key)
+        else:
+            table = self._slots[hash(key) % self._modulus]
+        weight = 0 if self._weigh is None else self._weigh(value)
+        if outcome := table.put(key, value, version, weight):
+            self._late(table, outcome, "put", (key, value, version, weight))
 
     def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """

@@ -17,19 +17,26 @@ T = TypeVar("T")
 
 
 class QueuePiece(Piece):
-    """Items for one table, each with its weight."""
+    """Items for one table; *weighed* ones as pairs of item and weight."""
 
     table: QueueTable
 
-    def one(self, op: tuple[Any, int], first: bool) -> int:
-        return self.table.push(*op, first)  # which may drop it, or another
+    def __init__(self, table: QueueTable, ops: Sequence[Any], *, weighed: bool) -> None:
+        super().__init__(table, ops)
+        self.weighed = weighed
 
-    def many(self, ops: Sequence[Any], first: bool) -> int:
-        items, weights = [item for item, _ in ops], [weight for _, weight in ops]
-        return self.table.push_all(items, weights, first)
+    def one(self, op: Any, first: bool) -> int:
+        item, weight = op if self.weighed else (op, 0)
+        return self.table.push(item, weight, first)  # which may drop it, or another
+
+    def many(self, ops: Any, first: bool) -> int:
+        if not self.weighed:
+            return self.table.push_all(ops, None, first)
+        return self.table.push_all([item for item, _ in ops], [load for _, load in ops], first)
 
     def needs(self, end: int) -> tuple[int, int]:
-        return end - self.done, sum(weight for _, weight in self.ops[self.done : end])
+        ops = self.ops[self.done : end]
+        return len(ops), sum(load for _, load in ops) if self.weighed else 0
 
 
 class QueueRoutes(Routes[T, QueueTable]):
@@ -41,28 +48,23 @@ class QueueRoutes(Routes[T, QueueTable]):
         in_turn = self.route(None) is None
         writer._equip(tuple(tables), in_turn, self.table_for, admission.weigh, admission.late)
 
-    def index_of(self, item: T, partition_key: object) -> int | None:
-        """Return the number of the partition *item* goes to; None where that is in turn."""
-        in_turn = self.route(partition_key) is None
-        return None if in_turn else self.tables.index(self.table_for(item, partition_key))
-
     def push_all(self, items: Iterable[T], partition_key: object) -> Steps[None] | None:
         """Write *items*; return how to go on if that could not be done at once."""
-        batch, weigh, route = listed(items), self.admission.weigh, self.route(partition_key)
-        if route is None:
-            table = self.next()
-            if weigh is None and table.push_all(batch) == MADE:
-                return None
-            groups = {table: [*batch]}
+        batch, weigh = items if type(items) is list else listed(items), self.admission.weigh
+        route = self._route if partition_key is None else self.route(partition_key)
+        table = self.next() if route is None else self.tables[0]
+        if route is None and weigh is None and table.push_all(batch) == MADE:
+            return None
+        batch = [*batch]
+        ops = batch if weigh is None else [(item, weigh(item)) for item in batch]
+        groups: dict[QueueTable, list[Any]] = {}
+        if route is None or not ops:
+            groups[table] = ops
         else:
-            groups = {}
-            for item in [*batch]:
-                groups.setdefault(route(item), []).append(item)
-        pieces = [
-            QueuePiece(table, [(item, 0 if weigh is None else weigh(item)) for item in group])
-            for table, group in groups.items()
-        ]
-        return write(self.admission, pieces or [QueuePiece(self.tables[0], [])])
+            for item, op in zip(batch, ops, strict=True):
+                groups.setdefault(route(item), []).append(op)
+        pieces = [QueuePiece(at, group, weighed=weigh is not None) for at, group in groups.items()]
+        return write(self.admission, pieces)
 
 
 def listed(items: Iterable[T]) -> list[T]:

@@ -64,6 +64,7 @@ class Buffer(Generic[B]):
     @property
     def running(self) -> bool:
         """Whether it takes writes."""
+        self._look_whether_dead()
         return self._state in ("running", "forked")
 
     @property
@@ -157,6 +158,9 @@ class Buffer(Generic[B]):
                 for partition in self._partitions:
                     partition.table.retune(self._settings.flush_at)
         self._run.retune()
+
+    def _look_whether_dead(self) -> None:
+        """Be stopped if those who could stop it are gone."""
 
     def _forked(self) -> None:
         """Begin anew in a child process, empty: what is held is the parent's."""

@@ -1,8 +1,8 @@
 """
 Run ours and its peers through misfortunes; with --write renew docs/behaviour.md.
 
-    make behaviour                                   about 3 minutes
-    make behaviour BEHAVIOUR="--quick"               about 2: fewer forks, shorter limits
+    make behaviour                                   about 10 minutes
+    make behaviour BEHAVIOUR="--quick"               about 5: fewer forks, shorter limits
     make behaviour BEHAVIOUR="--only Segment"
     make behaviour BEHAVIOUR="--write"
 

@@ -145,8 +145,8 @@ class Buffer(Generic[B]):
 
         Takes `processing_interval`, `interval_jitter`, `processing_batch_size`,
         `processing_timeout`, `flush_at`, `retry` and `exit_timeout`. Workers use them from
-        their next cycle on; a new interval counts from the beginning of the last cycle, so
-        that retuning often never puts processing off.
+        their next cycle on, a `retry` from the next attempt on; a new interval counts from the
+        beginning of the last cycle, so that retuning often never puts processing off.
 
         Raises `UnknownOption` or `InvalidOption`, having changed nothing.
         """

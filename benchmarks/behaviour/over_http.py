@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from .trial import Setup, Sink, Subject
+from .trial import Setup, Subject
 
 Parse = Callable[[bytes], list[int]]
 
 
-def serve(sink: Sink, parse: Parse) -> str:
+def serve(sink: Callable[[list[int]], None], parse: Parse) -> str:
     """Take what is posted to the sink, say 503 when it fails; return the server's address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,6 +44,7 @@ class Sentry(Subject):
 
     package = "sentry-sdk"
     bound = 2000
+    pairs = False
 
     def __init__(self, setup: Setup) -> None:
         import sentry_sdk

@@ -7,6 +7,7 @@ FILE is where items arrive. Nothing here knows what the outcome should be.
 """
 
 import os
+import random
 import signal
 import sys
 import threading
@@ -31,6 +32,7 @@ from .trial import (
     A_WHILE,
     PATIENCE,
     Call,
+    Setup,
     Sink,
     Subject,
     Trial,
@@ -57,6 +59,7 @@ SUBJECTS: dict[str, type[Subject]] = {
 }
 CHILDS, EARLIER, LATE = 1_000_000, 1_000_001, 1_000_002  # not counted with the others
 SETTLE = 0.3  # seconds in which a worker takes what it can
+OUTAGE = 30.0  # seconds
 A_BIT = 5.0  # seconds given to a child's stop
 
 
@@ -175,7 +178,90 @@ def leave(trial: Trial) -> None:
     Writes(kept, range(999)).run()
 
 
-kept: Subject | None = None
+kept: Any = None
+
+
+def outage(trial: Trial) -> str:
+    """The sink is down for half a minute, while items wait; how many arrive in the minute after."""
+    trial.sink.failures = 1_000_000
+    subject = trial.make()
+    writes = Writes(subject, range(50))
+    Call(writes.run).within(trial.limit)
+    time.sleep(OUTAGE)
+    trial.sink.failures = 0
+    ends = time.monotonic() + 2 * OUTAGE
+    while trial.count(50) < 50 and time.monotonic() < ends:
+        time.sleep(0.1)
+    return trial.tally(50)
+
+
+def pipeline(trial: Trial) -> None:
+    """One writes to another; write to the first, and come to the end of the program."""
+    global kept
+    second = trial.make()
+    kept = (second, trial.make_before(second))
+    Writes(kept[1], range(100)).run()
+
+
+def unheard(trial: Trial) -> str:
+    """The sink is down, logging is not set up, and one stops: what is said of what is lost?"""
+    trial.sink.failures = 1_000_000
+    subject, quiet = trial.make(2.0), printed()
+    Writes(subject, range(50)).run()
+    time.sleep(SETTLE)
+    what = Call(lambda: subject.stop(2.0)).within(trial.limit)
+    told = "said" if printed() > quiet else "silently"
+    ending = ", no return" if what.startswith("no return") else ""
+    return f"{50 - trial.count(50)} undelivered, {told}{ending}"
+
+
+class TimeLimit(Exception):
+    """What a soft time limit raises."""
+
+
+def limited(trial: Trial) -> str:
+    """A signal in every write, at some instant, whose handler raises: does that come out?"""
+    rng, came, out = random.Random(1), 0, 0
+    subject = trial.make()
+    is_writing = False
+
+    def handler(*_: object) -> None:
+        nonlocal came
+        if is_writing:
+            came += 1
+            raise TimeLimit
+
+    signal.signal(signal.SIGALRM, handler)
+    accepted = []
+    for item in range(2000):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, 6e-5))
+            is_writing = True
+            subject.put(item)
+            is_writing = False
+            accepted.append(item)
+        except TimeLimit:
+            is_writing = False
+            out += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    what = Call(lambda: subject.stop(PATIENCE)).within(A_WHILE)
+    there = trial.sink.arrived()
+    lost = sum(not there[item] for item in accepted)
+    ending = ", no return" if what.startswith("no return") else ""
+    swallowed = "all come out" if came == out else "some are swallowed"
+    return f"{swallowed}, {'nothing' if not lost else 'some'} lost{ending}"
+
+
+def terminated(trial: Trial) -> None:
+    """The sink is down, and the program is told to end, as servers are: SIGTERM."""
+    global kept
+    trial.sink.failures = 1_000_000
+    kept = trial.kind(Setup(trial.sink, letters=trial.sink.letters))
+    Writes(kept, range(50)).run()
+    time.sleep(SETTLE)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SETTLE)
 
 
 def fork(trial: Trial) -> str:
@@ -263,7 +349,10 @@ def _wait(children: set[int], limit: float) -> tuple[int, int]:
 
 SCENARIOS: dict[str, Callable[[Trial], Any]] = {
     f.__name__: f
-    for f in (full, failure, flush, stop, graceful, late, leave, fork, fork_under_load)
+    for f in (
+        *(full, failure, flush, stop, graceful, late, leave, fork, fork_under_load),
+        *(outage, pipeline, unheard, limited, terminated),
+    )
 }
 
 

@@ -15,9 +15,12 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from .trial import Setup, Sink, Subject
+from .trial import Setup, Subject
+
+Process = Callable[[list[int]], None]
 
 
 class Ours(Subject):
@@ -26,11 +29,14 @@ class Ours(Subject):
 
     def __init__(self, setup: Setup) -> None:
         from partitioned_buffer import Queue
+        from partitioned_buffer.dead_letters import DeadLetterFile
 
         bounds: dict[str, Any] = {}
         if setup.bound:
             bounds = {"max_size": setup.bound, "when_full": setup.policy}
-        self._queue = Queue[int]("subject", setup.sink, **bounds).start()
+        if setup.letters:
+            bounds["dead_letter"] = DeadLetterFile(setup.letters)
+        self._queue = Queue[int](f"subject {id(self)}", setup.sink, **bounds).start()
 
     def put(self, item: int) -> None:
         self._queue.push(item)
@@ -108,6 +114,8 @@ class OpenTelemetry(Subject):
 class Listener(Subject):
     """A handler of one's own has to catch its errors, says the documentation; this one does."""
 
+    pairs = False
+
     def __init__(self, setup: Setup) -> None:
         class Handler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
@@ -133,7 +141,7 @@ class Listener(Subject):
 class Recipe(Subject):
     """A queue and a daemon thread, as the documentation of `queue.Queue` has it."""
 
-    def _begin(self, waiting: Any, closed: type[Exception], process: Sink) -> None:
+    def _begin(self, waiting: Any, closed: type[Exception], process: Process) -> None:
         def work() -> None:
             while True:
                 try:
@@ -213,7 +221,7 @@ class FlushQueue(Subject):
         import flushq
 
         async def deliver(batch: list[int]) -> None:
-            while not setup.sink.opened:  # noqa: ASYNC110  (another thread opens it)
+            while not getattr(setup.sink, "opened", True):  # noqa: ASYNC110  (another thread opens it)
                 await asyncio.sleep(0.01)
             setup.sink(batch)
 

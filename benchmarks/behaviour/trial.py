@@ -25,6 +25,7 @@ class Sink:
         self.discards = False
         self.failures = 0  # how many of the next calls fail
         self.failed = 0
+        self.letters = path.with_name("letters")
 
     def __call__(self, items: list[int]) -> None:
         while not self.opened:
@@ -50,10 +51,11 @@ def arrived(path: Path) -> Counter[int]:
 
 @dataclass
 class Setup:
-    sink: Sink
+    sink: Callable[[list[int]], None]
     bound: int | None = None
     policy: str | None = None
     patience: float = 30.0  # for those who are told when they are made how long a stop may take
+    letters: Path | None = None  # where what cannot be delivered may go
 
 
 class Subject:
@@ -63,6 +65,7 @@ class Subject:
     bound: ClassVar[int] = 100  # what "full" is tried with
     policies: ClassVar[tuple[str | None, ...]] = (None,)
     forks: ClassVar[bool] = True
+    pairs: ClassVar[bool] = True  # whether one process can have two
 
     def __init__(self, setup: Setup) -> None:
         raise NotImplementedError
@@ -95,6 +98,15 @@ class Trial:
     def make(self, patience: float = PATIENCE, *, bounded: bool = False) -> Subject:
         bound = self.kind.bound if bounded else None
         return self.kind(Setup(self.sink, bound, self.policy, patience))
+
+    def make_before(self, second: Subject) -> Subject:
+        """Make one whose sink writes to the *second*."""
+
+        def pass_on(items: list[int]) -> None:
+            for item in items:
+                second.put(item)
+
+        return self.kind(Setup(pass_on))
 
     def count(self, items: int) -> int:
         """Return how many of the first *items* arrived."""

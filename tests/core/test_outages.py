@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import copy
+import math
 import multiprocessing
 import pickle
 from collections.abc import Callable
@@ -357,3 +358,46 @@ def test_a_number_is_still_final(
     clock.advance(60.0)
 
     assert queue.stats().dead_lettered == 2
+
+
+@pytest.mark.both_faces
+def test_another_retry_takes_effect_at_the_next_attempt(
+    buffers: Buffers, processor: RecordingProcessor, clock: FakeClock
+) -> None:
+    """In an outage one cycle goes on for hours: nobody who retunes wants to wait for its end."""
+    dead: list[tuple[list[Any], int]] = []
+    queue = buffers.queue(
+        retry=Retry(), dead_letter=lambda items, _, attempts: dead.append((items, attempts))
+    )
+    processor.fail_always(ConnectionError())
+    queue.push_all([1, 2])
+    clock.advance(3600)
+    assert queue.size() == 2
+
+    queue.update_options(retry=Retry(attempts=math.inf, wait_initial=5, multiplier=1, jitter=0))
+    clock.advance(120)
+    assert queue.size() == 2
+    queue.update_options(retry=Retry(attempts=1, split=False))
+    clock.advance(5)
+
+    assert [item for items, _ in dead for item in items] == [1, 2]
+    assert dead[0][1] > 24, "an attempt each five seconds, and those of before"
+    assert queue.stats().dead_lettered == 2
+
+
+@pytest.mark.both_faces
+def test_another_retry_keeps_the_order_and_what_is_behind(
+    buffers: Buffers, processor: RecordingProcessor, clock: FakeClock
+) -> None:
+    queue = buffers.queue(retry=Retry(), processing_batch_size=2)
+    processor.fail_always(ConnectionError())
+    queue.push_all([1, 2, 3, 4, 5])
+    clock.advance(600)
+    queue.update_options(retry=Retry(wait_initial=2.0))
+    clock.advance(100)
+    queue.push(6)
+    processor.recover()
+    clock.advance(200)
+
+    assert processor.items == [1, 2, 3, 4, 5, 6]
+    assert queue.stats().delivered == 6

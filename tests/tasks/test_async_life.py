@@ -12,6 +12,7 @@ from helpers import running, until
 from partitioned_buffer import (
     AsyncQueue,
     BufferAlreadyRunning,
+    BufferNotFound,
     BufferNotRunning,
     Queue,
     Retry,
@@ -222,3 +223,47 @@ async def test_dead_letters_are_replayed_from_another_thread(tmp_path: Path) -> 
         assert await asyncio.to_thread(letters.replay, queue) == Replayed(2, 0)
 
     assert processor.items == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("seen_by", ["running", "get", "another", "enter", "stop", "push"])
+def test_a_loop_that_was_closed_without_leaving_the_block_has_ended_the_life(
+    seen_by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its tasks are gone: the name is free, writes are refused, and what is held can go on."""
+    processor = Coroutine()
+    queue = AsyncQueue[int]("gone", processor, partitions=2)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(queue.__aenter__())
+    queue.push_all_nowait([1, 2, 3])
+    loop.close()
+
+    async def look() -> None:
+        if seen_by == "running":
+            assert not queue.running
+        elif seen_by == "get":
+            with pytest.raises(BufferNotFound):
+                get("gone")
+        elif seen_by == "another":
+            async with AsyncQueue[int]("gone", processor):
+                pass
+        elif seen_by == "stop":
+            await queue.stop()
+        elif seen_by == "push":
+            with pytest.raises(BufferNotRunning, match="`async with` block again"):
+                await queue.push(4)
+
+    asyncio.run(look())
+    if seen_by != "enter":
+        assert "its event loop was closed before" in caplog.text
+        assert "3 undelivered, which stay held" in caplog.text
+        with pytest.raises(BufferNotRunning):
+            queue.push_nowait(4)
+
+    async def go_on() -> None:
+        async with queue:
+            await queue.push(5)
+
+    asyncio.run(go_on())
+    assert sorted(processor.items) == [1, 2, 3, 5]
+    assert_balanced(queue.stats())

@@ -17,7 +17,7 @@ from .._core.delivery.partition import Partition
 from .._core.ledger import StopReport
 from .._core.options.settings import Settings
 from .._core.tables.implementation import MapTable, QueueTable
-from .._core.telemetry import report
+from .._core.telemetry import report, say
 from .._core.waiting.clock import SystemClock
 from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import drive
@@ -55,6 +55,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
         Raises `BufferAlreadyRunning` when it runs, when another running buffer has its name, or
         when a call of the processor from before the last stop has not returned.
         """
+        self._look_whether_dead()
         with self._lock:
             self._forbid_restart()
         life = self._new_run()
@@ -228,11 +229,30 @@ class TaskFace(Lifecycle[B, TaskRun]):
 
     def _forbid_elsewhere(self, method: str) -> None:
         """Raise unless the buffer's loop runs in this thread."""
+        self._look_whether_dead()
         if self._state in ("running", "stopping") and not (loop := self._task_run.loop).here():
             nowait = "" if method in ("flush", "stop") else f"{method}_nowait() works anywhere; "
             raise WrongThread(
                 f"buffer {self.name!r} lives on another event loop: {nowait}{method}() has to be "
                 f"awaited there, by {loop.way_in.format(method)}"
+            )
+
+    def _look_whether_dead(self) -> None:
+        """Be stopped if the loop was closed without leaving the block: no task can say so."""
+        life = self._run
+        if not isinstance(life, TaskRun) or not life.is_alive or not life.loop.is_over():
+            return
+        with self._lock, life.lock:
+            first, life.state = life.is_alive, "stopped"
+            self._shut_out()
+            registry.release(self)
+        life.bury()
+        if first:
+            say(
+                "buffer %r: its event loop was closed before its `async with` block was left; it "
+                "is stopped, with %d undelivered, which stay held: use it in such a block again",
+                self.name,
+                self.size(),
             )
 
     def _say_never_left(self) -> None:

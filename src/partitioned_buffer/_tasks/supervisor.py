@@ -61,6 +61,15 @@ class TaskRun(Run[TaskWorker[Any]]):
         while not self._beginning.done:
             await drive(self._beginning.wait(None))
 
+    def bury(self) -> None:
+        """Have those ended whose loop is no more: only a thread may still be in a call."""
+        for worker in self.workers:
+            if not worker.ended and not worker.is_in_thread:
+                worker.forked()  # whatever becomes of its task, it touches nothing
+                worker.partition.table.release()
+                worker.partition.front.hand = []
+                worker.end()
+
     # --- what workers tell ---------------------------------------------------------
 
     def worker_begun(self) -> None:

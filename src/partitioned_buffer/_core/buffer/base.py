@@ -64,6 +64,7 @@ class Buffer(Generic[B]):
     @property
     def running(self) -> bool:
         """Whether it takes writes."""
+        self._look_whether_dead()
         return self._state in ("running", "forked")
 
     @property
@@ -144,8 +145,8 @@ class Buffer(Generic[B]):
 
         Takes `processing_interval`, `interval_jitter`, `processing_batch_size`,
         `processing_timeout`, `flush_at`, `retry` and `exit_timeout`. Workers use them from
-        their next cycle on; a new interval counts from the beginning of the last cycle, so
-        that retuning often never puts processing off.
+        their next cycle on, a `retry` from the next attempt on; a new interval counts from the
+        beginning of the last cycle, so that retuning often never puts processing off.
 
         Raises `UnknownOption` or `InvalidOption`, having changed nothing.
         """
@@ -157,6 +158,9 @@ class Buffer(Generic[B]):
                 for partition in self._partitions:
                     partition.table.retune(self._settings.flush_at)
         self._run.retune()
+
+    def _look_whether_dead(self) -> None:
+        """Be stopped if those who could stop it are gone."""
 
     def _forked(self) -> None:
         """Begin anew in a child process, empty: what is held is the parent's."""

@@ -51,6 +51,8 @@ def running() -> list[Buffer[Any]]:
 
     All of a process: `{buffer.name: buffer.stats().as_dict() for buffer in running()}`.
     """
+    for buffer in list(_running.values()):
+        buffer._look_whether_dead()
     with _names:
         return [buffer for buffer in _running.values() if buffer._run.is_alive]
 
@@ -68,6 +70,8 @@ def names() -> "threading.RLock":
 
 def claim(buffer: Buffer[Any]) -> None:
     """Take its name for *buffer*; raise `BufferAlreadyRunning` if another one has it."""
+    if (holder := _running.get(buffer.name)) is not None:
+        holder._look_whether_dead()
     with _names:
         holder = _running.get(buffer.name)
         if holder is not None and holder is not buffer and holder._run.is_alive:

@@ -62,6 +62,8 @@ class Driver(Generic[B]):
         # When the call of the processor, or the dead letter handler, began that is going on.
         self.called_at: float | None = None
         self.settled_at = self._clock.monotonic()  # when something was settled last
+        self._retry = partition.settings.retry  # by which what is in flight is tried
+        self._retuned = False  # whether that is another one now
 
     def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
@@ -74,14 +76,17 @@ class Driver(Generic[B]):
         return settled
 
     def _process(self) -> CallingSteps[bool]:
-        settings, began = self.partition.settings, self._clock.monotonic()
+        began = self._clock.monotonic()
         self.settled_at = began
         delivered = self._table.delivered
         self.emit(ProcessingStarted, time=self._clock.time())
-        trial = Trial(self._table, settings.retry, self.partition.front, self._clock.monotonic)
-        steps = deliver(trial, self._taker(), settings.batch_size)
         try:
+            steps = self._steps()
             settled = yield from self._drive(steps, began)
+            while self._retuned and not self.lost:
+                self._put_back(steps)
+                steps = self._steps()
+                settled = yield from self._drive(steps, began)
         finally:
             self.called_at = None
             self.losses.tell()
@@ -91,6 +96,13 @@ class Driver(Generic[B]):
             size = self._table.delivered - delivered
             self.emit(ProcessingStopped, duration=ended - began, size=size)
         return settled
+
+    def _steps(self) -> Effects:
+        """Return what delivers what is in flight, by the settings of now."""
+        settings = self.partition.settings
+        self._retry, self._retuned = settings.retry, False
+        trial = Trial(self._table, settings.retry, self.partition.front, self._clock.monotonic)
+        return deliver(trial, self._taker(), settings.batch_size)
 
     def _taker(self) -> Callable[[], B | None]:
         """Return what takes the next batch."""
@@ -106,7 +118,7 @@ class Driver(Generic[B]):
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
         try:
-            while not self.lost:  # by a fork in the processor, or because that took too long
+            while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
                 effect: Any = send(outcome)
                 now = monotonic()
                 if outcome is None:
@@ -143,7 +155,9 @@ class Driver(Generic[B]):
     def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
         if isinstance(effect, Wait):
             self.called_at = None
-            return (yield from self._wait(effect))
+            end = yield from self._wait(effect)
+            self._retuned = self.partition.settings.retry is not self._retry and not self.abandoned
+            return end
         self.called_at = self._clock.monotonic()
         if isinstance(effect, DeadLetter):
             return (yield from self._dead_letter(effect))
@@ -226,11 +240,15 @@ class Driver(Generic[B]):
             return False
         return True
 
-    def _give_up(self, steps: Effects) -> bool:
-        """Leave what is in flight; return False."""
+    def _put_back(self, steps: Effects) -> None:
+        """Put back what failed, with all that is known of it."""
         steps.close()
         self._table.release()
         self.partition.front.hand = []  # it keeps its place in line
+
+    def _give_up(self, steps: Effects) -> bool:
+        """Leave what is in flight; return False."""
+        self._put_back(steps)
         if self._refused and self.surrender is None:
             self.partition.report(
                 "%d items that were given up are left: the dead letter handler did not take them",

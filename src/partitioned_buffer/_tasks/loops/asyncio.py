@@ -84,6 +84,9 @@ class AsyncioLoop(RunningLoop):
     def here(self) -> bool:
         return asyncio._get_running_loop() is self.native
 
+    def is_over(self) -> bool:
+        return self.native.is_closed()
+
     def task(self) -> object:
         return asyncio.current_task() if self.here() else None
 

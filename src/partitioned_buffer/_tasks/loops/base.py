@@ -39,6 +39,10 @@ class RunningLoop(ABC):
         """Return whether it is the one running in this thread."""
 
     @abstractmethod
+    def is_over(self) -> bool:
+        """Return whether it has ended for good."""
+
+    @abstractmethod
     def task(self) -> object:
         """Return the task of this loop that runs now; None in any other thread."""
 

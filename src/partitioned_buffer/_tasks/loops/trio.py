@@ -46,6 +46,10 @@ class TrioSignal:
         """Nothing to give back."""
 
 
+def _nothing() -> None:
+    """Be done at once."""
+
+
 class TrioGroup:
     """A nursery, whose tasks can be cancelled one by one."""
 
@@ -91,6 +95,13 @@ class TrioLoop(RunningLoop):
 
     def here(self) -> bool:
         return running_loop() is self.native
+
+    def is_over(self) -> bool:
+        try:
+            self.native.run_sync_soon(_nothing)
+        except trio.RunFinishedError:
+            return True
+        return False
 
     def task(self) -> object:
         try:

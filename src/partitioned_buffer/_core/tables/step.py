@@ -7,12 +7,11 @@ What a write comes to, and the rules of the step that it is.
     finally:
         _ = lock.free
 
-What is tried there is a *zone*: no call is in it, no jump back, and no container is made. CPython
-runs signal handlers, finalizers and other threads only after a call, at a backward jump or at a
-function's start; Python 3.11 also collects garbage where a container is made. So nothing parts a
-zone: what comes in the middle of a write, on the same thread, sees whole states, an exception
-leaves all of a step or nothing of it, and *no code ever runs with the lock in hand*. A test reads
-the bytecode.
+What is tried there is a *zone*: no call, no jump back, no new container. CPython runs signal
+handlers, finalizers and other threads only after a call, at a backward jump or at a function's
+start; Python 3.11 also collects garbage where a container is made. So nothing parts a zone: what
+comes in the middle of a write, on the same thread, sees whole states, an exception leaves all of a
+step or nothing of it, and *no code ever runs with the lock in hand*. A test reads the bytecode.
 
   - What takes loops, calls or containers is done before, and the zone asks whether it still
     goes, by `_turn` or by what was read: if not, `AGAIN`.

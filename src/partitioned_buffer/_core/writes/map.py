@@ -39,11 +39,12 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
 
     def __init__(self, writer: Any, tables: Sequence[MapTable], admission: Admission) -> None:
         """Make *writer* ready to write single entries, too."""
-        key, weigh = admission.settings.partition_key, admission.weigh
-        self._atomic = admission.settings.merge is None
+        settings, weigh = admission.settings, admission.weigh
         self._weigh: Callable[[V], int] = weigh or (lambda _: 0)
-        super().__init__(tables, admission, (lambda key: key) if key is None else key)
-        slots = self.slots if key is None else None
+        self._atomic, by_itself = settings.merge is None, settings.partition_key is None
+        key_of: Key[K] = (lambda key: key) if by_itself else settings.partition_key
+        super().__init__(tables, admission, key_of)
+        slots = self.slots if by_itself else None
         writer._equip(tuple(tables), slots, self.table_for, weigh, admission.late)
 
     def table_for(self, subject: K, partition_key: object) -> MapTable:

@@ -74,19 +74,22 @@ mutants: $(VENV)/.mutants
 # The compiled tables alone are instrumented; an interpreter that is not has to load the runtime
 # first, and to take its memory from malloc.
 SANITIZED := build/sanitized
-sanitize: $(VENV)/.mutants
+SANITIZER = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	PYTHONPATH=$(SANITIZED) PARTITIONED_BUFFER_SPEED=1
+sanitize: $(VENV)/.models
 	rm -rf $(SANITIZED)
 	PARTITIONED_BUFFER_SPEED=1 LDFLAGS="-fsanitize=address,undefined" \
 		CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
 		$(BIN)/pip install --quiet --no-deps --target $(SANITIZED) .
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-		PYTHONPATH=$(SANITIZED) PARTITIONED_BUFFER_SPEED=1 $(BIN)/python -m pytest \
-		--confcutdir=tests -p no:cacheprovider tests/core/test_tables_model.py \
-		tests/core/test_tables_walks.py tests/core/test_tables_stress.py \
-		tests/core/test_leaks.py -k "not python"
+	$(SANITIZER) $(BIN)/python -c \
+		'from partitioned_buffer._core.tables._speed import __file__ as it; assert "$(SANITIZED)" in it, it'
+	$(SANITIZER) $(BIN)/python -m pytest --confcutdir=tests -p no:cacheprovider -k "not python" \
+		tests/core/test_tables_model.py tests/core/test_tables_walks.py \
+		tests/core/test_tables_room.py tests/core/test_tables_lastrefs.py \
+		tests/core/test_tables_stress.py tests/core/test_leaks.py
 
-mutants-c: $(VENV)/.mutants
+mutants-c: $(VENV)/.models
 	$(BIN)/python tests/mutants/tables_in_c.py $(MUTANTS)
 
 # With pytest alone, for interpreters that the other tools do not run on.
@@ -101,16 +104,21 @@ test-twin: $(VENV)/.models
 		tests/core/test_tables_model.py tests/core/test_tables_walks.py tests/core/test_zones.py \
 		tests/core/test_queue.py tests/core/test_map.py tests/core/test_bounds.py
 
+# In folders of their own, which say what was installed. The sdist is compiled when it is.
+INSTALLED := build/installed
 wheels: $(VENV)/.build
-	rm -rf dist build/installed
+	rm -rf dist $(INSTALLED)
 	PARTITIONED_BUFFER_SPEED=1 $(BIN)/python -m build --quiet --outdir dist
 	PARTITIONED_BUFFER_SPEED=0 $(BIN)/python -m build --quiet --wheel --outdir dist/pure
-	for wheel in dist/*.whl dist/pure/*.whl; do \
-		$(BIN)/pip install --quiet --no-deps --force-reinstall --target build/installed/$$(basename $$wheel .whl) $$wheel; \
+	for package in dist/*.tar.gz dist/*.whl dist/pure/*.whl; do \
+		PARTITIONED_BUFFER_SPEED=1 $(BIN)/pip install --quiet --no-deps \
+			--target $(INSTALLED)/$$(basename $$package) $$package || exit 1; \
 	done
-	cd build/installed && for each in *; do \
-		echo "$$each: $$(PYTHONPATH=$$each ../../$(BIN)/python -c 'from partitioned_buffer.testing import implementation; print(implementation())')"; \
-	done | tee built && grep -q "py3-none-any: python" built && grep -v none-any built | grep -q ": c"
+	for package in $(INSTALLED)/*; do \
+		case $$package in *none-any.whl) tables=python ;; *) tables=c ;; esac; \
+		PARTITIONED_BUFFER_SPEED= PYTHONPATH=$$package \
+			$(BIN)/python tests/packages/installed.py $$package $$tables || exit 1; \
+	done
 
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/races/test_stress.py

@@ -1,6 +1,7 @@
 """What a Map makes of a batch that failed, and of what cannot be compared or merged."""
 
 import operator
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
@@ -341,3 +342,31 @@ def test_what_merge_raises_is_the_writers_and_at_a_retry_keeps_the_two_apart(
     for key in "cdef":  # all the room is there
         write(mapped, key, 1, 1)
     assert mapped.size() == 4
+
+
+@pytest.mark.parametrize("error", [SystemExit, CancelledError, GeneratorExit])
+@pytest.mark.parametrize("bound", [{}, {"max_size": 4}, {"max_bytes": 9, "size_of": len}])
+def test_no_error_of_merge_at_a_retry_ends_the_worker(
+    bound: dict[str, Any],
+    error: type[BaseException],
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def merge(old: str, new: str) -> str:
+        if new == "bad":
+            raise error
+        return old + new
+
+    mapped = buffers.map(merge=merge, **bound)
+    processor.fail(OSError())
+    mapped.put("a", "old")
+    clock.advance(5.0)
+    mapped.put("a", "bad")
+    mapped.put("b", "new")
+    clock.advance(10.0)
+
+    assert [entry.value for entry in processor.items] == ["old", "bad", "new"]
+    assert (mapped.stats().restarts, mapped.stats().dropped) == (0, 0)
+    assert caplog.text.count("merge() failed for 1 values") == 1

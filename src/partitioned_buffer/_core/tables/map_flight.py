@@ -187,7 +187,9 @@ class MapFlight(MapHeld):
                 return
             try:
                 both, weight = self._united(self._flying[stored], waits)
-            except (Exception, SystemExit) as error:  # whatever it is, it must not end the worker
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # whatever it is, it must not end the worker
                 self._faults.append(error)
                 return
             outcome = self._put_over(stored, waits, both, weight)

@@ -11,6 +11,8 @@
 #   make wheels        build an sdist, a platform wheel and a pure one; install each, and try it
 #   make sanitize      tables in C under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   make mutants-c     break the tables in C in many places; list what no test noticed
+#   make mutants-twin  the same with the tables in plain Python
+#   make mutants-writes  the same with what writes to them
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make soak          all rounds of the tests that try their luck again and again, and more schedules
@@ -27,7 +29,8 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour mutants mutants-c sanitize test-twin wheels stress soak docs clean
+.PHONY: demo test test-core check bench behaviour mutants mutants-c mutants-twin mutants-writes \
+	sanitize test-twin wheels stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -91,6 +94,12 @@ sanitize: $(VENV)/.models
 
 mutants-c: $(VENV)/.models
 	$(BIN)/python tests/mutants/tables_in_c.py $(MUTANTS)
+
+mutants-twin: $(VENV)/.models
+	$(BIN)/python tests/mutants/twin.py $(MUTANTS)
+
+mutants-writes: $(VENV)/.models
+	$(BIN)/python tests/mutants/writes.py $(MUTANTS)
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core

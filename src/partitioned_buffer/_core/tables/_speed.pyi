@@ -1,9 +1,9 @@
 # The tables and the writers, compiled. What they do is said by the modules in Python beside.
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
-from .entry import Entry
+from .entry import Entry, Key
 
 _T = TypeVar("_T")
 _K = TypeVar("_K")
@@ -110,7 +110,7 @@ Late: TypeAlias = tuple[Any, int, str, tuple[Any, ...]]
 class _QueueWriter(Generic[_T]):
     def _equip(
         self,
-        tables: tuple[QueueTable, ...],
+        tables: Sequence[QueueTable],
         in_turn: bool,
         table_for: Callable[[_T, object], QueueTable],
         weigh: Callable[[_T], int] | None,
@@ -120,16 +120,16 @@ class _QueueWriter(Generic[_T]):
     def _try_push(self, item: _T, partition_key: object, /) -> Late | None: ...
 
 class QueueWriter(_QueueWriter[_T]):
-    def push(self, item: _T, *, partition_key: Any = None) -> None: ...
+    def push(self, item: _T, *, partition_key: Key[_T] = None) -> None: ...
 
 class AsyncQueueWriter(_QueueWriter[_T]):
-    def push_nowait(self, item: _T, *, partition_key: Any = None) -> None: ...
+    def push_nowait(self, item: _T, *, partition_key: Key[_T] = None) -> None: ...
 
 class _MapWriter(Generic[_K, _V]):
     def _equip(
         self,
-        tables: tuple[MapTable, ...],
-        slots: tuple[MapTable, ...] | None,
+        tables: Sequence[MapTable],
+        slots: Sequence[MapTable] | None,
         table_for: Callable[[_K, object], MapTable],
         weigh: Callable[[_V], int] | None,
         late: Callable[..., None],
@@ -138,16 +138,21 @@ class _MapWriter(Generic[_K, _V]):
     def _try_put(
         self, key: _K, value: _V, version: int | None, partition_key: object, /
     ) -> Late | None: ...
-    def get(self, key: _K, default: _D | None = None, *, partition_key: Any = None) -> _V | _D: ...
+    @overload
+    def get(self, key: _K, default: None = None, *, partition_key: Key[_K] = None) -> _V | None: ...
+    @overload
+    def get(self, key: _K, default: _D, *, partition_key: Key[_K] = None) -> _V | _D: ...
 
 class MapWriter(_MapWriter[_K, _V]):
-    def put(self, key: _K, value: _V, *, partition_key: Any = None) -> None: ...
-    def put_newer(self, key: _K, value: _V, version: int, *, partition_key: Any = None) -> None: ...
-    def delete(self, key: _K, *, partition_key: Any = None) -> None: ...
+    def put(self, key: _K, value: _V, *, partition_key: Key[_K] = None) -> None: ...
+    def put_newer(
+        self, key: _K, value: _V, version: int, *, partition_key: Key[_K] = None
+    ) -> None: ...
+    def delete(self, key: _K, *, partition_key: Key[_K] = None) -> None: ...
 
 class AsyncMapWriter(_MapWriter[_K, _V]):
-    def put_nowait(self, key: _K, value: _V, *, partition_key: Any = None) -> None: ...
+    def put_nowait(self, key: _K, value: _V, *, partition_key: Key[_K] = None) -> None: ...
     def put_newer_nowait(
-        self, key: _K, value: _V, version: int, *, partition_key: Any = None
+        self, key: _K, value: _V, version: int, *, partition_key: Key[_K] = None
     ) -> None: ...
-    def delete_nowait(self, key: _K, *, partition_key: Any = None) -> None: ...
+    def delete_nowait(self, key: _K, *, partition_key: Key[_K] = None) -> None: ...

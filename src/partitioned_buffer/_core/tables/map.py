@@ -28,6 +28,7 @@ class MapTable(MapMany):
         version: int | None = None,
         weight: int = 0,
         first: bool = False,
+        /,
     ) -> int:
         """Accept *value*, with a *version* only if that is newer; the *first* need not wait."""
         plain, outcome = type(key) in SAFE or safe(key), AGAIN
@@ -155,7 +156,7 @@ class MapTable(MapMany):
 
     # --- reading, and forgetting -----------------------------------------------
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: Any, default: Any = None, /) -> Any:
         """Return the value held for *key* until it is settled, else *default*."""
         stored, plain = key, type(key) in SAFE or safe(key)
         if self._foreign or not plain:
@@ -177,11 +178,11 @@ class MapTable(MapMany):
             _ = lock.free
         return value
 
-    def has(self, key: Any) -> bool:
+    def has(self, key: Any, /) -> bool:
         """Return whether `get` would find *key*."""
         return self.get(key, MISSING) is not MISSING
 
-    def delete(self, key: Any) -> int:
+    def delete(self, key: Any, /) -> int:
         """Forget *key*: what waits, what is in flight unless the processor has it, its version."""
         plain, outcome = type(key) in SAFE or safe(key), AGAIN
         while outcome == AGAIN:

@@ -64,7 +64,7 @@ class MapFlight(MapHeld):
         finally:
             _ = lock.free
 
-    def take(self, size: int | None) -> list[Entry[Any, Any]] | None:
+    def take(self, size: int | None = None, /) -> list[Entry[Any, Any]] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         self.acknowledge()
         self._let_go()  # what an acknowledgement that was interrupted has settled, too
@@ -79,7 +79,7 @@ class MapFlight(MapHeld):
             return entries
         return dict(zip(self._out, entries, strict=True))
 
-    def reach(self, count: int) -> int:
+    def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits behind what is in flight; return how many."""
         self._let_go()
         lock, order, reached = self._lock, self._line_up(), 0
@@ -117,7 +117,9 @@ class MapFlight(MapHeld):
         with suppress(ValueError):  # it has none
             order[order.index(stored, self._start)] = GONE
 
-    def again(self, size: int | None, newest: bool = True, /) -> list[Entry[Any, Any]] | None:
+    def again(
+        self, size: int | None = None, newest: bool = True, /
+    ) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""
         self._forget()
         self._kept, order = True, self._line_up()
@@ -162,7 +164,7 @@ class MapFlight(MapHeld):
             keys += filter(held, following)
         return keys, place
 
-    def bury(self, places: Iterable[int] | None = None) -> int:
+    def bury(self, places: Iterable[int] | None = None, /) -> int:
         """Settle these *places* of what was returned last (None: all) as dead-lettered."""
         if places is None:
             return self._settle(self._out, "dead_lettered")

@@ -82,7 +82,7 @@ class MapHeld(Table):
         """Settle what was returned last: it is delivered."""
         return self._settle(self._out, "delivered")
 
-    def keep(self, places: Iterable[int] | None) -> int:
+    def keep(self, places: Iterable[int] | None = None, /) -> int:
         """Keep these *places* of what was returned last in hand (None: all); count them."""
         out, self._kept = list(self._out), True
         if places is not None:

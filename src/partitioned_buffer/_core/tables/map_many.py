@@ -68,7 +68,7 @@ class MapMany(MapFlight):
             stored = key if plain else boxed(key, probe.hash)
         return stored, births
 
-    def put_all(self, ops: Sequence[Op], first: bool = False) -> int:
+    def put_all(self, ops: Sequence[Op], first: bool = False, /) -> int:
         """
         Make all of *ops* in order, or none; nothing is merged, or dropped for them.
 
@@ -132,7 +132,7 @@ class MapMany(MapFlight):
             self._serve()
         return outcome
 
-    def needs(self, ops: Sequence[Op]) -> tuple[int, int]:
+    def needs(self, ops: Sequence[Op], /) -> tuple[int, int]:
         """Return how many items and bytes of new room *ops* would take now."""
         places, _ = self._find_all(ops)
         plan = Plan(self, places, ops)

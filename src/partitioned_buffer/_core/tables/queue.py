@@ -14,7 +14,7 @@ class QueueTable(QueueFlight):
 
     # --- writing ---------------------------------------------------------------
 
-    def push(self, item: Any, weight: int = 0, first: bool = False) -> int:
+    def push(self, item: Any, weight: int = 0, first: bool = False, /) -> int:
         """Accept *item*; the *first* in line need not stand in line."""
         if self._room is not None:
             return self._push(item, weight, first)
@@ -51,6 +51,7 @@ class QueueTable(QueueFlight):
         items: list[Any] | tuple[Any, ...],
         weights: list[int] | None = None,
         first: bool = False,
+        /,
     ) -> int:
         """Accept all of *items*, or none; nothing is dropped for them."""
         if not self._weighed or weights is None:

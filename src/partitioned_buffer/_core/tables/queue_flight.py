@@ -49,7 +49,7 @@ class QueueFlight(Table):
                 _ = lock.free
         return len(self._flying) - self._line
 
-    def take(self, size: int | None) -> list[Any] | None:
+    def take(self, size: int | None = None, /) -> list[Any] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         if self._at + self._batch < len(self._hand):
             self.acknowledge()
@@ -81,7 +81,7 @@ class QueueFlight(Table):
         self._serve()
         return self._items(batch)
 
-    def reach(self, count: int) -> int:
+    def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits behind what is in flight; return how many."""
         lock, reached = self._lock, -1
         while reached < 0:
@@ -105,7 +105,7 @@ class QueueFlight(Table):
                 _ = lock.free
         return reached
 
-    def again(self, size: int | None, newest: bool = True, /) -> list[Any] | None:  # noqa: ARG002  # a Map's
+    def again(self, size: int | None = None, newest: bool = True, /) -> list[Any] | None:  # noqa: ARG002  # a Map's
         """Return the first *size* in hand (None: all), anew."""
         at = self._at
         batch = self._hand[at:] if size is None else self._hand[at : at + size]
@@ -116,14 +116,14 @@ class QueueFlight(Table):
         """Settle what was returned last: it is delivered."""
         return self._settle(None, self._batch)
 
-    def bury(self, places: Iterable[int] | None = None) -> int:
+    def bury(self, places: Iterable[int] | None = None, /) -> int:
         """Settle these *places* of what was returned last (None: all) as dead-lettered."""
         if places is None:
             return self._settle(None, 0)
         buried, batch = set(places), self._hand[self._at : self._at + self._batch]
         return self._settle([item for place, item in enumerate(batch) if place not in buried], 0)
 
-    def keep(self, places: Iterable[int] | None) -> int:
+    def keep(self, places: Iterable[int] | None = None, /) -> int:
         """Keep these *places* of what was returned last in hand (None: all); count them."""
         size = self._batch
         if places is None or not size:

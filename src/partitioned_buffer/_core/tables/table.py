@@ -73,7 +73,7 @@ class Table(ABC):
         """Whether it takes no writes."""
         return self._closed
 
-    def open(self, wake: Callable[[], object], flush_at: int | None) -> None:
+    def open(self, wake: Callable[[], object], flush_at: int | None, /) -> None:
         """Let writers in; `wake` is called once per swap, when `flush_at` items wait."""
         self._wake = wake
         self._closed = False
@@ -90,11 +90,11 @@ class Table(ABC):
         finally:
             _ = lock.free
 
-    def rewire(self, wake: Callable[[], object]) -> None:
+    def rewire(self, wake: Callable[[], object], /) -> None:
         """Let another worker be woken."""
         self._wake = wake
 
-    def retune(self, flush_at: int | None) -> None:
+    def retune(self, flush_at: int | None, /) -> None:
         """Change how many waiting items wake the worker; look how many there are."""
         self._flush_at = self._bell = flush_at
         if flush_at is not None:
@@ -142,7 +142,7 @@ class Table(ABC):
                     return AGAIN
         return self.drop(size)
 
-    def drop(self, count: int) -> int:
+    def drop(self, count: int, /) -> int:
         """Count so many writes as accepted and dropped."""
         lock = self._lock
         _ = lock.take

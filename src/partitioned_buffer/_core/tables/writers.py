@@ -40,6 +40,7 @@ class QueueWriter(Generic[T]):
         table_for: Callable[[T, object], QueueTable],
         weigh: Callable[[T], int] | None,
         late: Callable[..., None],
+        /,
     ) -> None:
         """Be ready to write."""
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
@@ -72,7 +73,7 @@ class QueueWriter(Generic[T]):
         if outcome := table.push(item, weight):
             self._late(table, outcome, "push", (item, weight))
 
-    def _try_push(self, item: T, partition_key: object) -> Late | None:
+    def _try_push(self, item: T, partition_key: object, /) -> Late | None:
         """Do as `push`, but return what could not be made."""
         table = self._turn
         if table is None or partition_key is not None:
@@ -95,6 +96,7 @@ class MapWriter(Generic[K, V]):
         table_for: Callable[[K, object], MapTable],
         weigh: Callable[[V], int] | None,
         late: Callable[..., None],
+        /,
     ) -> None:
         """Be ready to write."""
         self._slots, self._modulus = slots, len(slots or ())
@@ -142,7 +144,9 @@ class MapWriter(Generic[K, V]):
         if outcome := table.put(key, value, version, weight):
             self._late(table, outcome, "put", (key, value, version, weight))
 
-    def _try_put(self, key: K, value: V, version: int | None, partition_key: object) -> Late | None:
+    def _try_put(
+        self, key: K, value: V, version: int | None, partition_key: object, /
+    ) -> Late | None:
         """Do as `put` or `put_newer`, but return what could not be made."""
         if version is not None:
             version = check_version(version)

@@ -344,6 +344,20 @@ def test_what_merge_raises_is_the_writers_and_at_a_retry_keeps_the_two_apart(
     assert mapped.size() == 4
 
 
+@pytest.mark.parametrize("bound", [{}, {"max_size": 4}, {"max_bytes": 12, "size_of": len}])
+def test_many_are_merged_too(
+    bound: dict[str, Any], buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(merge=operator.add, **bound)
+    mapped.put("a", "1")
+    mapped.put_all([("a", "2"), ("b", "x"), ("a", "3")])
+    mapped.put_all_newer([("a", "4", 7), ("b", "y", 1), ("a", "stale", 7)])
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", "1234", 7, 1), Entry("b", "xy", 1, 1)]
+    assert mapped.stats().coalesced == 5
+
+
 @pytest.mark.parametrize("error", [SystemExit, CancelledError, GeneratorExit])
 @pytest.mark.parametrize("bound", [{}, {"max_size": 4}, {"max_bytes": 9, "size_of": len}])
 def test_no_error_of_merge_at_a_retry_ends_the_worker(

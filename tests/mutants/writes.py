@@ -95,7 +95,7 @@ MUTANTS = [
         "writes/map.py",
         "tables, not merging",
         "tables, True",
-        tests=("test_map.py", "test_map_failures.py", "test_bounds.py"),
+        tests=("test_map_failures.py",),
     ),
     Mutant(
         "many that go in by halves where they fit whole or not at all",

@@ -142,7 +142,7 @@ def test_what_is_merged_is_merged_once_or_not_at_all(
         return old + new
 
     def make() -> Subject:
-        return Subject(made, "Map", bounds=bounds, merge=add, weigh=weigh)
+        return Subject(made, "Map", "plain", bounds=bounds, merge=add, weigh=weigh)
 
     def look(subject: Subject, returned: bool) -> str | None:
         value, handled = subject.table.get(5), subject.table.counts()["accepted"] > 9

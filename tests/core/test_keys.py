@@ -139,3 +139,20 @@ def test_a_key_that_became_another_can_be_deleted_and_overwritten_by_nobody(
     clock.advance(5.0)
 
     assert processor.items == [Entry(renamed, 1, 0, 0)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_in_a_tuple_is_asked_no_more_than_a_key(
+    size: Any, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(processing_batch_size=size)
+    inner = Name("ada")
+    mapped.put((1, ("deep", inner)), "first")
+    mapped.put((2, "plain"), "second")
+    processor.fail(OSError())
+    clock.advance(5.0)
+    inner.text = "grace"
+    clock.advance(10.0)
+
+    assert [entry.value for entry in processor.items] == ["first", "second"]
+    assert (mapped.stats().delivered, mapped.stats().restarts) == (2, 0)

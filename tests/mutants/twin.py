@@ -356,7 +356,13 @@ MUTANTS = [
         "if other is key or other == key:",
         "if other is key:",
     ),
-    Mutant("every tuple is stored as it is", "tables/keys.py", "all(map(safe, key))", "True"),
+    Mutant(
+        "every tuple is stored as it is",
+        "tables/keys.py",
+        "all(map(safe, key))",
+        "True",
+        tests=("test_keys.py",),
+    ),
 ]
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def failed(folder: Path, test: str, *, compiled: bool) -> str | None:
     ]  # fmt: skip
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=150,
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

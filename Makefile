@@ -11,6 +11,8 @@
 #   make wheels        build an sdist, a platform wheel and a pure one; install each, and try it
 #   make sanitize      tables in C under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
 #   make mutants-c     break the tables in C in many places; list what no test noticed
+#   make mutants-twin  the same with the tables in plain Python
+#   make mutants-writes  the same with what writes to them
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make soak          all rounds of the tests that try their luck again and again, and more schedules
@@ -27,7 +29,8 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour mutants mutants-c sanitize test-twin wheels stress soak docs clean
+.PHONY: demo test test-core check bench behaviour mutants mutants-c mutants-twin mutants-writes \
+	sanitize test-twin wheels stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -74,20 +77,29 @@ mutants: $(VENV)/.mutants
 # The compiled tables alone are instrumented; an interpreter that is not has to load the runtime
 # first, and to take its memory from malloc.
 SANITIZED := build/sanitized
-sanitize: $(VENV)/.mutants
+SANITIZER = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	PYTHONPATH=$(SANITIZED) PARTITIONED_BUFFER_SPEED=1
+sanitize: $(VENV)/.models
 	rm -rf $(SANITIZED)
 	PARTITIONED_BUFFER_SPEED=1 LDFLAGS="-fsanitize=address,undefined" \
 		CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
 		$(BIN)/pip install --quiet --no-deps --target $(SANITIZED) .
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-		PYTHONPATH=$(SANITIZED) PARTITIONED_BUFFER_SPEED=1 $(BIN)/python -m pytest \
-		--confcutdir=tests -p no:cacheprovider tests/core/test_tables_model.py \
-		tests/core/test_tables_walks.py tests/core/test_tables_stress.py \
-		tests/core/test_leaks.py -k "not python"
+	$(SANITIZER) $(BIN)/python -c \
+		'from partitioned_buffer._core.tables._speed import __file__ as it; assert "$(SANITIZED)" in it, it'
+	$(SANITIZER) $(BIN)/python -m pytest --confcutdir=tests -p no:cacheprovider -k "not python" \
+		tests/core/test_tables_model.py tests/core/test_tables_walks.py \
+		tests/core/test_tables_room.py tests/core/test_tables_lastrefs.py \
+		tests/core/test_tables_stress.py tests/core/test_leaks.py
 
-mutants-c: $(VENV)/.mutants
+mutants-c: $(VENV)/.models
 	$(BIN)/python tests/mutants/tables_in_c.py $(MUTANTS)
+
+mutants-twin: $(VENV)/.models
+	$(BIN)/python tests/mutants/twin.py $(MUTANTS)
+
+mutants-writes: $(VENV)/.models
+	$(BIN)/python tests/mutants/writes.py $(MUTANTS)
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core
@@ -101,16 +113,21 @@ test-twin: $(VENV)/.models
 		tests/core/test_tables_model.py tests/core/test_tables_walks.py tests/core/test_zones.py \
 		tests/core/test_queue.py tests/core/test_map.py tests/core/test_bounds.py
 
+# In folders of their own, which say what was installed. The sdist is compiled when it is.
+INSTALLED := build/installed
 wheels: $(VENV)/.build
-	rm -rf dist build/installed
+	rm -rf dist $(INSTALLED)
 	PARTITIONED_BUFFER_SPEED=1 $(BIN)/python -m build --quiet --outdir dist
 	PARTITIONED_BUFFER_SPEED=0 $(BIN)/python -m build --quiet --wheel --outdir dist/pure
-	for wheel in dist/*.whl dist/pure/*.whl; do \
-		$(BIN)/pip install --quiet --no-deps --force-reinstall --target build/installed/$$(basename $$wheel .whl) $$wheel; \
+	for package in dist/*.tar.gz dist/*.whl dist/pure/*.whl; do \
+		PARTITIONED_BUFFER_SPEED=1 $(BIN)/pip install --quiet --no-deps \
+			--target $(INSTALLED)/$$(basename $$package) $$package || exit 1; \
 	done
-	cd build/installed && for each in *; do \
-		echo "$$each: $$(PYTHONPATH=$$each ../../$(BIN)/python -c 'from partitioned_buffer.testing import implementation; print(implementation())')"; \
-	done | tee built && grep -q "py3-none-any: python" built && grep -v none-any built | grep -q ": c"
+	for package in $(INSTALLED)/*; do \
+		case $$package in *none-any.whl) tables=python ;; *) tables=c ;; esac; \
+		PARTITIONED_BUFFER_SPEED= PYTHONPATH=$$package \
+			$(BIN)/python tests/packages/installed.py $$package $$tables || exit 1; \
+	done
 
 stress: $(VENV)/.core
 	$(BIN)/python -m pytest --confcutdir=tests tests/races/test_stress.py

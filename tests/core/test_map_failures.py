@@ -1,6 +1,7 @@
 """What a Map makes of a batch that failed, and of what cannot be compared or merged."""
 
 import operator
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
@@ -341,3 +342,45 @@ def test_what_merge_raises_is_the_writers_and_at_a_retry_keeps_the_two_apart(
     for key in "cdef":  # all the room is there
         write(mapped, key, 1, 1)
     assert mapped.size() == 4
+
+
+@pytest.mark.parametrize("bound", [{}, {"max_size": 4}, {"max_bytes": 12, "size_of": len}])
+def test_many_are_merged_too(
+    bound: dict[str, Any], buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    mapped = buffers.map(merge=operator.add, **bound)
+    mapped.put("a", "1")
+    mapped.put_all([("a", "2"), ("b", "x"), ("a", "3")])
+    mapped.put_all_newer([("a", "4", 7), ("b", "y", 1), ("a", "stale", 7)])
+    clock.advance(5.0)
+
+    assert processor.items == [Entry("a", "1234", 7, 1), Entry("b", "xy", 1, 1)]
+    assert mapped.stats().coalesced == 5
+
+
+@pytest.mark.parametrize("error", [SystemExit, CancelledError, GeneratorExit])
+@pytest.mark.parametrize("bound", [{}, {"max_size": 4}, {"max_bytes": 9, "size_of": len}])
+def test_no_error_of_merge_at_a_retry_ends_the_worker(
+    bound: dict[str, Any],
+    error: type[BaseException],
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def merge(old: str, new: str) -> str:
+        if new == "bad":
+            raise error
+        return old + new
+
+    mapped = buffers.map(merge=merge, **bound)
+    processor.fail(OSError())
+    mapped.put("a", "old")
+    clock.advance(5.0)
+    mapped.put("a", "bad")
+    mapped.put("b", "new")
+    clock.advance(10.0)
+
+    assert [entry.value for entry in processor.items] == ["old", "bad", "new"]
+    assert (mapped.stats().restarts, mapped.stats().dropped) == (0, 0)
+    assert caplog.text.count("merge() failed for 1 values") == 1

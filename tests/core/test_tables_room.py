@@ -63,6 +63,23 @@ def test_the_line_is_served_when_room_comes_back(made: Any) -> None:
         assert len(served) > number
 
 
+def test_a_value_that_becomes_lighter_serves_the_line(made: Any) -> None:
+    room = made.Room(10, 100)
+    table, served = opened(made.MapTable(room)), []
+    table.put("known", 1, None, 50)
+    room.line = 1
+    room.serve = lambda: served.append(room.used_bytes)
+
+    table.put("known", 2, None, 40)
+    assert served == [40]
+    table.put("known", 3, 1, 30)
+    assert served == [40, 30]
+    table.put_all([("known", 4, None, 20)])
+    assert served == [40, 30, 20]
+    table.put("known", 5, None, 20)
+    assert served == [40, 30, 20]
+
+
 def test_room_says_what_fits_and_what_there_is(made: Any) -> None:
     room = made.Room(2, 10)
     queue = opened(made.QueueTable(room))

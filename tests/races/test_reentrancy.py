@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 from bytecode import locked
-from helpers import Buffers, rounds, wait_until
+from helpers import Buffers, in_thread, rounds, wait_until
 
 import partitioned_buffer
 from partitioned_buffer import BufferFull, BufferNotRunning, Map, Queue, Retry
@@ -348,6 +348,70 @@ def test_a_logging_handler_that_finds_the_buffer_that_logs_full_does_not_wait(
     assert processor.items == ["first"]
     assert_balanced(queue.stats())
     assert queue.stats().delivered == 1
+
+
+def replaced(call: Any, last: Any) -> None:
+    call("put")("k", last())
+    call("put")("k", None)
+
+
+def replaced_among_many(call: Any, last: Any) -> None:
+    call("put")("k", last())
+    call("put_all")({"k": None, "l": None})
+
+
+def deleted(call: Any, last: Any) -> None:
+    call("put")("k", last())
+    call("delete")("k")
+
+
+def dropped(call: Any, last: Any) -> None:
+    call("push")(last())
+    call("push_all")(range(3))
+
+
+@pytest.mark.both_faces
+@pytest.mark.parametrize(
+    ("kind", "let_go", "options"),
+    [
+        ("map", replaced, {}),
+        ("map", replaced, {"max_size": 3}),
+        ("map", replaced_among_many, {"max_bytes": 3, "size_of": lambda _: 1}),
+        ("map", deleted, {"max_size": 3}),
+        ("queue", dropped, {"max_size": 2, "when_full": "drop_oldest"}),
+    ],
+)
+def test_a_finalizer_that_waits_for_room_elsewhere_waits_with_nothing_in_hand(
+    kind: str, let_go: Any, options: dict[str, Any], buffers: Buffers
+) -> None:
+    first, full = getattr(buffers, kind)(**options), RecordingProcessor()
+    other = Queue[str]("elsewhere", full, partitions=1, max_size=1).start()
+    full.block()
+    other.push("full")
+
+    class Last:
+        def __del__(self) -> None:
+            other.push("gone")
+
+    inner = getattr(first, "buffer", first)  # which any thread may write to
+
+    def call(name: str) -> Any:
+        return getattr(inner, f"{name}_nowait", None) or getattr(inner, name)
+
+    thread, outcome = in_thread(lambda: let_go(call, Last))
+    wait_until(lambda: other.stats().blocked == 1)
+
+    assert first.size() <= 3  # and whatever else takes the lock
+    assert_balanced(first.stats())
+    call("push" if kind == "queue" else "get")("k")
+    first.stop()
+    assert other.stats().blocked == 1
+    full.unblock()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert other.stop().left == ()
+    assert full.items == ["full", "gone"]
+    assert outcome[0] is None or isinstance(outcome[0], BufferNotRunning)  # its next item's
 
 
 def test_a_finalizer_may_look_a_buffer_up_in_the_middle_of_a_look_up(buffers: Buffers) -> None:

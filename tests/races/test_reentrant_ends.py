@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 from helpers import in_thread, wait_until
 
-from partitioned_buffer import BufferAlreadyRunning, BufferNotRunning, Queue, WrongThread
+from partitioned_buffer import (
+    BufferAlreadyRunning,
+    BufferNotRunning,
+    Map,
+    Queue,
+    Retry,
+    WrongThread,
+)
 from partitioned_buffer._core.buffer import registry
 from partitioned_buffer.events import Event, ProcessingOverdue, ProcessingStopped
 from partitioned_buffer.testing import assert_balanced
@@ -259,6 +266,37 @@ def test_a_slow_hook_of_a_worker_does_not_outlast_a_stop() -> None:
     assert time.monotonic() - began < 30, "the hook takes 60"
     assert (report.delivered, report.left) == (1, ())
     release.set()
+
+
+def test_a_merge_that_hangs_does_not_outlast_a_stop() -> None:
+    """Neither in a writer, nor in a worker that tries again."""
+    release, failed, calls = threading.Event(), threading.Event(), list[str]()
+
+    def merge(old: str, new: str) -> str:
+        calls.append(old)
+        release.wait(60)
+        return old + new
+
+    def processor(_: object) -> None:
+        failed.set()
+        raise OSError
+
+    retry = Retry(wait_initial=0.01, wait_max=0.01)
+    mapped = Map[str, str]("slow", processor, partitions=1, flush_at=1, merge=merge, retry=retry)
+    mapped.start()
+    mapped.put("retried", "a")
+    failed.wait(60)
+    mapped.put("retried", "b")
+    mapped.put("written", "c")
+    writer, outcome = in_thread(lambda: mapped.put("written", "d"))
+    wait_until(lambda: sorted(calls) == ["a", "c"])
+    report = mapped.stop(0.2)
+
+    assert [entry.value for entry in report.left] == ["a", "b", "c"]
+    release.set()
+    writer.join(60)
+    assert isinstance(outcome[0], BufferNotRunning)
+    assert_balanced(mapped.stats())
 
 
 @pytest.mark.filterwarnings("ignore:This process")

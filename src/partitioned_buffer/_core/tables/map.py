@@ -31,7 +31,13 @@ class MapTable(MapFlight):
     """Entries by key: the last write wins, or the newest version."""
 
     def put(
-        self, key: Any, value: Any, version: int | None = None, weight: int = 0, first: bool = False
+        self,
+        key: Any,
+        value: Any,
+        version: int | None = None,
+        weight: int = 0,
+        first: bool = False,
+        /,
     ) -> int:
         """Accept *value*, with a *version* only if that is newer; the *first* need not wait."""
         if version is not None or not self._simple or not (type(key) in SAFE or safe(key)):
@@ -144,7 +150,7 @@ class MapTable(MapFlight):
 
     # --- many, all together or none --------------------------------------------
 
-    def put_all(self, ops: Sequence[Op], first: bool = False) -> int:
+    def put_all(self, ops: Sequence[Op], first: bool = False, /) -> int:
         """
         Make all of *ops* in order, or none; nothing is merged, or dropped for them.
 
@@ -176,7 +182,7 @@ class MapTable(MapFlight):
                 extra += new[WEIGHT] - (old[WEIGHT] if old else 0)
         return values, items, extra
 
-    def needs(self, ops: Sequence[Op]) -> tuple[int, int]:
+    def needs(self, ops: Sequence[Op], /) -> tuple[int, int]:
         """Return how many items and bytes of new room *ops* would take now."""
         places, _ = self._find_all(ops)
         _, items, extra = self._plan(places, ops)
@@ -184,7 +190,7 @@ class MapTable(MapFlight):
 
     # --- reading, and forgetting -----------------------------------------------
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: Any, default: Any = None, /) -> Any:
         """Return the value held for *key* until it is settled, else *default*."""
         stored = key if type(key) in SAFE and not self._foreign else self._find(key)[0]
         lock, held = self._lock, None
@@ -198,11 +204,11 @@ class MapTable(MapFlight):
             _ = lock.free
         return default if held is None else held[VALUE]
 
-    def has(self, key: Any) -> bool:
+    def has(self, key: Any, /) -> bool:
         """Return whether `get` would find *key*."""
         return self.get(key, MISSING) is not MISSING
 
-    def delete(self, key: Any) -> int:
+    def delete(self, key: Any, /) -> int:
         """Forget *key*: what waits, what is in flight unless the processor has it, its version."""
         outcome = AGAIN
         while outcome == AGAIN:

@@ -42,7 +42,7 @@ class MapFlight(MapHeld):
         while not self._change(self._turn, {"_line": self._start}):
             pass
 
-    def take(self, size: int | None) -> list[Entry[Any, Any]] | None:
+    def take(self, size: int | None = None, /) -> list[Entry[Any, Any]] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         self.acknowledge()  # and what an acknowledgement that was interrupted has settled
         if self._kept:
@@ -56,7 +56,7 @@ class MapFlight(MapHeld):
             return entries
         return dict(zip(self._out, entries, strict=True))
 
-    def reach(self, count: int) -> int:
+    def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits behind what is in flight; return how many."""
         self._let_go()
         order, reached = self._line_up(), 0
@@ -69,7 +69,9 @@ class MapFlight(MapHeld):
                 reached += self._lift(stored)
         return reached
 
-    def again(self, size: int | None, newest: bool = True, /) -> list[Entry[Any, Any]] | None:
+    def again(
+        self, size: int | None = None, newest: bool = True, /
+    ) -> list[Entry[Any, Any]] | None:
         """Return the first *size* in hand (None: all), anew; with the *newest* values."""
         self._forget()
         self._kept, order = True, self._line_up()
@@ -111,7 +113,9 @@ class MapFlight(MapHeld):
                 return False
             try:
                 new = waits if old is None else self._over(old, waits)
-            except (Exception, SystemExit) as error:  # whatever it is, it must not end the worker
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # whatever it is, it must not end the worker
                 self._faults.append(error)
                 return False
             outcome = self._move(stored, waits, old, new)

@@ -33,7 +33,7 @@ class QueueTable(Table):
 
     # --- writing ---------------------------------------------------------------
 
-    def push(self, item: Any, weight: int = 0, first: bool = False) -> int:
+    def push(self, item: Any, weight: int = 0, first: bool = False, /) -> int:
         """Accept *item*; the *first* in line need not stand in line."""
         if self._room is not None:
             return self._push(item, weight, first)
@@ -63,7 +63,9 @@ class QueueTable(Table):
                 outcome = self._make_room(1, weight)
         return outcome
 
-    def push_all(self, items: Items, weights: list[int] | None = None, first: bool = False) -> int:
+    def push_all(
+        self, items: Items, weights: list[int] | None = None, first: bool = False, /
+    ) -> int:
         """Accept all of *items*, or none; nothing is dropped for them."""
         if not self._weighed or weights is None:
             return self._write(items, len(items), 0, first)
@@ -130,7 +132,7 @@ class QueueTable(Table):
             swapped = self._change(turn, changes | {"_bell": bell})
         return len(self._flying) - self._line
 
-    def take(self, size: int | None) -> list[Any] | None:
+    def take(self, size: int | None = None, /) -> list[Any] | None:
         """Acknowledge what was returned last; return the next *size* in flight (None: all)."""
         if self._kept:
             self.acknowledge()
@@ -147,7 +149,7 @@ class QueueTable(Table):
         self._serve()
         return self._items(batch)
 
-    def reach(self, count: int) -> int:
+    def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits behind what is in flight; return how many."""
         while True:
             turn, waiting = self._turn, self._waiting
@@ -157,7 +159,7 @@ class QueueTable(Table):
             if self._change(turn, changes, None, (0, 0), (waiting, cut, rest)):
                 return len(items)
 
-    def again(self, size: int | None, newest: bool = True, /) -> list[Any] | None:  # noqa: ARG002  # a Map's
+    def again(self, size: int | None = None, newest: bool = True, /) -> list[Any] | None:  # noqa: ARG002  # a Map's
         """Return the first *size* in hand (None: all), anew."""
         at = self._at
         batch = self._hand[at:] if size is None else self._hand[at : at + size]

@@ -33,11 +33,11 @@ class Room:
         self.used = self.used_bytes = 0
         self.line = 0  # how many writers stand in line
 
-    def fits(self, size: int, weight: int) -> bool:
+    def fits(self, size: int, weight: int, /) -> bool:
         """Return whether there would be room if nothing were held."""
         return size <= self.limit and weight <= self.limit_bytes
 
-    def has(self, size: int, weight: int) -> bool:
+    def has(self, size: int, weight: int, /) -> bool:
         """Return whether there is room now."""
         return self.used + size <= self.limit and self.used_bytes + weight <= self.limit_bytes
 

@@ -92,7 +92,7 @@ class Table(ABC):
 
     # --- the two ends of a life ------------------------------------------------
 
-    def open(self, wake: Callable[[], object], flush_at: int | None) -> None:
+    def open(self, wake: Callable[[], object], flush_at: int | None, /) -> None:
         """Let writers in; `wake` is called once per swap, when `flush_at` items wait."""
         self._wake = wake
         self.closed = False
@@ -103,11 +103,11 @@ class Table(ABC):
         while not self._change(self._turn, {"closed": True}):
             pass
 
-    def rewire(self, wake: Callable[[], object]) -> None:
+    def rewire(self, wake: Callable[[], object], /) -> None:
         """Let another worker be woken."""
         self._wake = wake
 
-    def retune(self, flush_at: int | None) -> None:
+    def retune(self, flush_at: int | None, /) -> None:
         """Change how many waiting items wake the worker; look how many there are."""
         self._flush_at = self._bell = flush_at
         if flush_at is not None:
@@ -155,7 +155,7 @@ class Table(ABC):
                     return AGAIN
         return self.drop(size)
 
-    def drop(self, count: int) -> int:
+    def drop(self, count: int, /) -> int:
         """Count so many writes as accepted and dropped."""
         while not self.closed:
             turn, accepted, dropped = self._turn, self._accepted, self._dropped + count
@@ -179,14 +179,14 @@ class Table(ABC):
         """Settle what was returned last: it is delivered."""
         return self._settle(dict.fromkeys(self._out), "delivered")
 
-    def bury(self, places: Iterable[int] | None = None) -> int:
+    def bury(self, places: Iterable[int] | None = None, /) -> int:
         """Settle these *places* of what was returned last (None: all) as dead-lettered."""
         self._kept = True
         count = self._settle(self._given(places), "_buried")
         self._forget()
         return count
 
-    def keep(self, places: Iterable[int] | None) -> int:
+    def keep(self, places: Iterable[int] | None = None, /) -> int:
         """Keep these *places* of what was returned last in hand (None: all); count them."""
         self._kept, kept = True, self._given(places)
         self._settle({each: None for each in self._out if each not in kept}, "delivered")

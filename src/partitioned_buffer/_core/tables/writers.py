@@ -37,7 +37,7 @@ def _as(function: Any) -> Callable[[F], F]:
 class _QueueWriter(Generic[T]):
     """What a Queue and an AsyncQueue have in common."""
 
-    def _equip(self, tables: Any, in_turn: bool, table_for: Any, weigh: Any, late: Any) -> None:
+    def _equip(self, tables: Any, in_turn: bool, table_for: Any, weigh: Any, late: Any, /) -> None:
         """Be ready to write."""
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
             table.next = following
@@ -46,7 +46,7 @@ class _QueueWriter(Generic[T]):
         self._weigh: Callable[[T], int] | None = weigh
         self._late: Callable[..., None] = late
 
-    def _try_push(self, item: T, partition_key: object) -> Late | None:
+    def _try_push(self, item: T, partition_key: object, /) -> Late | None:
         """Do as `push`, but return what could not be made."""
         table = self._turn
         if table is None or partition_key is not None:
@@ -85,7 +85,7 @@ class QueueWriter(_QueueWriter[T]):
 class _MapWriter(Generic[K, V]):
     """What a Map and an AsyncMap have in common."""
 
-    def _equip(self, _: object, slots: Any, table_for: Any, weigh: Any, late: Any) -> None:
+    def _equip(self, tables: Any, slots: Any, table_for: Any, weigh: Any, late: Any, /) -> None:
         """Be ready to write."""
         self._slots: Sequence[MapTable] | None = slots
         self._modulus = len(slots or ())
@@ -93,7 +93,9 @@ class _MapWriter(Generic[K, V]):
         self._weigh: Callable[[V], int] | None = weigh
         self._late: Callable[..., None] = late
 
-    def _try_put(self, key: K, value: V, version: int | None, partition_key: object) -> Late | None:
+    def _try_put(
+        self, key: K, value: V, version: int | None, partition_key: object, /
+    ) -> Late | None:
         """Do as `put` or `put_newer`, but return what could not be made."""
         table, weight = self._table(key, partition_key), self._weigh(value) if self._weigh else 0
         args = key, value, version, weight

@@ -132,13 +132,13 @@ raised(void)
 #endif
 }
 
-/* Note what is raised, if it is the user's: an Exception, or SystemExit; a worker does not die of
- * it. 0, or -1: it is set still, as Ctrl-C is. */
+/* Note what is raised, whatever it is: a worker does not die of it. 0, or -1: it is Ctrl-C, and is
+ * set still. */
 static int
 note_fault(Map *map)
 {
     PyObject *error;
-    if (!PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_SystemExit)) {
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
         return -1;
     }
     error = raised();

@@ -1,0 +1,107 @@
+"""
+The twin's steps, looked at between any two lines: as tracers do, and other threads without the GIL.
+
+In a zone the lock is held, elsewhere nobody holds it; and wherever it is free, the ledger, the room
+and what is held agree.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+from bytecode import locked, zones
+from implementations import balanced, load
+from table_calls import CASES, Subject
+
+TABLES = "partitioned_buffer/_core/tables/"
+
+
+class CountingLock:
+    """Counts how often it is held."""
+
+    def __init__(self, held: int = 0) -> None:
+        self.held = held
+
+    def add(self, number: int) -> None:
+        self.held += number
+
+    take: Any = property(lambda self: self.add(1))
+    free: Any = property(lambda self: self.add(-1))
+
+
+class Looking:
+    """A tracer that looks at a table before each line of its code."""
+
+    def __init__(self, subject: Subject, lock: CountingLock) -> None:
+        self.subject, self.lock = subject, lock
+        self.wrong: list[str] = []
+        self._zones: dict[str, list[range]] = {}
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if TABLES not in frame.f_code.co_filename.replace("\\", "/"):
+            return None
+        trouble = self.trouble(frame) if event == "line" else None
+        if trouble:
+            self.wrong.append(f"{frame.f_code.co_qualname}, line {frame.f_lineno}: {trouble}")
+        return self
+
+    def trouble(self, frame: FrameType) -> str | None:
+        table, room, held = self.subject.table, self.subject.room, self.lock.held
+        if any(frame.f_lineno in zone for zone in self.zones(frame.f_code)):
+            return None if held == 1 else f"in a zone with the lock held {held} times"
+        if held:
+            return None if frame.f_lineno in locked(frame.f_code) else "with a lock in hand"
+        if not balanced(table):
+            return f"the ledger: {table.counts()}"
+        if room is not None and (room.used, room.used_bytes) != room.recount():
+            return f"the room: {room.used, room.used_bytes} for {room.recount()}"
+        return None
+
+    def zones(self, code: CodeType) -> list[range]:
+        if code.co_filename not in self._zones:
+            self._zones[code.co_filename] = zones("".join(inspect.findsource(code)[0]))
+        return self._zones[code.co_filename]
+
+
+def looked_at(subject: Subject, lock: CountingLock, call: Callable[[Subject], Any]) -> list[str]:
+    """Return what was wrong in the middle of *call*."""
+    subject.table._lock = lock
+    looking, before = Looking(subject, lock), sys.gettrace()
+    sys.settrace(looking)
+    try:
+        call(subject)
+    finally:
+        sys.settrace(before)
+    return looking.wrong
+
+
+@pytest.mark.parametrize(
+    ("kind", "setup", "how", "call"),
+    [pytest.param(kind, *case, id=f"{kind}: {name}") for kind, name, *case in CASES],
+)
+def test_between_any_two_lines_all_is_whole(kind: str, setup: str, how: Any, call: Any) -> None:
+    subject, lock = Subject(load("python"), kind, setup, **how), CountingLock()
+
+    assert looked_at(subject, lock, call) == []
+    assert lock.held == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "held", "accepted", "used"),
+    [
+        ("in a zone with the lock held 2 times", 1, 0, 0),
+        ("the ledger", 0, 1, 0),
+        ("the room", 0, 0, 1),
+    ],
+)
+def test_what_is_not_whole_is_seen(what: str, held: int, accepted: int, used: int) -> None:
+    subject: Any = Subject(load("python"), "Queue")
+    subject.table._accepted += accepted
+    subject.room.used += used
+
+    wrong = looked_at(subject, CountingLock(held), lambda s: s.table.push(7, 3))
+
+    assert any(what in each for each in wrong)

@@ -1,0 +1,152 @@
+"""
+Break the writes on top of the tables, one place at a time, and see a test go red.
+
+    python tests/mutants/writes.py [FIRST LETTERS OF A MUTANT'S NAME]
+"""
+
+from breaking import Mutant, break_each
+
+BOUNDS, LINE = ("test_bounds.py",), ("test_blocking.py", "test_writes.py")
+
+MUTANTS = [
+    Mutant(
+        "a line that goes on without the next",
+        "writes/line.py",
+        "self.serve()",
+        "pass",
+        within="def _leave(",
+        tests=LINE,
+    ),
+    Mutant(
+        "a line that has no end",
+        "writes/line.py",
+        "while self._room.line != (",
+        "while self._room.line < (",
+        tests=LINE,
+    ),
+    Mutant(
+        "whoever is woken goes first",
+        "writes/line.py",
+        "if next(self._all()) is waiter or is_over():",
+        "if True:",
+        tests=LINE,
+    ),
+    Mutant(
+        "who waits for room has nothing delivered", "writes/line.py", "press()", "pass", tests=LINE
+    ),
+    Mutant(
+        "a wait without a deadline",
+        "writes/line.py",
+        "if remaining is not None and remaining <= 0:",
+        "if False:",
+        tests=LINE,
+    ),
+    Mutant(
+        "a worker that waits for itself",
+        "writes/admission.py",
+        "face._is_own_worker() or",
+        "False or",
+        tests=LINE,
+    ),
+    Mutant(
+        "a handler that waits for what it interrupts",
+        "writes/admission.py",
+        "line.holds(face._supervisor.thread()) or",
+        "False or",
+        tests=("../races/test_reentrancy.py",),
+    ),
+    Mutant(
+        "what can never fit waits for room",
+        "writes/admission.py",
+        "hopeless = not room.fits(*load)",
+        "hopeless = False",
+        tests=LINE,
+    ),
+    Mutant(
+        "slots that are no prime number",
+        "writes/routing.py",
+        "_next_prime(len(partitions) * _SLOTS_PER_PARTITION)",
+        "len(partitions) * _SLOTS_PER_PARTITION",
+        tests=("test_routing.py",),
+    ),
+    Mutant(
+        "many that always go to one partition",
+        "writes/queue.py",
+        "self._place = (place + 1)",
+        "self._place = (place + 0)",
+        tests=("test_queue.py",),
+    ),
+    Mutant(
+        "many that are written without their weights",
+        "writes/queue.py",
+        "None if weights is None else weights[start:end]",
+        "None",
+        tests=BOUNDS,
+    ),
+    Mutant(
+        "entries that were refused count as made",
+        "writes/map.py",
+        "self.done = end if outcome == MADE else self.done",
+        "self.done = end",
+        tests=BOUNDS,
+    ),
+    Mutant(
+        "many that are not merged",
+        "writes/map.py",
+        "tables, not merging",
+        "tables, True",
+        tests=("test_map_failures.py",),
+    ),
+    Mutant(
+        "many that go in by halves where they fit whole or not at all",
+        "writes/together.py",
+        "if waits or not admission.room.has(*needs):",
+        "if waits:",
+        tests=(*BOUNDS, "test_writes.py"),
+    ),
+    Mutant(
+        "a part that does not fit",
+        "writes/together.py",
+        "end, step = piece.done + 1, 1",
+        "end, step = piece.size, 1",
+        tests=LINE,
+    ),
+    Mutant(
+        "nobody is told how much went in",
+        "writes/together.py",
+        "if done and isinstance(error, PartitionedBufferError):",
+        "if False:",
+        tests=LINE,
+    ),
+    Mutant(
+        "a size below nothing",
+        "writes/sizing.py",
+        "or weight < 0",
+        "or False",
+        tests=BOUNDS,
+    ),
+    Mutant(
+        "text that weighs as much as it has letters",
+        "writes/sizing.py",
+        'len(item.encode(errors="surrogatepass"))',
+        "len(item)",
+        tests=BOUNDS,
+    ),
+    Mutant(
+        "a mapping that is pushed by its keys",
+        "writes/iterables.py",
+        "if isinstance(items, Mapping):",
+        "if False:",
+        tests=("test_messages.py", "test_queue.py"),
+    ),
+    Mutant(
+        "what waits over what flies is shown twice",
+        "writes/lookups.py",
+        "dict.fromkeys(entry.key for entry in table.held())",
+        "[entry.key for entry in table.held()]",
+        tests=("test_surface.py",),
+    ),
+]
+
+if __name__ == "__main__":
+    break_each(MUTANTS, (), compiled=False)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from helpers import Buffers, in_thread, key_of, wait_until
 
-from partitioned_buffer import BufferFull, BufferNotRunning
+from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
@@ -280,3 +280,59 @@ def test_a_write_by_parts_is_cut_off_by_a_stop_and_says_how_much_went_in(
     assert isinstance(outcome[0], BufferNotRunning)
     assert "4 of 11 items of this call were accepted" in str(outcome[0])
     assert queue.stats().accepted == 4
+
+
+class Circle:
+    """Two buffers: the processor of each writes to the other, until an item has hopped enough."""
+
+    def __init__(self, *options: dict[str, Any]) -> None:
+        self.done, self.dead = list[int](), list[int]()
+        self.buffers: list[Queue[tuple[int, int]]] = []
+        for place, each in enumerate(options):
+            made: dict[str, Any] = {"processing_batch_size": 1, "processing_interval": 0.001} | each
+            queue = Queue(
+                f"circle {place}", self._to(1 - place), partitions=1, dead_letter=self._bury, **made
+            )
+            self.buffers.append(queue.start())
+
+    def _to(self, other: int) -> Any:
+        def processor(batch: list[tuple[int, int]]) -> None:
+            for hops, item in batch:
+                if hops:
+                    self.buffers[other].push((hops - 1, item))
+                else:
+                    self.done.append(item)
+
+        return processor
+
+    def _bury(self, items: list[tuple[int, int]], _error: BaseException, _attempts: int) -> None:
+        self.dead += [item for _, item in items]
+
+    def write(self, item: int) -> None:
+        try:
+            self.buffers[item % 2].push((3, item))
+        except BufferFull:
+            self.dead.append(item)
+
+
+GIVES_UP = {
+    "max_size": 2,
+    "block_timeout": 0.001,
+    "retry": Retry(attempts=2, wait_initial=0.001),
+}
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize(
+    ("first", "second"), [({"max_size": 2}, {}), (GIVES_UP, GIVES_UP)], ids=["no bound", "gives up"]
+)
+def test_a_circle_of_buffers_goes_on_as_the_guide_says(first: Any, second: Any) -> None:
+    """Both full, each would wait for room that only the other one could make."""
+    circle = Circle(first, second)
+    for item in range(20):
+        circle.write(item)
+    wait_until(lambda: len(circle.done) + len(circle.dead) >= 20)
+
+    assert sorted(circle.done + circle.dead) == list(range(20))
+    assert circle.dead == [] or second
+    assert [buffer.stop().left for buffer in circle.buffers] == [(), ()]

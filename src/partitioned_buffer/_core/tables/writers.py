@@ -85,7 +85,7 @@ class QueueWriter(_QueueWriter[T]):
 class _MapWriter(Generic[K, V]):
     """What a Map and an AsyncMap have in common."""
 
-    def _equip(self, tables: Any, slots: Any, table_for: Any, weigh: Any, late: Any, /) -> None:
+    def _equip(self, _: object, slots: Any, table_for: Any, weigh: Any, late: Any, /) -> None:
         """Be ready to write."""
         self._slots: Sequence[MapTable] | None = slots
         self._modulus = len(slots or ())

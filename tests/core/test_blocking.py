@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers, in_thread, key_of, wait_until
+from helpers import Buffers, in_thread, key_of, unwoken, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
@@ -68,6 +68,66 @@ def test_who_waits_for_room_has_what_is_held_delivered_before_its_time(
     assert len(processor.items) == 2, "nobody waits any more"
     clock.advance(1.0)
     assert len(processor.items) == 3
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("policy", ["block", "raise", "drop_newest", "drop_oldest"])
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("kind", ["queue", "map"])
+def test_a_full_buffer_has_what_is_held_delivered_before_its_time_though_nobody_waits(
+    kind: str,
+    many: bool,
+    policy: str,
+    partitions: int,
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+) -> None:
+    options: dict[str, Any] = {"block_timeout": 0} if policy == "block" else {}
+    options |= {"partitions": partitions, "processing_interval": 100.0}
+    buffer: Any = getattr(buffers, kind)(max_size=9, when_full=policy, **options)
+
+    def write(*numbers: int) -> None:
+        if kind == "queue":
+            buffer.push_all(numbers) if many else [buffer.push(number) for number in numbers]
+        else:
+            buffer.put_all([(number, number) for number in numbers])
+
+    write(*range(9))
+    clock.settle()
+    assert processor.items == [], "it has yet to be found full"
+    for more in (9, 10):
+        try:
+            write(more)
+        except BufferFull:
+            assert policy in ("block", "raise")
+        clock.settle()
+        assert len(processor.items) in (8, 9), "once: there is room now"
+    assert clock.monotonic() == 0.0
+
+    clock.advance(100.0)
+    stats = buffer.stats()
+    assert stats.delivered == len(processor.items) == stats.accepted - stats.dropped
+    assert stats.dropped == (1 if policy.startswith("drop") else 0)
+
+
+@pytest.mark.parametrize("policy", ["drop_newest", "drop_oldest"])
+def test_what_a_stop_left_is_tried_as_soon_as_it_fills_the_buffer(
+    policy: str, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(max_size=2, when_full=policy, processing_interval=100.0)
+    queue.push_all([1, 2])
+    processor.fail_always(OSError())
+    assert queue.stop().left == (1, 2)
+    processor.recover()
+    queue.start()
+    clock.settle()
+    processor.batches.clear()
+    queue.push(3)
+    clock.settle()
+
+    assert set(processor.items) < {1, 2, 3}
+    assert processor.items
 
 
 def test_a_block_timeout_of_nothing_is_raise(buffers: Buffers) -> None:
@@ -247,6 +307,8 @@ def test_a_write_of_more_than_the_bound(
     if measure == "max_bytes":
         options = {"max_bytes": 12, "size_of": lambda _: 3}
     buffer: Any = getattr(buffers, kind.split(maxsplit=1)[0])(when_full=policy, **options)
+    if policy != "block":
+        unwoken(buffer)
     writes: dict[str, Callable[[], None]] = {
         "queue": lambda: buffer.push_all(LARGE),
         "map": lambda: buffer.put_all((number, "value") for number in LARGE),

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from helpers import Buffers, rounds
+from helpers import Buffers, rounds, unwoken
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer._core.delivery.partition import Partition
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.both_faces
 def test_the_bound_is_exact_over_all_partitions(
     size: int, partitions: int, buffers: Buffers, clock: FakeClock
 ) -> None:
-    queue = buffers.queue(max_size=size, when_full="raise", partitions=partitions)
+    queue = unwoken(buffers.queue(max_size=size, when_full="raise", partitions=partitions))
     for number in range(size):
         queue.push(number)
 
@@ -72,7 +72,7 @@ def test_what_fails_keeps_its_room_until_it_is_settled(
 
 
 def test_push_all_goes_in_whole_or_not_at_all(buffers: Buffers) -> None:
-    queue = buffers.queue(max_size=5, when_full="raise")
+    queue = unwoken(buffers.queue(max_size=5, when_full="raise"))
     queue.push_all([1, 2, 3])
     with pytest.raises(BufferFull, match="was full"):
         queue.push_all([4, 5, 6])
@@ -115,7 +115,7 @@ def test_a_full_buffer_that_is_stopped_says_that_it_is_stopped(
 def test_drop_newest_keeps_the_first(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, hook: RecordingHook
 ) -> None:
-    queue = buffers.queue(max_size=3, when_full="drop_newest", hooks=[hook])
+    queue = unwoken(buffers.queue(max_size=3, when_full="drop_newest", hooks=[hook]))
     queue.push(0)
     queue.push_all(range(1, 5))
     queue.push(5)
@@ -135,7 +135,9 @@ def test_drop_oldest_keeps_the_last(
     processor: RecordingProcessor,
     hook: RecordingHook,
 ) -> None:
-    queue = buffers.queue(max_size=6, when_full="drop_oldest", hooks=[hook], partitions=partitions)
+    queue = unwoken(
+        buffers.queue(max_size=6, when_full="drop_oldest", hooks=[hook], partitions=partitions)
+    )
     for number in range(20):
         queue.push(number)
     if partitions == 1:
@@ -153,7 +155,7 @@ def test_drop_oldest_keeps_the_last(
 def test_drop_oldest_of_more_than_fits_keeps_its_last(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    queue = buffers.queue(max_size=3, when_full="drop_oldest")
+    queue = unwoken(buffers.queue(max_size=3, when_full="drop_oldest"))
     queue.push_all(range(10))
     clock.advance(5.0)
 
@@ -214,7 +216,7 @@ def test_dropping_keeps_the_order_of_what_was_left_by_a_stop(
     processor.fail_always(OSError())
     queue.stop()
     processor.recover()
-    queue.start()
+    unwoken(queue.start())
     queue.push_all([3, 4, 5, 6, 7])
     clock.advance(5.0)
 
@@ -242,7 +244,7 @@ def test_overwriting_a_waiting_key_needs_no_room(
 
 
 def test_a_stale_version_and_a_delete_need_no_room(buffers: Buffers, clock: FakeClock) -> None:
-    mapped = buffers.map(max_size=1, when_full="raise")
+    mapped = unwoken(buffers.map(max_size=1, when_full="raise"))
     mapped.put_newer("a", 1, 5)
     clock.advance(5.0)
     mapped.put("b", 1)
@@ -255,7 +257,7 @@ def test_a_stale_version_and_a_delete_need_no_room(buffers: Buffers, clock: Fake
 
 
 def test_put_all_counts_only_new_keys(buffers: Buffers) -> None:
-    mapped = buffers.map(max_size=3, when_full="raise", partitions=2)
+    mapped = unwoken(buffers.map(max_size=3, when_full="raise", partitions=2))
     mapped.put_all({"a": 1, "b": 1})
     with pytest.raises(BufferFull):
         mapped.put_all({"a": 2, "c": 1, "d": 1})
@@ -269,7 +271,7 @@ def test_put_all_counts_only_new_keys(buffers: Buffers) -> None:
 def test_a_map_drops_the_oldest_key(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    mapped = buffers.map(max_size=3, when_full="drop_oldest")
+    mapped = unwoken(buffers.map(max_size=3, when_full="drop_oldest"))
     for key in "abcde":
         mapped.put(key, key)
     mapped.put("c", "C")
@@ -283,11 +285,11 @@ def test_a_map_drops_the_oldest_key(
 def test_a_map_drops_by_parts(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    first = buffers.map(max_size=2, when_full="drop_newest")
+    first = unwoken(buffers.map(max_size=2, when_full="drop_newest"))
     first.put_all({"a": 1, "b": 1, "c": 1, "d": 1})
     assert [first.get(key) for key in "abcd"] == [1, 1, None, None]
     assert first.stats().accepted == 4
-    last = buffers.map(max_size=2, when_full="drop_oldest")
+    last = unwoken(buffers.map(max_size=2, when_full="drop_oldest"))
     last.put_all({"a": 1, "b": 1, "c": 1, "d": 1})
     assert [last.get(key) for key in "abcd"] == [None, None, 1, 1]
 
@@ -303,7 +305,7 @@ def test_merged_writes_need_no_room(buffers: Buffers, clock: FakeClock) -> None:
 
 
 def test_bytes_are_bounded(buffers: Buffers, clock: FakeClock, processor: Any) -> None:
-    queue = buffers.queue(max_bytes=10, when_full="raise")
+    queue = unwoken(buffers.queue(max_bytes=10, when_full="raise"))
     queue.push(b"1234")
     queue.push("ä2")  # 3 bytes in UTF-8
     queue.push_all([bytearray(b"1"), memoryview(b"12")])
@@ -318,8 +320,10 @@ def test_bytes_are_bounded(buffers: Buffers, clock: FakeClock, processor: Any) -
 
 
 def test_bytes_of_items_and_both_bounds(buffers: Buffers) -> None:
-    queue = buffers.queue(
-        max_bytes=100, max_size=3, when_full="raise", size_of=lambda item: item["size"]
+    queue = unwoken(
+        buffers.queue(
+            max_bytes=100, max_size=3, when_full="raise", size_of=lambda item: item["size"]
+        )
     )
     queue.push({"size": 90})
     with pytest.raises(BufferFull):
@@ -332,7 +336,7 @@ def test_bytes_of_items_and_both_bounds(buffers: Buffers) -> None:
 def test_bytes_of_a_map_are_those_of_its_values(
     buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
-    mapped = buffers.map(max_bytes=10, when_full="raise", merge=operator.add)
+    mapped = unwoken(buffers.map(max_bytes=10, when_full="raise", merge=operator.add))
     mapped.put("a", b"12345")
     mapped.put("a", b"678")
     assert mapped.get("a") == b"12345678"
@@ -349,7 +353,7 @@ def test_bytes_of_a_map_are_those_of_its_values(
 
 
 def test_a_map_of_bytes_overwritten_by_less_or_more(buffers: Buffers, clock: FakeClock) -> None:
-    mapped = buffers.map(max_bytes=10, when_full="raise")
+    mapped = unwoken(buffers.map(max_bytes=10, when_full="raise"))
     mapped.put("a", b"1" * 10)
     mapped.put("a", b"1" * 4)
     mapped.put("b", b"1" * 5)
@@ -364,7 +368,7 @@ def test_a_map_of_bytes_overwritten_by_less_or_more(buffers: Buffers, clock: Fak
 
 
 def test_a_map_of_bytes_drops_what_is_oldest_until_it_fits(buffers: Buffers) -> None:
-    mapped = buffers.map(max_bytes=10, when_full="drop_oldest")
+    mapped = unwoken(buffers.map(max_bytes=10, when_full="drop_oldest"))
     mapped.put("a", b"1" * 4)
     mapped.put("b", b"1" * 4)
     mapped.put("c", b"1" * 7)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers, running, wait_until
+from helpers import Buffers, running, unwoken, wait_until
 
 from partitioned_buffer import AsyncQueue, BufferFull, Queue, Reject, Retry
 from partitioned_buffer._core.waiting.clock import SystemSignal
@@ -130,7 +130,7 @@ def test_an_error_that_a_hook_keeps_keeps_no_item(buffers: Buffers, clock: FakeC
 
 
 def test_what_is_dropped_is_let_go(buffers: Buffers) -> None:
-    queue = buffers.queue(processor=ignore, max_size=1, when_full="drop_oldest")
+    queue = unwoken(buffers.queue(processor=ignore, max_size=1, when_full="drop_oldest"))
     made, alive = items(10)
     queue.push_all(made)
     made.clear()

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from helpers import EVERY_5_S, Buffers, wait_until
+from helpers import EVERY_5_S, Buffers, unwoken, wait_until
 
 from partitioned_buffer import Reject
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -132,7 +132,7 @@ def test_drops_say_what_to_do(
     buffers: Buffers, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     options: dict[str, Any] = {"max_size": 1, "when_full": "drop_oldest"}
-    queue = buffers.queue(**options)
+    queue = unwoken(buffers.queue(**options))
     for number in range(8):
         queue.push(number)
     clock.advance(5.0)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from helpers import Buffers, in_turn
+from helpers import Buffers, in_turn, unwoken
 
 import partitioned_buffer
 from partitioned_buffer import Entry, Map, Queue
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.both_faces
 
 
 def test_the_ledger_as_a_dict_has_every_number(buffers: Buffers, clock: FakeClock) -> None:
-    queue = buffers.queue(partitions=2, max_size=3, when_full="drop_newest", hooks=[angry])
+    queue = unwoken(buffers.queue(partitions=2, max_size=3, when_full="drop_newest", hooks=[angry]))
     queue.push_all(range(5), partition_key="one")
     clock.advance(0)  # until its workers have started, and told the hook
     stats = queue.stats()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from helpers import Buffers, in_thread, wait_until
+from helpers import Buffers, in_thread, unwoken, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Map, PartialFailure, Queue
 from partitioned_buffer._core.waiting.clock import SystemClock
@@ -145,8 +145,8 @@ def test_what_comes_out_of_merge_or_size_of_is_the_writers_and_changes_nothing(
 def test_a_merge_that_makes_a_value_grow_takes_room_and_never_more_than_there_is(
     buffers: Buffers, clock: FakeClock
 ) -> None:
-    mapped = buffers.map(
-        merge=lambda old, new: old + new, max_bytes=10, size_of=len, when_full="raise"
+    mapped = unwoken(
+        buffers.map(merge=lambda old, new: old + new, max_bytes=10, size_of=len, when_full="raise")
     )
     mapped.put("a", "12345")
     mapped.put("b", "123")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 pytest.importorskip("hypothesis")
-from helpers import EVERY_5_S, KINDS, Sink, rounds
+from helpers import EVERY_5_S, KINDS, Sink, rounds, unwoken
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -187,9 +187,15 @@ class MapMachine(RuleBasedStateMachine):
             dead_letter=self.sink.bury,
             clock=self.clock,
             **more,
-        ).start()
+        )
+        self._start()
         self.size: Any = size
         self.count = 0
+
+    def _start(self) -> None:
+        self.map.start()
+        if self.model.bound is not None and self.model.bound[1] != "block":
+            unwoken(self.map)  # for the model knows of no cycle that a full buffer starts
 
     def _value(self) -> int:
         self.count += 1
@@ -351,7 +357,7 @@ class MapMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.map.running)
     @rule()
     def start(self) -> None:
-        self.map.start()
+        self._start()
 
     @invariant()
     def same_as_the_model(self) -> None:

@@ -179,7 +179,15 @@ MUTANTS = [
         "tables/table.py",
         "self._bell = None",
         "pass",
-        within="def _look(",
+        within="def _ring(",
+    ),
+    Mutant(
+        "a full buffer that rings for nobody",
+        "tables/table.py",
+        "table._ring()",
+        "pass",
+        within="def _make_room(",
+        tests=("test_tables_bell.py",),
     ),
     Mutant(
         "a bell that is missed",
@@ -190,7 +198,7 @@ MUTANTS = [
     Mutant(
         "a bell that is lost when nobody could be woken",
         "tables/table.py",
-        "self._bell = bell",
+        "self._bell = self._flush_at",
         "pass",
         within="except BaseException:",
         tests=("test_tables_bell.py",),

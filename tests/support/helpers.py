@@ -69,6 +69,15 @@ def running(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     return run
 
 
+def unwoken(buffer: Any) -> Any:
+    """Have no write wake the workers, until the next start: all goes by the clock, or a flush."""
+    inner = getattr(buffer, "buffer", buffer)
+    inner._wake_workers = lambda: None
+    for partition in inner._partitions:
+        partition.table.rewire(lambda: None)
+    return buffer
+
+
 async def turns(count: int = 10) -> None:
     """Let other tasks have so many turns."""
     for _ in range(count):

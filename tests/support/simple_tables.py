@@ -76,6 +76,11 @@ class SimpleTable:
             self.rung = True
             self.rings += 1
 
+    def ring_if_held(self) -> None:
+        if self.all() and not self.rung:
+            self.rung = True
+            self.rings += 1
+
     def close(self) -> None:
         self.closed = True
 
@@ -100,6 +105,8 @@ class SimpleTable:
         while room is not None and not room.has(size, weight, first):
             if room.when_full in ("block", "raise"):
                 return FULL
+            for table in room.tables:
+                table.ring_if_held()
             can_fit = room.when_full == "drop_oldest" and room.fits(*fall_back)
             if not (can_fit and any(t.drop_oldest() for t in (self, *room.tables))):
                 return self.drop(fall_back[0])

@@ -109,7 +109,7 @@ class Settings:
     flush_at: int | None = _option(
         or_none(COUNT),
         """How many items waiting in a partition start a processing cycle before the interval is
-        over. None: only the interval does, and who waits for room.""",
+        over. None: only the interval does, and a full buffer (see `when_full`).""",
         None,
         tunable=True,
     )
@@ -135,9 +135,9 @@ class Settings:
     )
     when_full: WhenFull = _option(
         one_of("block", "raise", "drop_newest", "drop_oldest"),
-        """What a write to a full buffer does: wait for room (which starts a processing cycle before
-        the interval is over), raise `BufferFull`, drop what is written, or drop the oldest that
-        the processor has not been given. Drops are counted and announced.""",
+        """What a write to a full buffer does: wait for room, raise `BufferFull`, drop what is
+        written, or drop the oldest that the processor has not been given. Whichever it is, it
+        starts a processing cycle before the interval is over. Drops are counted and announced.""",
         "block",
     )
     block_timeout: float | None = _option(

@@ -64,7 +64,7 @@ class MapTable(MapFlight):
             _ = lock.free
         if outcome == AGAIN:
             return self._put(key, new, first)
-        if self._bell is not None or self.observer is not None:
+        if self._bell or self.observer is not None:
             self._follow(outcome)
         return outcome
 
@@ -83,7 +83,7 @@ class MapTable(MapFlight):
             outcome = self._write(seen, (new, born, extra), 1, first)
             if outcome == FULL:
                 outcome = self._make_room(1, value[WEIGHT])
-        if self._bell is not None or self.observer is not None:
+        if self._bell or self.observer is not None:
             self._follow(outcome)
         return outcome
 

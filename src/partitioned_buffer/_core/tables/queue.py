@@ -50,7 +50,7 @@ class QueueTable(Table):
                 outcome = MADE
         finally:
             _ = lock.free
-        if self._bell is not None or self.observer is not None:
+        if self._bell or self.observer is not None:
             self._follow(outcome)
         return outcome
 
@@ -93,7 +93,7 @@ class QueueTable(Table):
                 outcome = MADE
         finally:
             _ = lock.free
-        if self._bell is not None or self.observer is not None:
+        if self._bell or self.observer is not None:
             self._follow(outcome)
         return outcome
 

@@ -50,8 +50,8 @@ class Table(ABC):
         self._lock = Lock() if self._room is None else self._room.lock
         self.closed = True  # whether it takes no writes
         self._wake: Callable[[], object] = lambda: None  # before there is a worker
-        self._flush_at: int | None = None
-        self._bell: int | None = None  # the same, until it has been rung
+        self._flush_at = 0  # or never
+        self._bell: int | None = 0  # the same, until it has been rung
         self._turn = 0  # changes with everything that is no write
         self._faults: list[BaseException] = []
         self._kept = False  # whether more may be in hand than what is out
@@ -93,7 +93,7 @@ class Table(ABC):
     # --- the two ends of a life ------------------------------------------------
 
     def open(self, wake: Callable[[], object], flush_at: int | None, /) -> None:
-        """Let writers in; `wake` is called once per swap, when `flush_at` items wait."""
+        """Let writers in; `wake` is called once per swap: `flush_at` wait, or there is no room."""
         self._wake = wake
         self.closed = False
         self.retune(flush_at)
@@ -109,7 +109,7 @@ class Table(ABC):
 
     def retune(self, flush_at: int | None, /) -> None:
         """Change how many waiting items wake the worker; look how many there are."""
-        self._flush_at = self._bell = flush_at
+        self._flush_at = self._bell = flush_at or 0
         if flush_at is not None:
             self._look(flush_at)
 
@@ -124,17 +124,20 @@ class Table(ABC):
             except Exception as error:
                 _Unraisable(error)
         bell = self._bell
-        if bell is not None and len(self._waiting) >= bell:
+        if bell and len(self._waiting) >= bell:
             self._look(bell)
 
     def _look(self, bell: int) -> None:
         if self._sizes()[0] >= bell:
-            try:
-                self._bell = None
-                self._wake()
-            except BaseException:
-                self._bell = bell
-                raise
+            self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell = None
+            self._wake()
+        except BaseException:
+            self._bell = self._flush_at
+            raise
 
     def _serve(self) -> None:
         """Let the first in line look: there is room again."""
@@ -145,10 +148,13 @@ class Table(ABC):
     # --- a write that finds no room --------------------------------------------
 
     def _make_room(self, size: int, weight: int) -> int:
-        """Do what `when_full` says: `AGAIN` after dropping something that was older."""
+        """Ring, and do what `when_full` says: `AGAIN` after dropping something that was older."""
         room = self._room
         if room is None or room.when_full in ("block", "raise"):
             return FULL
+        for table in room.tables:
+            if table._bell is not None and any(table._sizes()):
+                table._ring()
         if room.when_full == "drop_oldest" and room.fits(size, weight):
             for table in (self, *room.tables):
                 if table.drop_oldest():

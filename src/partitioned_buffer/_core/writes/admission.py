@@ -86,7 +86,8 @@ class Admission:
     def wait(self, write: Write, tables: Sequence[Any], load: tuple[int, int]) -> Steps[int]:
         """Stand in line for room for so much, to *write* to these *tables*."""
         face, settings, line = self.face, self.settings, self.line
-        hopeless = not self.fits(load)
+        if not (hopeless := not self.fits(load)):
+            face._wake_workers()  # whoever waits or not: a full buffer is processed
         if settings.when_full != "block" or hopeless:
             raise self._full(hopeless=hopeless)
         is_mine: Callable[[], bool] = getattr(self.room, "is_mine", bool)  # never, in C

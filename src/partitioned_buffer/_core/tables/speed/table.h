@@ -136,45 +136,65 @@ told(Table *table, int tell)
     return failed ? FAILED : MADE;
 }
 
-/* Drop the oldest of *table*, or else of one that shares its room. Each is a step of its own: two
- * tables are never locked at once. Whether there was one. */
+/* Drop the oldest of *table*; whether there was one. */
 static int
-drop_somewhere(Table *table)
+drop_one(Table *table)
+{
+    return table->kind->drop_oldest(table);
+}
+
+/* Wake the worker of *table*, if that was not done since the last swap, and it could make room.
+ * 0, or -1: what `wake` raised. */
+static int
+ring_one(Table *table)
+{
+    int tell = 0;
+    STEP(table);
+    if (!table->rung && (table->kind->waiting(table) || table->kind->in_flight(table))) {
+        table->rung = 1;
+        tell = RING;
+    }
+    DONE(table);
+    return told(table, tell);
+}
+
+/* Do that to the tables that share a room with *table*, until it returns something else than 0;
+ * return that. Each is a step of its own: two tables are never locked at once. */
+static int
+for_tables(Table *table, int (*what)(Table *))
 {
     PyObject *tables = table->room->tables;
-    if (table->kind->drop_oldest(table)) {
-        return 1;
-    }
-    for (Py_ssize_t i = 0; i < PyList_Size(tables); i++) {
-        Table *other;
-        int dropped;
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < PyList_Size(tables); i++) {
+        PyObject *other;
 #if PY_VERSION_HEX >= 0x030D0000
-        other = (Table *)PyList_GetItemRef(tables, i);
+        other = PyList_GetItemRef(tables, i);
 #else
-        other = (Table *)Py_XNewRef(PyList_GetItem(tables, i));
+        other = Py_XNewRef(PyList_GetItem(tables, i));
 #endif
         if (other == NULL) {
             PyErr_Clear();  /* shorter than a moment ago */
             return 0;
         }
-        dropped = as_table(table->state, (PyObject *)other) && other->kind->drop_oldest(other);
+        result = as_table(table->state, other) ? what((Table *)other) : 0;
         Py_DECREF(other);
-        if (dropped) {
-            return 1;
-        }
     }
-    return 0;
+    return result;
 }
 
 /* What becomes of a write that found no room where items are dropped: AGAIN, or it is dropped
- * itself, and counted. */
+ * itself, and counted. All workers that could make room are woken first; FAILED if one cannot be,
+ * and nothing is dropped. */
 static SELDOM int
 too_full(Table *table, Py_ssize_t items, Py_ssize_t weight)
 {
     Room *room = table->room;
     int closed, tell = 0;
+    if (for_tables(table, ring_one) == FAILED) {
+        return FAILED;
+    }
     if (room->when_full == DROP_OLDEST && items <= room->size && weight <= room->bytes
-        && drop_somewhere(table)) {
+        && (drop_one(table) || for_tables(table, drop_one))) {
         return AGAIN;
     }
     STEP(table);

@@ -147,6 +147,53 @@ def test_what_is_merged_at_a_retry_is_merged_once(trip: Any, implementation: str
     assert list(again) == []
 
 
+def put_newer(table: Any) -> None:
+    for key in (1, 99):
+        table.put(key, 7, 300, 9)
+
+
+def deliver_newer(table: Any) -> None:
+    table.put(5, 7, 300, 1)
+    while table.take(None) or table.swap():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("setup", "method", "args", "handle", "held"),
+    [
+        ("plain flying", "put_all", [[(1, 1, 9, 1), (99, 1, 9, 3)]], put_newer, {1: 7, 99: 7}),
+        ("plain flying", "put", [5, 1, 50, 1], deliver_newer, {5: None}),
+        ("plain", "swap", [], put_newer, {1: 7, 99: 7}),
+        ("plain", "drop", [2], put_newer, {1: 7, 99: 7}),
+    ],
+)
+@pytest.mark.parametrize("implementation", ["python", "c"])
+def test_a_step_is_made_of_what_is_there_by_then(
+    trip: Any, implementation: str, setup: str, method: str, args: Any, handle: Any, held: Any
+) -> None:
+    """Each handler changes only what its step has to ask for: a delete would give it away."""
+    made = load(implementation)
+
+    class Handled(Subject):
+        is_handled = False
+
+        def write_more(self) -> None:
+            self.is_handled = True
+            handle(self.table)
+
+    def look(subject: Any, _: bool) -> str | None:
+        found = {key: subject.table.get(key) for key in held}
+        return f"{found}" if subject.is_handled and found != held else None
+
+    def make() -> Subject:
+        return Handled(made, "Map", setup)
+
+    def call(subject: Subject) -> Any:
+        return getattr(subject.table, method)(*args)
+
+    assert list(interrupted(trip, make, call, raises=False, look=look)) == []
+
+
 @pytest.mark.parametrize("raises", [True, False], ids=["raising", "writing"])
 def test_a_step_with_a_call_in_it_is_found(trip: Any, raises: bool) -> None:
     made = load("python")

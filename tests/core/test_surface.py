@@ -203,6 +203,18 @@ def test_in_flight_is_held_and_what_waits_over_it_is_newer(
     assert "gin" not in mapped
 
 
+def test_what_is_deleted_in_hand_is_held_no_more(buffers: Buffers) -> None:
+    mapped = buffers.map(partitions=1)
+    mapped.put_all({"tea": 1, "ale": 1})
+    (table,) = mapped._routes.tables
+    table.swap()
+    table.take()
+    mapped.delete("ale")
+
+    assert mapped.items() == [("tea", 1)]
+    table.release()
+
+
 def test_a_value_that_is_none_is_held(buffers: Buffers) -> None:
     mapped = buffers.map(partitions=2)
     mapped.put("tea", None)

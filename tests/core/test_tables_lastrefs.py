@@ -52,7 +52,7 @@ def test_a_value_that_is_replaced_sees_the_write(
 
 
 @pytest.mark.parametrize("kind", ["QueueTable", "MapTable"])
-@pytest.mark.parametrize("end", ["acknowledge", "bury", "bury some", "drop_oldest", "keep"])
+@pytest.mark.parametrize("end", ["take", "acknowledge", "bury", "bury some", "drop_oldest", "keep"])
 def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: str) -> None:
     room = made.Room(5, None, "drop_oldest")
     table, seen = opened(getattr(made, kind)(room)), []
@@ -70,8 +70,8 @@ def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: 
     if end != "drop_oldest":
         table.swap()
         table.take(1)
-    places: dict[str, list[list[int]]] = {"keep": [[]], "bury some": [[0]]}
-    getattr(table, end.partition(" ")[0])(*places.get(end, []))
+    which: dict[str, list[Any]] = {"take": [1], "keep": [[]], "bury some": [[0]]}
+    getattr(table, end.partition(" ")[0])(*which.get(end, []))
 
     assert seen == [(1, 1, 1, True)]
     table.reset()

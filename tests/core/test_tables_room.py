@@ -89,3 +89,19 @@ def test_room_says_what_fits_and_what_there_is(made: Any) -> None:
     assert [room.fits(2, 10), room.fits(3, 1), room.fits(1, 11)] == [True, False, False]
     assert [room.has(1, 4), room.has(2, 4), room.has(1, 5)] == [True, False, False]
     assert room.tables == [queue]
+
+
+def test_what_is_merged_at_a_retry_takes_no_more_than_there_is(made: Any) -> None:
+    room = made.Room(10, 10)
+    table = opened(made.MapTable(room, lambda old, new: (old + new) * 4, 100, len))
+    table.put("key", "old", None, 3)
+    table.swap()
+    table.take(1)
+    table.keep(None)
+    table.put("key", "new", None, 3)
+
+    (entry,) = table.again(None)
+
+    assert entry.value == "old"
+    assert [type(error) for error in table.faults()] == [OverflowError]
+    assert (room.used, room.used_bytes) == room.recount() == (2, 6)

@@ -12,8 +12,11 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
 
 BEGIN = """
-import sys, threading
+import sys, threading, time
 from partitioned_buffer import Queue, Retry
+def pause():  # for ever; a Ctrl-C just before a wait begins is not seen until it is over
+    while True:
+        time.sleep(0.05)
 def down(batch):
     raise ConnectionError("down")
 seldom = Retry(wait_initial=1000.0, wait_max=1000.0)
@@ -72,7 +75,7 @@ def test_a_second_ctrl_c_in_the_end_of_a_block_hands_over_and_leaves() -> None:
             with Queue("orders", down, dead_letter=lambda i, e, a: taken.extend(i), **options) as q:
                 q.push_all(range(100))
                 print("ready", flush=True)
-                threading.Event().wait()
+                pause()
         finally:
             print(len(taken), q.stats().dead_lettered, q.size(), flush=True)
         """,
@@ -127,7 +130,7 @@ def test_a_ctrl_c_in_a_drain_that_ends_well_comes_out_after_it() -> None:
 
 @pytest.mark.parametrize("how", ["the program was interrupted", "the program had ended"])
 def test_ctrl_c_at_the_programs_end_leaves_all_buffers_and_each_says_what(how: str) -> None:
-    wait = "threading.Event().wait()" if "interrupted" in how else ""
+    wait = "pause()" if "interrupted" in how else ""
     ended = run(
         f"""
         hear("another Ctrl-C leaves them")
@@ -161,7 +164,7 @@ def test_a_second_ctrl_c_at_the_programs_end_hands_over() -> None:
             print(sorted(items), type(error).__name__, flush=True)
         Queue("orders", down, dead_letter=take, **options | {"partitions": 1}).start().push(1)
         print("ready", flush=True)
-        threading.Event().wait()
+        pause()
         """,
         2,
     )
@@ -182,7 +185,7 @@ def test_sigterm_with_a_handler_that_exits_has_exit_timeout_in_all() -> None:
         with q:
             q.push_all(range(100))
             os.kill(os.getpid(), signal.SIGTERM)
-            threading.Event().wait()
+            pause()
         """,
         0,
     )
@@ -197,7 +200,7 @@ def test_ctrl_c_in_a_blocked_push_shows_nothing_of_the_inside() -> None:
         """
         def hang(batch):
             print("ready", flush=True)
-            threading.Event().wait()
+            pause()
         q = Queue("full", hang, partitions=1, max_size=1, exit_timeout=0.1).start()
         q.push(1), q.push(2)
         """,

@@ -55,6 +55,10 @@ class Interrupts:
     """One signal, whose handler raises, at the n-th opcode of what is called here."""
 
     def __init__(self, trip: Any) -> None:
+        if sys.version_info[:2] == (3, 12):
+            pytest.skip(
+                "3.12 crashes where a generator that was traced by opcodes ends in another thread"
+            )
         self._trip = trip
         self.came: list[BaseException] = []
         self._kind: type[BaseException] = TimeLimit

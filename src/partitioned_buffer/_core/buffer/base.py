@@ -133,11 +133,12 @@ class Buffer(Generic[B]):
         """
         room = self._admission.room
         bound = math.inf if room is None or room.size is None else room.size
-        for _ in range(TRIES):
-            counts = [partition.counts(now) for partition in self._partitions]
-            if sum(each["waiting"] + each["in_flight"] for each in counts) <= bound:
-                break
-        return counts
+        tries = 0
+        while True:
+            counts, tries = [partition.counts(now) for partition in self._partitions], tries + 1
+            held = sum(each["waiting"] + each["in_flight"] for each in counts)
+            if held <= bound or tries == TRIES:
+                return counts
 
     def update_options(self, **options: Unpack[Tunable]) -> None:
         """

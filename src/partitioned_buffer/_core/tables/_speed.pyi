@@ -12,6 +12,8 @@ _D = TypeVar("_D")
 
 Op: TypeAlias = tuple[Any, Any, int | None, int]
 
+Items: TypeAlias = list[Any] | tuple[Any, ...]
+
 class Room:
     def __new__(
         cls, max_size: int | None = None, max_bytes: int | None = None, when_full: str = "block"
@@ -67,7 +69,7 @@ class QueueTable(_Table):
     def push(self, item: Any, weight: int = 0, first: bool = False, /) -> int: ...
     def push_all(
         self,
-        items: list[Any] | tuple[Any, ...],
+        items: Items,
         weights: list[int] | None = None,
         first: bool = False,
         /,

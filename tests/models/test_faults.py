@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
-from helpers import KINDS, FaultyProcessor, in_thread, key_of, wait_until
+from helpers import KINDS, FaultyProcessor, in_thread, key_of, unwoken, wait_until
 
 from partitioned_buffer import (
     BufferAlreadyRunning,
@@ -168,8 +168,8 @@ class Cell:
             **POLICIES[policy],
         ).start()
         self.bounded = policy != "unbounded"
-        if self.bounded:  # who waits for room would have all delivered before its time
-            getattr(self.buffer, "buffer", self.buffer)._wake_workers = lambda: None
+        if self.bounded:  # a full buffer would have all delivered before its time
+            unwoken(self.buffer)
         self.before, self.began = self.buffer.stats(), 0.0  # when it is stopped
 
     def close(self) -> None:
@@ -246,6 +246,8 @@ class Cell:
 
     def fill_up(self, items: "itertools.count[int]", *, to_the_brim: bool) -> list[int]:
         """Write as much as there is room for, and, at the brim, one more."""
+        if self.bounded:
+            unwoken(self.buffer)
         room = SIZE - self.buffer.size() if self.bounded else SIZE
         before = self.buffer.stats()
         fresh = list(itertools.islice(items, room))

@@ -73,7 +73,7 @@ def test_a_loss_is_one_line_on_stderr(options: str, line: str) -> None:
 
 
 def test_what_a_handler_does_not_take_is_said_each_time_and_at_the_end() -> None:
-    options = "processor=refuse, dead_letter=refuse_too, exit_timeout=0.1"
+    options = "processor=refuse, dead_letter=refuse_too, exit_timeout=1.0"
     said = say(PROGRAM.format(configure="", options=options))
 
     assert said.err.count("the dead letter handler raised, attempt 1; it is called again") == 1

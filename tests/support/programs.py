@@ -22,7 +22,7 @@ def run(program: str, *, status: int = 0, complaint: str = "") -> str:
 
 # `tell` is registered before the library's own handler is, and so called after it.
 BEGIN = """
-import atexit, logging, os, signal, sys, threading
+import atexit, logging, os, signal, sys, threading, time
 from partitioned_buffer import BufferNotRunning, Entry, Map, Queue
 from partitioned_buffer.testing import assert_balanced
 delivered, made = [], []

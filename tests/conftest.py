@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from helpers import Buffers
+from implementations import load
 from trips import compiled
 
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor, assert_balanced
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def trip(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The tracer that has signals pending at opcodes."""
     return compiled(tmp_path_factory.mktemp("trip"))
+
+
+@pytest.fixture(params=["python", "c"])
+def made(request: pytest.FixtureRequest) -> Any:
+    """Both implementations of the tables: what has their classes."""
+    return load(request.param)
 
 
 @pytest.fixture

@@ -166,26 +166,34 @@ drop_somewhere(Table *table)
     return 0;
 }
 
+/* Count so many writes as accepted and dropped: MADE, or CLOSED. */
+static int
+drop(Table *table, Py_ssize_t items, int *tell)
+{
+    int closed;
+    STEP(table);
+    closed = table->closed;
+    if (!closed) {
+        table->accepted += items;
+        table->dropped += items;
+        *tell = table->observer ? OBSERVE : 0;
+    }
+    DONE(table);
+    return closed ? CLOSED : MADE;
+}
+
 /* What becomes of a write that found no room where items are dropped: AGAIN, or it is dropped
  * itself, and counted. */
 static SELDOM int
 too_full(Table *table, Py_ssize_t items, Py_ssize_t weight)
 {
     Room *room = table->room;
-    int closed, tell = 0;
+    int tell = 0;
     if (room->when_full == DROP_OLDEST && items <= room->size && weight <= room->bytes
         && drop_somewhere(table)) {
         return AGAIN;
     }
-    STEP(table);
-    closed = table->closed;
-    if (!closed) {
-        table->accepted += items;
-        table->dropped += items;
-        tell = table->observer ? OBSERVE : 0;
-    }
-    DONE(table);
-    return closed ? CLOSED : told(table, tell);
+    return drop(table, items, &tell) == CLOSED ? CLOSED : told(table, tell);
 }
 
 static int

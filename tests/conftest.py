@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -27,6 +28,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError("tests/races/schedules need the option --frontrun-patch-locks")
     for item in explorers:
         item.add_marker(pytest.mark.skip("needs the option --frontrun-patch-locks"))
+
+
+@pytest.fixture(autouse=True)
+def _warned_in_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that expects warnings gets those of its garbage, too: not some test after it."""
+    yield
+    if request.node.get_closest_marker("filterwarnings"):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -5,6 +6,7 @@ from typing import Any
 
 import pytest
 from helpers import Buffers
+from implementations import load
 from trips import compiled
 
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor, assert_balanced
@@ -28,10 +30,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.skip("needs the option --frontrun-patch-locks"))
 
 
+@pytest.fixture(autouse=True)
+def _warned_in_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that expects warnings gets those of its garbage, too: not some test after it."""
+    yield
+    if request.node.get_closest_marker("filterwarnings"):
+        gc.collect()
+
+
 @pytest.fixture(scope="session")
 def trip(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The tracer that has signals pending at opcodes."""
     return compiled(tmp_path_factory.mktemp("trip"))
+
+
+@pytest.fixture(params=["python", "c"])
+def made(request: pytest.FixtureRequest) -> Any:
+    """Both implementations of the tables: what has their classes."""
+    return load(request.param)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     _core/               what a buffer is and does, whoever drives it; from the ground up:
       ledger.py          the numbers, and the law they obey
       waiting/           steps.py: waiting, written once; clock.py  countdown.py  event_loop.py
+                         locks.py
       options/           settings.py: every option once; checks.py  keywords.py  retry.py;
                          words.py: what others call them
       tables/            what collects writes, and what is in flight: step.py: what a write is;

@@ -1,12 +1,11 @@
 """What a full buffer does, for each policy, kind and measure."""
 
 import operator
-import sys
 import threading
 from typing import Any
 
 import pytest
-from helpers import Buffers, rounds, unwoken
+from helpers import Buffers, often_switched, rounds, unwoken
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer._core.delivery.partition import Partition
@@ -455,17 +454,15 @@ def test_the_numbers_of_several_partitions_never_show_more_than_the_bound() -> N
             queue.push(1)
 
     writers = [threading.Thread(target=write) for _ in range(3)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        for writer in writers:
-            writer.start()
-        over += [held for _ in range(reads) if (held := queue.stats().held) > 20]
-    finally:
-        ended.set()
-        for writer in writers:
-            writer.join(60)
-        sys.setswitchinterval(interval)
+    with often_switched():
+        try:
+            for writer in writers:
+                writer.start()
+            over += [held for _ in range(reads) if (held := queue.stats().held) > 20]
+        finally:
+            ended.set()
+            for writer in writers:
+                writer.join(60)
     assert queue.stop().left == ()
     assert over == []
 

@@ -257,7 +257,7 @@ def test_a_call_that_hangs_is_left_behind_and_its_batch_handed_over(face: str) -
         push_all(range(3))(queue)
 
     made: list[Any] = []
-    options: Any = {"flush_at": 1, "exit_timeout": 0.05, "processing_batch_size": 1}
+    options: Any = {"flush_at": 1, "exit_timeout": 1.0, "processing_batch_size": 1}
     try:
         with pytest.raises(Body):
             live(face, "queue", hang, body, entered, Body(), dead_letter=letters, **options)
@@ -302,7 +302,7 @@ def test_a_call_that_returns_while_others_hand_over_counts(face: str) -> None:
             Body(),
             dead_letter=letters,
             flush_at=1,
-            exit_timeout=0.5,
+            exit_timeout=4.0,
             processing_batch_size=1,
         )
 

@@ -17,11 +17,6 @@ class Value:
     """Something that can be counted."""
 
 
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Any:
-    return load(request.param)
-
-
 def fail(*_: object) -> Any:
     raise ValueError
 

@@ -6,13 +6,14 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from helpers import Buffers, running, unwoken, wait_until
 
 from partitioned_buffer import AsyncQueue, BufferFull, Queue, Reject, Retry
-from partitioned_buffer._core.waiting.clock import SystemSignal
+from partitioned_buffer._core.waiting.clock import AWAKE, SystemSignal
 from partitioned_buffer.testing import FakeClock
 
 pytestmark = pytest.mark.both_faces
@@ -163,6 +164,31 @@ async def test_an_idle_task_or_its_thread_keeps_nothing(plain: bool) -> None:
 
 
 # --- tokens of a signal ------------------------------------------------------------
+
+
+def test_the_main_thread_waits_in_short_turns_for_it_may_have_missed_a_ctrl_c() -> None:
+    class Tokens(SimpleQueue[None]):
+        def get(self, block: bool = True, timeout: float | None = None) -> None:
+            turns.append(timeout)
+            if len(turns) == 3:
+                self.put(None)
+            return super().get(block=False)
+
+    signal = SystemSignal()
+    turns: list[float | None] = []
+    signal._tokens = Tokens()
+    signal.wait(None)
+    assert turns == [AWAKE] * 3
+    turns.clear()
+    signal.wait(2.2 * AWAKE)
+    assert turns[:2] == [AWAKE] * 2
+    assert turns[2] == pytest.approx(0.2 * AWAKE)
+
+    turns.clear()
+    thread = threading.Thread(target=signal.wait, args=(None,))
+    thread.start()
+    thread.join()
+    assert turns == [None]
 
 
 def test_a_signal_that_nobody_looks_at_holds_one_token() -> None:

@@ -3,14 +3,9 @@
 from typing import Any
 
 import pytest
-from implementations import balanced, load
+from implementations import balanced
 
 MADE = 0
-
-
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Any:
-    return load(request.param)
 
 
 WRITES = {

@@ -4,12 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from implementations import balanced, load, opened
-
-
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Any:
-    return load(request.param)
+from implementations import balanced, opened
 
 
 class Dying:

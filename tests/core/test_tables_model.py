@@ -3,14 +3,12 @@
 from typing import Any
 
 import pytest
-from table_pairs import FOREIGN, PLAIN, Pair, made
+from table_pairs import FOREIGN, PLAIN, Pair
 
 pytest.importorskip("hypothesis")  # which does not run everywhere
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-__all__ = ["made"]  # the fixture: both implementations
 
 rooms = st.sampled_from(
     [None, *((size, most) for size in (None, 3, 6) for most in (None, 20) if size or most)]

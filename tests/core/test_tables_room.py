@@ -2,15 +2,9 @@
 
 from typing import Any
 
-import pytest
-from implementations import load, opened
+from implementations import opened
 
 MADE, FULL, CLOSED = range(3)
-
-
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Any:
-    return load(request.param)
 
 
 def test_only_who_is_first_takes_new_room_while_others_wait(made: Any) -> None:

@@ -18,7 +18,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from implementations import SECONDS, Key, balanced, load, opened
+from helpers import often_switched
+from implementations import SECONDS, Key, balanced, opened
 
 WRITERS = 4
 MADE, FULL, CLOSED = range(3)
@@ -26,12 +27,11 @@ MADE, FULL, CLOSED = range(3)
 pytestmark = [pytest.mark.stress, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Iterator[Any]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield load(request.param)
-    sys.setswitchinterval(interval)
+@pytest.fixture
+def made(made: Any) -> Iterator[Any]:
+    """Both, while threads take turns more often than they do by themselves."""
+    with often_switched():
+        yield made
 
 
 class Drain:

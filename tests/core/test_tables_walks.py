@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from table_pairs import FOREIGN, Pair, made
-
-__all__ = ["made"]  # the fixture: both implementations
+from table_pairs import FOREIGN, Pair
 
 WALKS = int(os.environ.get("WALKS", "25"))
 STEPS = 250

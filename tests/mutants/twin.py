@@ -5,6 +5,7 @@ Break the tables in plain Python, one place at a time, and see a test go red.
 """
 
 from breaking import Mutant, break_each
+from twin_maps import MUTANTS as OF_MAPS
 
 TESTS = (
     "test_tables_room.py",
@@ -18,21 +19,12 @@ NO_LOCK = 'lock = type("", (), {"take": None, "free": None})'
 FREED = "_ = lock.free"
 
 MUTANTS = [
-    # --- steps
     Mutant(
         "a push without its lock",
         "tables/queue.py",
         "lock = self._lock",
         NO_LOCK,
         within="def push(",
-        tests=("test_steps.py",),
-    ),
-    Mutant(
-        "a put without its lock",
-        "tables/map.py",
-        "self._lock,",
-        NO_LOCK.removeprefix("lock = ") + ",",
-        within="def _put(",
         tests=("test_steps.py",),
     ),
     Mutant(
@@ -52,51 +44,6 @@ MUTANTS = [
         within="def _change(",
         also=(FREED, f"{FREED}\n            if same and room:\n                room.used -= size"),
         tests=("test_steps.py",),
-    ),
-    Mutant(
-        "a call in a step",
-        "tables/map.py",
-        "self._coalesced += 1",
-        "self._coalesced = self._coalesced.__add__(1)",
-        within="def put(",
-        tests=("test_zones.py",),
-    ),
-    Mutant(
-        "many that are made of an old plan",
-        "tables/map.py",
-        "elif written is not None and written != self._accepted:",
-        "elif False:",
-        tests=ASKING,
-    ),
-    Mutant(
-        "a version that is not newer by then",
-        "tables/map.py",
-        "elif old is None and turn != self._turn:",
-        "elif False:",
-        tests=ASKING,
-    ),
-    Mutant(
-        "new keys that go unnoticed",
-        "tables/map.py",
-        "self._births += new",
-        "pass",
-        tests=("test_tables_stress.py",),
-    ),
-    Mutant(
-        "a value that is replaced and dies in the step",
-        "tables/map.py",
-        "_gone = waiting[key]",
-        "_gone = None",
-        within="def put(",
-        tests=("test_tables_lastrefs.py",),
-    ),
-    Mutant(
-        "many values that are replaced and die in the step",
-        "tables/map.py",
-        "_gone = [*map(",
-        "[*map(",
-        within="def put_all(",
-        tests=("test_tables_lastrefs.py",),
     ),
     Mutant(
         "what a change replaces and dies in the step",
@@ -133,7 +80,6 @@ MUTANTS = [
         within="def _change(",
         tests=ASKING,
     ),
-    # --- a Queue
     Mutant(
         "a closed table that takes an item",
         "tables/queue.py",
@@ -160,13 +106,6 @@ MUTANTS = [
         "(0, weight)",
         within="def drop_oldest(",
     ),
-    Mutant(
-        "a dropped key keeps its room",
-        "tables/map_held.py",
-        "room.used -= 1",
-        "pass",
-        within="def drop_oldest(",
-    ),
     Mutant("many that weigh nothing", "tables/queue.py", "sum(weights)", "0"),
     Mutant(
         "what is delivered keeps its room",
@@ -181,13 +120,6 @@ MUTANTS = [
         "(settled, self._weigh(",
         "(0, self._weigh(",
         within="def take(",
-    ),
-    Mutant(
-        "a delivered key keeps its room",
-        "tables/map_held.py",
-        "gone = len(given),",
-        "gone = 0,",
-        within="def _settle(",
     ),
     Mutant(
         "a take that acknowledges nothing",
@@ -239,33 +171,17 @@ MUTANTS = [
         within="def swap(",
     ),
     Mutant(
-        "a swap over keys that are left",
-        "tables/map_flight.py",
-        "swapped = self._aloft > 0",
-        "swapped = False",
-        within="def swap(",
-    ),
-    Mutant(
         "what is released goes last",
         "tables/queue.py",
         "self._hand[self._at :] + self._flying[self._line :]",
         "self._flying[self._line :] + self._hand[self._at :]",
         within="def release(",
     ),
-    # --- the bell, the line, the counters
     Mutant(
         "a bell that is not hung up again",
         "tables/queue.py",
         'changes | {"_bell": bell}',
         "changes",
-        within="def swap(",
-        tests=("test_tables_bell.py",),
-    ),
-    Mutant(
-        "a Map's bell that is not hung up again",
-        "tables/map_flight.py",
-        ', "_bell": self._flush_at',
-        "",
         within="def swap(",
         tests=("test_tables_bell.py",),
     ),
@@ -313,181 +229,6 @@ MUTANTS = [
         "return self.used + size <= self.limit",
         within="def fits(",
     ),
-    # --- a Map
-    Mutant(
-        "an equal version that wins",
-        "tables/map.py",
-        "version <= floor",
-        "version < floor",
-        within="def _put(",
-    ),
-    Mutant(
-        "a merge of what waits no more",
-        "tables/map.py",
-        "if stored in waiting else None) is not old:",
-        "if stored in waiting else None) is lock:",
-        within="def _write(",
-        tests=("test_interruption.py::test_what_is_merged_is_merged_once_or_not_at_all",),
-    ),
-    Mutant(
-        "an overwriting that takes room",
-        "tables/map.py",
-        "old is None and new is not None",
-        "new is not None",
-        within="def _put(",
-    ),
-    Mutant(
-        "a growing value that takes no bytes",
-        "tables/map.py",
-        "room.used_bytes += extra",
-        "pass",
-        within="def _put(",
-    ),
-    Mutant(
-        "a shrinking value that serves nobody",
-        "tables/map.py",
-        "if extra < 0:",
-        "if False:",
-        within="def _put(",
-    ),
-    Mutant(
-        "the version in flight is not looked at",
-        "tables/map.py",
-        "beaten = self._flying.get(stored)",
-        "pass",
-    ),
-    Mutant(
-        "what is given is deleted at once",
-        "tables/map.py",
-        "and stored in self._out:",
-        "and False:",
-        within="def _delete(",
-    ),
-    Mutant(
-        "a version that outlives a delete",
-        "tables/map.py",
-        "del self._recent[stored]",
-        "pass",
-        within="def _delete(",
-    ),
-    Mutant(
-        "what is deleted keeps its bytes",
-        "tables/map.py",
-        "room.used_bytes -= weight",
-        "pass",
-        within="def _delete(",
-    ),
-    Mutant(
-        "what is hidden is shown",
-        "tables/map.py",
-        "stored not in self._hidden and",
-        "",
-        within="def get(",
-    ),
-    Mutant(
-        "what is hidden is never settled",
-        "tables/map_held.py",
-        "while self._hidden:",
-        "while False:",
-    ),
-    Mutant(
-        "a delivered version that is not remembered",
-        "tables/map_held.py",
-        "self._recent[stored] = version",
-        "pass",
-        within="def _let_go(",
-    ),
-    Mutant(
-        "a dead letter's version is remembered",
-        "tables/map_held.py",
-        'if how == "delivered":',
-        "if True:",
-        within="def _settle(",
-    ),
-    Mutant(
-        "a deleted key's version is remembered",
-        "tables/map_held.py",
-        "without = self._hidden if",
-        "without = {} if",
-        within="def _settle(",
-    ),
-    Mutant(
-        "a generation of versions too late",
-        "tables/map_held.py",
-        "len(self._recent) >= self._remember",
-        "len(self._recent) > self._remember",
-        within="def _let_go(",
-    ),
-    Mutant(
-        "the oldest is the newest",
-        "tables/map_held.py",
-        "iter(self._first_waiting(1))",
-        "reversed([*self._waiting])",
-    ),
-    Mutant(
-        "what waits is put over whatever it is by now",
-        "tables/map_flight.py",
-        "is not waits:",
-        "is lock:",
-        within="def _move(",
-        tests=("test_tables_lastrefs.py",),
-    ),
-    Mutant(
-        "two that are made one keep the room of two",
-        "tables/map_flight.py",
-        "room.used -= 1",
-        "pass",
-        within="def _move(",
-    ),
-    Mutant(
-        "two that are made one of more than there is room for",
-        "tables/map_flight.py",
-        "extra > 0 and room",
-        "False and room",
-        within="def _move(",
-    ),
-    Mutant(
-        "what is kept is forgotten by the next take",
-        "tables/map_flight.py",
-        "if self._kept:",
-        "if False:",
-        within="def take(",
-    ),
-    Mutant(
-        "one more is reached than was asked for",
-        "tables/map_flight.py",
-        "reached < count:",
-        "reached <= count:",
-        within="def reach(",
-    ),
-    Mutant(
-        "a key that flies again has two places",
-        "tables/map_flight.py",
-        "order[order.index(stored, self._start)] = GONE",
-        "pass",
-    ),
-    Mutant(
-        "a take that takes its last one again",
-        "tables/map_flight.py",
-        "begin) + 1 if",
-        "begin) if",
-        within="def _give(",
-    ),
-    Mutant(
-        "nobody hears of a merge that failed",
-        "tables/map_flight.py",
-        "self._faults.append(error)",
-        "pass",
-        within="def _lift(",
-        tests=("test_map_failures.py",),
-    ),
-    Mutant(
-        "a key of many is counted twice",
-        "tables/map.py",
-        "values.get(stored) or self",
-        "self",
-        within="def _plan(",
-    ),
     Mutant(
         "a key's own comparison is not asked",
         "tables/keys.py",
@@ -501,7 +242,6 @@ MUTANTS = [
         "True",
         tests=("test_keys.py",),
     ),
-    # --- the writers
     Mutant(
         "a turn that never passes",
         "tables/writers.py",
@@ -533,6 +273,7 @@ MUTANTS = [
         "pass",
         tests=("test_map_versions.py", "test_messages.py"),
     ),
+    *OF_MAPS,
 ]
 
 if __name__ == "__main__":

@@ -240,9 +240,10 @@ def test_a_second_stop_keeps_to_its_own_timeout(
 
 def test_daemon_threads_that_push_to_the_end_lose_nothing_that_was_accepted() -> None:
     program = f"""{BEGIN}
+long = dict(partitions=2, exit_timeout=10.0)  # they write on until it is nearly over
 queues = [
-    keep(Queue("unbounded", delivered.extend, partitions=2, flush_at=100)).start(),
-    keep(Queue("bounded", delivered.extend, partitions=2, flush_at=1, max_size=20)).start(),
+    keep(Queue("unbounded", delivered.extend, flush_at=100, **long)).start(),
+    keep(Queue("bounded", delivered.extend, flush_at=1, max_size=20, **long)).start(),
 ]
 pushed = []
 def push(queue):
@@ -251,6 +252,7 @@ def push(queue):
         while True:
             queue.push("item")
             count += 1
+            time.sleep(0.0002)  # or they would write more than can be delivered in that time
             if count == 100:
                 under_way.release()
     except BufferNotRunning:

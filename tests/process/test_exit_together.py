@@ -186,7 +186,7 @@ def test_what_is_left_is_in_the_dead_letter_file(tmp_path: Path) -> None:
     program = f"""{FILE}
 path = {str(tmp_path / "letters.jsonl")!r}
 letters = DeadLetterFile(path)
-orders = queue("orders", down, dead_letter=letters, exit_timeout=0.5, partitions=3)
+orders = queue("orders", down, dead_letter=letters, exit_timeout=2.0, partitions=3)
 orders.push_all(range(50)), orders.push_all(range(50, 100))
 def count():
     print(sum(1 for _ in open(path)), orders.stats().dead_lettered)

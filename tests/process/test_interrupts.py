@@ -181,7 +181,7 @@ def test_sigterm_with_a_handler_that_exits_has_exit_timeout_in_all() -> None:
         began = time.monotonic()
         def take(items, error, attempts):
             print(len(items), time.monotonic() - began < 10, flush=True)
-        q = Queue("orders", down, partitions=1, exit_timeout=0.5, dead_letter=take)
+        q = Queue("orders", down, partitions=1, exit_timeout=2.0, dead_letter=take)
         with q:
             q.push_all(range(100))
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,5 @@
 """Writes that come when a buffer stops: each is accepted whole, or refused whole, and told so."""
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -8,8 +7,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from helpers import Buffers, in_thread, rounds
-from implementations import load, opened
+from helpers import Buffers, in_thread, often_switched, rounds
+from implementations import opened
 
 from partitioned_buffer import BufferNotRunning
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -29,12 +28,11 @@ MANY = {
 }
 
 
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Iterator[Any]:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield load(request.param)
-    sys.setswitchinterval(interval)
+@pytest.fixture
+def made(made: Any) -> Iterator[Any]:
+    """Both, while threads take turns more often than they do by themselves."""
+    with often_switched():
+        yield made
 
 
 def write_until_refused(table: Any, go: threading.Event, *, many: bool) -> tuple[int, int]:

@@ -5,9 +5,11 @@ import functools
 import itertools
 import math
 import os
+import sys
 import sysconfig
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -34,6 +36,17 @@ in_turn = pytest.mark.skipif(
 def rounds(full: int, *, least: int = 1) -> int:
     """Return how many rounds to go: all of them, or as few as `ROUNDS` says."""
     return max(least, round(full * ROUNDS))
+
+
+@contextmanager
+def often_switched(seconds: float = 1e-5) -> Iterator[None]:
+    """Have threads take turns after so many seconds, far more often than by themselves."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -5,15 +5,20 @@ import sys
 import textwrap
 
 
-def run(program: str, *, status: int = 0, complaint: str = "") -> str:
-    """Run *program*; return what it printed. It is to end so, with that *complaint*, or none."""
-    done = subprocess.run(
+def ended(program: str) -> "subprocess.CompletedProcess[str]":
+    """Run *program*; return what it said, and how it ended."""
+    return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+def run(program: str, *, status: int = 0, complaint: str = "") -> str:
+    """Run *program*; return what it printed. It is to end so, with that *complaint*, or none."""
+    done = ended(program)
     assert complaint or not done.stderr, done.stderr
     assert complaint in done.stderr, done.stderr
     assert done.returncode == status
@@ -22,7 +27,7 @@ def run(program: str, *, status: int = 0, complaint: str = "") -> str:
 
 # `tell` is registered before the library's own handler is, and so called after it.
 BEGIN = """
-import atexit, logging, os, signal, sys, threading
+import atexit, logging, os, signal, sys, threading, time
 from partitioned_buffer import BufferNotRunning, Entry, Map, Queue
 from partitioned_buffer.testing import assert_balanced
 delivered, made = [], []

@@ -1,12 +1,10 @@
 """A table and its simple model, in step, over both implementations; keys of every sort."""
 
-import importlib
 from typing import Any
 
-import pytest
 from simple_tables import SimpleMap, SimpleQueue, SimpleRoom
 
-__all__ = ["FOREIGN", "PLAIN", "Foreign", "Pair", "Text", "made"]
+__all__ = ["FOREIGN", "PLAIN", "Foreign", "Pair", "Text"]
 
 
 class Foreign:
@@ -41,20 +39,6 @@ FOREIGN = [
     *(Foreign(("z", n), 7) for n in "xyz"),
 ]
 FOREIGN += [Foreign(("z", "x"), 7), Foreign((1, "x"))]
-
-
-@pytest.fixture(params=["python", "c"])
-def made(request: pytest.FixtureRequest) -> Any:
-    """Both implementations: what has their classes."""
-    if request.param == "c":
-        return pytest.importorskip("partitioned_buffer._core.tables._speed")
-
-    class Twin:
-        QueueTable = importlib.import_module("partitioned_buffer._core.tables.queue").QueueTable
-        MapTable = importlib.import_module("partitioned_buffer._core.tables.map").MapTable
-        Room = importlib.import_module("partitioned_buffer._core.tables.room").Room
-
-    return Twin
 
 
 class Pair:

@@ -199,7 +199,7 @@ def test_what_a_coroutine_that_hangs_was_given_is_handed_over_by_its_task(
     async def main() -> None:
         processor = Slow(waits=True)
         queue = AsyncQueue(
-            "q", processor, partitions=1, flush_at=1, exit_timeout=0.1, dead_letter=bury
+            "q", processor, partitions=1, flush_at=1, exit_timeout=1.0, dead_letter=bury
         )
         with anyio.CancelScope() as scope:
             async with queue:

@@ -85,6 +85,11 @@ class Telemetry:
         self._lock = threading.Lock()
         self.hook_errors = self.dead_letter_errors = 0
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is any hook."""
+        return bool(self._hooks or _subscribers)
+
     def emit(self, event: Event) -> None:
         """Call every hook with *event*."""
         for hook in (*self._hooks, *_subscribers):

@@ -22,13 +22,14 @@ from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import say
 from ..waiting.countdown import Countdown
 from ..waiting.event_loop import STALLED
+from ..waiting.locks import is_mine
 from ..waiting.steps import Steps
 from ..writes.admission import Admission
 from . import registry
 from .base import Buffer
 from .process_exit import at_exit, forbid_late_start
 from .program_end import early, late
-from .run import Run, State, flush, is_mine, settle
+from .run import Run, State, flush, settle
 from .supervisor import GRACE, LATE_GRACE, Supervisor
 
 B = TypeVar("B")
@@ -282,7 +283,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
                 f"{method}() was called by a worker of buffer {self.name!r} (in its processor or "
                 "a hook), which would wait for itself: call it from elsewhere"
             )
-        tables = (getattr(part.table, "_lock", None) for part in self._partitions)
+        tables = (p.table._lock for p in self._partitions if hasattr(p.table, "_lock"))  # not in C
         if any(map(is_mine, (self._lock, self._run.lock, registry.names(), *tables))):
             raise WrongThread(
                 f"{method}() of buffer {self.name!r} was called in the middle of another call that "

@@ -167,12 +167,3 @@ def flush(
         for worker in workers:
             worker.forget_flush(flushed)
         flushed.close()
-
-
-def is_mine(lock: Any) -> bool:
-    """Return whether this very thread holds the re-entrant *lock*; False for what is none."""
-    try:
-        threading.Condition(lock).notify(0)
-    except (RuntimeError, AttributeError, TypeError):  # documented: it does not hold the lock
-        return False
-    return lock is not None

@@ -36,10 +36,10 @@ class Losses:
 
     def tell(self) -> None:
         """Say what has been noted, and not been told."""
-        before, self._told = self._told, (self._taken, self._lost)
-        taken, lost = (now - then for now, then in zip(self._told, before, strict=True))
-        if not (taken or lost):
+        before, now = self._told, (self._taken, self._lost)
+        if now == before:
             return
+        self._told, taken, lost = now, now[0] - before[0], now[1] - before[1]
         error, attempts = self._error, self._attempts
         self._error, self._attempts = None, 0
         name, index = self._partition.name, self._partition.index

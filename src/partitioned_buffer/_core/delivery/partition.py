@@ -88,8 +88,9 @@ class Partition(Generic[B]):
             )
 
     def emit(self, event: Any, **what: Any) -> None:
-        """Tell the hooks."""
-        self.telemetry.emit(event(buffer=self.name, partition=self.index, **what))
+        """Tell the hooks; without any, no event is made."""
+        if self.telemetry.is_heard:
+            self.telemetry.emit(event(buffer=self.name, partition=self.index, **what))
 
     def report(self, message: str, *args: object, error: BaseException | None = None) -> None:
         """Log an error."""

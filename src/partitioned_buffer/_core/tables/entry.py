@@ -15,6 +15,9 @@ MISSING: Final[Any] = object()
 Key = Callable[[T], object] | object
 """A partition key: spelt out so that the parameter of a lambda has a type."""
 
+Op = tuple[Any, Any, int | None, int]
+"""A write to a Map: key, value, version or None, weight."""
+
 
 class Entry(NamedTuple, Generic[K, V]):
     """What a Map's processor receives for each key."""

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from .entry import MISSING
+from .entry import MISSING, Op
 from .keys import SAFE, safe
 from .map_flight import MapFlight
-from .map_held import VALUE, VERSION, WEIGHT, Held, Op
+from .map_held import VALUE, VERSION, WEIGHT, Held
 from .step import AGAIN, CLOSED, FULL, MADE
 
 Seen = tuple[int | None, int, int | None, Any, Held | None]

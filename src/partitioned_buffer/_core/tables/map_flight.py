@@ -62,9 +62,7 @@ class MapFlight(MapHeld):
         order, reached = self._line_up(), 0
         for stored in self._first_waiting(count + len(self._flying)):
             if stored not in self._flying and reached < count:
-                with suppress(
-                    ValueError
-                ):  # it has none, unless it was here, and settled or deleted
+                with suppress(ValueError):  # it has a place if it was here, and settled or deleted
                     order[order.index(stored, self._start)] = GONE
                 reached += self._lift(stored)
         return reached

@@ -20,7 +20,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from .entry import MISSING, Entry
+from .entry import MISSING, Entry, Op
 from .keys import Probe, boxed, safe, same, unboxed
 from .room import Room
 from .table import Table
@@ -29,9 +29,6 @@ VALUE, VERSION, UPDATES, WEIGHT = range(4)
 """Of what is held for a key. The version of a plain put is None."""
 
 Held = tuple[Any, Any, int, int]
-
-Op = tuple[Any, Any, int | None, int]
-"""A write: key, value, version or None, weight."""
 
 _entry = partial(tuple.__new__, Entry)  # half the cost of Entry(...)
 

@@ -61,15 +61,20 @@ class QueueTable(Table):
             outcome = self._write(one, 1, weight, first)
             if outcome == FULL:
                 outcome = self._make_room(1, weight)
+        if self._bell is not None or self.observer is not None:
+            self._follow(outcome)
         return outcome
 
     def push_all(
         self, items: Items, weights: list[int] | None = None, first: bool = False, /
     ) -> int:
         """Accept all of *items*, or none; nothing is dropped for them."""
-        if not self._weighed or weights is None:
-            return self._write(items, len(items), 0, first)
-        return self._write([*zip(items, weights, strict=True)], len(items), sum(weights), first)
+        weight = 0
+        if self._weighed and weights is not None:
+            items, weight = [*zip(items, weights, strict=True)], sum(weights)
+        outcome = self._write(items, len(items), weight, first)
+        self._follow(outcome)
+        return outcome
 
     def _write(self, items: Items, size: int, weight: int, first: bool) -> int:
         room, lock = self._room, self._lock
@@ -93,8 +98,6 @@ class QueueTable(Table):
                 outcome = MADE
         finally:
             _ = lock.free
-        if self._bell or self.observer is not None:
-            self._follow(outcome)
         return outcome
 
     def drop_oldest(self) -> bool:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..waiting.locks import is_mine
 from .step import Lock
 
 
@@ -43,7 +44,7 @@ class Room:
 
     def is_mine(self) -> bool:
         """Return whether this thread was interrupted while it keeps others waiting."""
-        return bool(self.lock._is_owned())
+        return is_mine(self.lock)
 
     def recount(self) -> tuple[int, int]:
         """Return what is used, as the tables have it."""

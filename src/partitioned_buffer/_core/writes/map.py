@@ -5,7 +5,7 @@ How entries get into a Map: many at once. Single ones are the writers' (see `tab
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from ..tables.entry import MISSING, Key, check_version
+from ..tables.entry import MISSING, Key, Op, check_version
 from ..tables.implementation import MapTable, MapWriter
 from ..waiting.steps import Steps
 from .admission import Admission
@@ -14,9 +14,6 @@ from .together import Piece, write
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-Op = tuple[Any, Any, int | None, int]
-"""A write: key, value, version or None, weight."""
 
 
 class MapPiece(Piece):

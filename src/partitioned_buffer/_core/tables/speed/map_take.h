@@ -163,7 +163,7 @@ merge_pair(Map *map, Pair *pair)
     if (map->weigh == NULL || !is_weighed(&map->table)) {
         return 0;
     }
-    return weigh_value(map, pair->merged, &pair->weight);
+    return ask_for_weight(map->weigh, pair->merged, &pair->weight);
 }
 
 /* What becomes of one pair: MADE, AGAIN, FULL (what could not be merged stays), or FAILED. */

@@ -119,19 +119,6 @@ write_step(Map *map, Write *write)
     return MADE;
 }
 
-/* Ask `weigh`; outside of steps. 0, or -1. */
-static int
-weigh_value(Map *map, PyObject *value, Py_ssize_t *weight)
-{
-    PyObject *number = PyObject_CallOneArg(map->weigh, value);
-    if (number == NULL) {
-        return -1;
-    }
-    *weight = PyLong_AsSsize_t(number);
-    Py_DECREF(number);
-    return *weight == -1 && PyErr_Occurred() ? -1 : 0;
-}
-
 /* Call `merge`; outside of steps. */
 static inline PyObject *
 call_merge(Map *map, PyObject *older, PyObject *newer)
@@ -169,7 +156,7 @@ merge_first(Map *map, Write *write)
     }
     write->value = merged;
     if (map->weigh && is_weighed(&map->table)) {
-        return weigh_value(map, merged, &write->weight);
+        return ask_for_weight(map->weigh, merged, &write->weight);
     }
     return 0;
 }

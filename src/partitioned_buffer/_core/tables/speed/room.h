@@ -175,16 +175,37 @@ Room_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)room;
 }
 
+/* Ask *weigh*; outside of steps. 0, or -1. */
+static APART int
+ask_for_weight(PyObject *weigh, PyObject *subject, Py_ssize_t *weight)
+{
+    PyObject *number = PyObject_CallOneArg(weigh, subject);
+    if (number == NULL) {
+        return -1;
+    }
+    *weight = PyLong_AsSsize_t(number);
+    Py_DECREF(number);
+    return *weight == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Read a size and a weight that Python gives to *name*. 0, or -1. */
+static int
+size_and_weight(const char *name, PyObject *const *args, Py_ssize_t count, Py_ssize_t *size,
+        Py_ssize_t *weight)
+{
+    if (!has_arguments(name, count, 2, 2)) {
+        return -1;
+    }
+    *size = PyLong_AsSsize_t(args[0]);
+    *weight = PyErr_Occurred() ? 0 : PyLong_AsSsize_t(args[1]);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 static PyObject *
 Room_fits(Room *room, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t size, weight;
-    if (!has_arguments("fits", count, 2, 2)) {
-        return NULL;
-    }
-    size = PyLong_AsSsize_t(args[0]);
-    weight = PyErr_Occurred() ? 0 : PyLong_AsSsize_t(args[1]);
-    if (PyErr_Occurred()) {
+    if (size_and_weight("fits", args, count, &size, &weight) < 0) {
         return NULL;
     }
     return PyBool_FromLong(size <= room->size && (!room->weighed || weight <= room->bytes));
@@ -195,12 +216,7 @@ Room_has(Room *room, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t size, weight;
     int has;
-    if (!has_arguments("has", count, 2, 2)) {
-        return NULL;
-    }
-    size = PyLong_AsSsize_t(args[0]);
-    weight = PyErr_Occurred() ? 0 : PyLong_AsSsize_t(args[1]);
-    if (PyErr_Occurred()) {
+    if (size_and_weight("has", args, count, &size, &weight) < 0) {
         return NULL;
     }
     STEP(room);

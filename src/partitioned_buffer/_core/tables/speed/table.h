@@ -182,6 +182,22 @@ for_tables(Table *table, int (*what)(Table *))
     return result;
 }
 
+/* Count so many writes as accepted and dropped: MADE, or CLOSED. */
+static int
+drop(Table *table, Py_ssize_t items, int *tell)
+{
+    int closed;
+    STEP(table);
+    closed = table->closed;
+    if (!closed) {
+        table->accepted += items;
+        table->dropped += items;
+        *tell = table->observer ? OBSERVE : 0;
+    }
+    DONE(table);
+    return closed ? CLOSED : MADE;
+}
+
 /* What becomes of a write that found no room where items are dropped: AGAIN, or it is dropped
  * itself, and counted. All workers that could make room are woken first; FAILED if one cannot be,
  * and nothing is dropped. */
@@ -189,7 +205,7 @@ static SELDOM int
 too_full(Table *table, Py_ssize_t items, Py_ssize_t weight)
 {
     Room *room = table->room;
-    int closed, tell = 0;
+    int tell = 0;
     if (for_tables(table, ring_one) == FAILED) {
         return FAILED;
     }
@@ -197,15 +213,7 @@ too_full(Table *table, Py_ssize_t items, Py_ssize_t weight)
         && (drop_one(table) || for_tables(table, drop_one))) {
         return AGAIN;
     }
-    STEP(table);
-    closed = table->closed;
-    if (!closed) {
-        table->accepted += items;
-        table->dropped += items;
-        tell = table->observer ? OBSERVE : 0;
-    }
-    DONE(table);
-    return closed ? CLOSED : told(table, tell);
+    return drop(table, items, &tell) == CLOSED ? CLOSED : told(table, tell);
 }
 
 static int

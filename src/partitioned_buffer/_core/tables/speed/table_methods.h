@@ -79,18 +79,8 @@ static PyObject *
 Table_drop(Table *table, PyObject *number)
 {
     Py_ssize_t count = PyLong_AsSsize_t(number);
-    int closed;
-    if (PyErr_Occurred()) {
-        return NULL;
-    }
-    STEP(table);
-    closed = table->closed;
-    if (!closed) {
-        table->accepted += count;
-        table->dropped += count;
-    }
-    DONE(table);
-    return outcome_as_int(closed ? CLOSED : MADE);
+    int untold;
+    return PyErr_Occurred() ? NULL : outcome_as_int(drop(table, count, &untold));
 }
 
 static PyObject *

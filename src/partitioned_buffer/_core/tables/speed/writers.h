@@ -103,18 +103,6 @@ leave_to_python(Core *core, PyObject *unmade)
     Py_RETURN_NONE;
 }
 
-static APART int
-ask_for_weight(Core *core, PyObject *subject, Py_ssize_t *weight)
-{
-    PyObject *number = PyObject_CallOneArg(core->weigh, subject);
-    if (number == NULL) {
-        return -1;
-    }
-    *weight = PyLong_AsSsize_t(number);
-    Py_DECREF(number);
-    return *weight == -1 && PyErr_Occurred() ? -1 : 0;
-}
-
 /* The keyword of all these methods; the rest is by place. -1: an exception is set. */
 static SELDOM int
 read_keywords(const char *name, PyObject *const *args, Py_ssize_t *count, PyObject *names,
@@ -206,7 +194,7 @@ push_specially(Core *core, PyObject *item, PyObject *partition_key)
     if (table == NULL) {
         return NULL;
     }
-    if (core->weigh == NULL || ask_for_weight(core, item, &weight) == 0) {
+    if (core->weigh == NULL || ask_for_weight(core->weigh, item, &weight) == 0) {
         outcome = queue_push((Queue *)table, item, weight, 0);
         if (outcome == MADE) {
             result = Py_NewRef(Py_None);
@@ -306,7 +294,7 @@ put_specially(Core *core, PyObject *key, PyObject *value, PyObject *version,
     if ((table = table_of(core, key, partition_key, &hash)) == NULL) {
         return NULL;
     }
-    if (core->weigh == NULL || ask_for_weight(core, value, &weight) == 0) {
+    if (core->weigh == NULL || ask_for_weight(core->weigh, value, &weight) == 0) {
         outcome = map_put((Map *)table, key, hash, value, version, weight, 0);
         if (outcome == MADE) {
             result = Py_NewRef(Py_None);

@@ -93,3 +93,30 @@ def test_a_write_in_the_middle_of_a_merge_is_merged_too(made: Any) -> None:
     assert entry.value == (1, 2, 3)
     assert balanced(table)
     assert len(table) == 1
+
+
+@pytest.mark.parametrize("end", ["keep", "acknowledge"])
+def test_what_is_deleted_and_written_anew_in_the_middle_of_a_merge_is_new(
+    made: Any, end: str
+) -> None:
+    def merge(old: Any, new: Any) -> Any:
+        while others:
+            table.delete(others[0])
+            table.put(others.pop(), (4,))
+        return old + new
+
+    table, others = opened(made.MapTable(None, merge)), list[str]()
+    for key in "ab":
+        table.put(key, (1,))
+    table.swap()
+    table.take(2)
+    table.keep(None)
+    for key in "ab":
+        table.put(key, (2,))
+    others = ["b"]  # out by now, and not put over yet
+
+    assert [entry.value for entry in table.again(None)] == [(1, 2), (1,)]
+    getattr(table, end)()
+
+    assert [entry.value for entry in table.held()] == [*[(1, 2)] * (end == "keep"), (4,)]
+    assert balanced(table)

@@ -107,7 +107,7 @@ class MapFlight(MapHeld):
         outcome = AGAIN
         while outcome == AGAIN:
             waits, old = self._waiting.get(stored), self._flying.get(stored)
-            if waits is None:
+            if waits is None or stored in self._hidden:  # what was deleted, and is out, ends there
                 return False
             try:
                 new = waits if old is None else self._over(old, waits)
@@ -118,8 +118,8 @@ class MapFlight(MapHeld):
                 return False
             outcome = self._move(stored, waits, old, new)
         if outcome == FULL:
-            words = "what merge() made of a retried value and a newer one is more than max_bytes"
-            self._faults.append(OverflowError(f"{words} has room for: they stay two"))
+            words = f"merge() made {new[WEIGHT]} bytes, more than there is room for"
+            self._faults.append(OverflowError(words))
         self._serve()
         return outcome == MADE
 
@@ -132,6 +132,8 @@ class MapFlight(MapHeld):
             if (waiting[stored] if stored in waiting else None) is not waits:
                 outcome = AGAIN
             elif (flying[stored] if stored in flying else None) is not old:
+                outcome = AGAIN
+            elif stored in self._hidden:
                 outcome = AGAIN
             elif room is not None and extra > 0 and room.used_bytes + extra > room.limit_bytes:
                 outcome = FULL

@@ -177,7 +177,7 @@ freshen_pair(Map *map, Pair *pair)
         DONE(&map->table);
         if (outcome == FULL) {
             PyErr_Format(PyExc_OverflowError,
-                         "merge made %zd bytes, more than there is room for", pair->weight);
+                         "merge() made %zd bytes, more than there is room for", pair->weight);
         }
     }
     if (outcome == FULL && note_fault(map) < 0) {

@@ -7,6 +7,7 @@ import pytest
 from helpers import Buffers, in_thread, key_of, unwoken, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
+from partitioned_buffer._core.writes.line import Line
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
@@ -221,6 +222,26 @@ def test_a_worker_does_not_wait_for_itself(
 
 
 # --- writers in line, and writes of many -------------------------------------------
+
+
+@pytest.mark.threads
+def test_who_has_been_let_in_need_not_stand_in_line_for_each_of_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stood, stand = [0], Line.stand
+
+    def counted(*args: Any) -> Any:
+        stood[0] += 1
+        return stand(*args)
+
+    monkeypatch.setattr(Line, "stand", counted)
+    with Queue[int]("q", len, partitions=1, max_size=100, processing_batch_size=50) as queue:
+        writers = [in_thread(lambda: [*map(queue.push, range(500))])[0] for _ in range(4)]
+        for writer in writers:
+            writer.join(60)
+
+    assert queue.stats().delivered == 2000
+    assert stood[0] < 1000
 
 
 @pytest.mark.parametrize("measure", ["max_size", "max_bytes"])

@@ -28,7 +28,7 @@ WORKER = [
     st.tuples(st.just("again"), sizes),
     st.tuples(st.sampled_from(["open", "retune"]), st.sampled_from([None, 1, 3])),
     st.tuples(st.just("drop"), st.integers(0, 2)),
-    st.tuples(st.just("line"), st.integers(0, 1)),
+    st.tuples(st.just("line"), st.integers(0, 2), st.integers(0, 2)),
 ]
 pushes = st.tuples(st.just("push"), st.integers(0, 99), weights, st.booleans())
 many = st.lists(st.tuples(st.integers(0, 99), weights), max_size=4)

@@ -2,20 +2,27 @@
 
 from typing import Any
 
+import pytest
 from implementations import opened
 
 MADE, FULL, CLOSED = range(3)
 
 
-def test_only_who_is_first_takes_new_room_while_others_wait(made: Any) -> None:
+@pytest.mark.parametrize(("line", "line_bytes"), [(8, 0), (1, 94)])
+def test_only_who_is_first_takes_what_others_wait_for(
+    line: int, line_bytes: int, made: Any
+) -> None:
     room = made.Room(10, 100)
     table, queue = opened(made.MapTable(room)), opened(made.QueueTable(room))
     table.put("known", 1, None, 5)
-    room.line = 1
+    room.line, room.line_bytes = line, line_bytes
 
+    assert queue.push_all([1, 2], [1, 1]) == table.put("known", 2, None, 102) == FULL
+    assert table.put_all([("new", 1, None, 1), ("newer", 1, None, 1)]) == FULL
+    assert not room.has(2, 2)
+    assert room.has(2, 2, True)
+    assert queue.push(1, 1) == MADE  # which leaves what the line waits for
     assert queue.push(1, 1) == table.put("new", 1, None, 1) == FULL
-    assert queue.push_all([1], [1]) == table.put_all([("new", 1, None, 1)]) == FULL
-    assert table.put("known", 2, None, 6) == FULL
     assert queue.push(1, 1, True) == table.put("new", 1, None, 1, True) == MADE
 
 
@@ -23,7 +30,7 @@ def test_what_needs_no_new_room_does_not_stand_in_line(made: Any) -> None:
     room = made.Room(10, 100)
     table, queue = opened(made.MapTable(room)), opened(made.QueueTable(room))
     table.put("known", 1, None, 5)
-    room.line = 1
+    room.line, room.line_bytes = 10, 100
 
     assert table.put("known", 2, None, 5) == table.put("known", 3, None, 4) == MADE
     assert table.put("known", 4, 1, 4) == table.put("known", 5, 1, 4) == MADE

@@ -26,8 +26,10 @@ def work(rng: random.Random) -> tuple[Any, ...]:
         return name, rng.choice([1, 2, 3, None])
     if name in ("keep", "bury"):
         return name, places(rng)
-    if name in ("line", "retune"):
-        return name, rng.choice([0, 1] if name == "line" else [None, 1, 3])
+    if name == "line":
+        return name, rng.randrange(3), rng.randrange(3)
+    if name == "retune":
+        return name, rng.choice([None, 1, 3])
     if name in ("drop", "reach", "open"):
         return name, None if name == "open" else rng.randrange(3)
     return (name,)

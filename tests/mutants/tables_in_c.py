@@ -21,8 +21,8 @@ MUTANTS = [
     Mutant(
         "a bound off by one",
         "tables/speed/room.h",
-        "items <= room->size - room->used)",
-        "items <= room->size - room->used + 1)",
+        "items <= room->size - PEEK(room->used) - line)",
+        "items <= room->size - PEEK(room->used) - line + 1)",
     ),
     Mutant(
         "bytes given back twice",
@@ -33,14 +33,14 @@ MUTANTS = [
     Mutant(
         "the line is not looked at",
         "tables/speed/room.h",
-        "if (UNLIKELY(PEEK(room->line)) && !first && (items > 0 || bytes > 0)) {",
-        "if (0) {",
+        "Py_ssize_t line = first ? 0 : PEEK(room->line), line_bytes",
+        "Py_ssize_t line = 0, line_bytes",
     ),
     Mutant(
         "overwriting stands in line",
         "tables/speed/room.h",
-        "&& !first && (items > 0 || bytes > 0)) {",
-        "&& !first) {",
+        "return (items <= 0 || items",
+        "return (items",
     ),
     Mutant(
         "a closed table takes an item",

@@ -96,8 +96,8 @@ MUTANTS = [
     Mutant(
         "a line that is not looked at",
         "tables/queue.py",
-        "(room.line and size and not first)",
-        "False",
+        "line, line_bytes = (0, 0) if first or room is None else (room.line, room.line_bytes)",
+        "line = line_bytes = 0",
     ),
     Mutant(
         "what is dropped keeps its room",

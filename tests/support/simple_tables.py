@@ -17,7 +17,7 @@ class SimpleRoom:
     ) -> None:
         self.size, self.bytes, self.when_full = max_size, max_bytes, when_full
         self.tables: list[Any] = []
-        self.line = 0
+        self.line = self.line_bytes = 0
 
     @property
     def used(self) -> tuple[int, int]:
@@ -26,8 +26,8 @@ class SimpleRoom:
 
     def has(self, size: int, weight: int, first: bool) -> bool:
         used, used_bytes = self.used
-        if (size > 0 or weight > 0) and self.line and not first:
-            return False
+        if not first:
+            used, used_bytes = used + self.line, used_bytes + self.line_bytes
         too_many = size > 0 and self.size is not None and used + size > self.size
         too_much = weight > 0 and self.bytes is not None and used_bytes + weight > self.bytes
         return not (too_many or too_much)

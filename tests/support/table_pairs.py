@@ -85,10 +85,11 @@ class Pair:
             used, weight = self.model_room.used
             assert (self.room.used, self.room.used_bytes) == self.room.recount() == (used, weight)
 
-    def line(self, count: int) -> tuple[None, None]:
+    def line(self, count: int, weight: int) -> tuple[None, None]:
         """Only those stand in line who wait."""
         if self.room is not None and self.model_room is not None and self.room.when_full == "block":
             self.room.line = self.model_room.line = count
+            self.room.line_bytes = self.model_room.line_bytes = weight
         return None, None
 
     def other_push(self, item: Any, weight: int) -> tuple[int, int]:

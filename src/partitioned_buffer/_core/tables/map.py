@@ -92,6 +92,7 @@ class MapTable(MapFlight):
         births, turn, written, stored, old = seen
         value, new, extra = plan
         room, lock, coalesced = self._room, self._lock, size - new
+        line, line_bytes = (0, 0) if first or room is None else (room.line, room.line_bytes)
         _ = lock.take
         try:
             waiting = self._waiting
@@ -106,9 +107,8 @@ class MapTable(MapFlight):
             elif written is not None and written != self._accepted:
                 outcome = AGAIN
             elif room is not None and (
-                (room.line and not first and (new or extra > 0))
-                or (new and room.used + new > room.limit)
-                or (extra > 0 and room.used_bytes + extra > room.limit_bytes)
+                (new and room.used + new + line > room.limit)
+                or (extra > 0 and room.used_bytes + extra + line_bytes > room.limit_bytes)
             ):
                 outcome = FULL
             else:

@@ -78,14 +78,14 @@ class QueueTable(Table):
 
     def _write(self, items: Items, size: int, weight: int, first: bool) -> int:
         room, lock = self._room, self._lock
+        line, line_bytes = (0, 0) if first or room is None else (room.line, room.line_bytes)
         _ = lock.take
         try:
             if self.closed:
                 outcome = CLOSED
             elif room is not None and (
-                (room.line and size and not first)
-                or room.used + size > room.limit
-                or room.used_bytes + weight > room.limit_bytes
+                (size and room.used + size + line > room.limit)
+                or (weight and room.used_bytes + weight + line_bytes > room.limit_bytes)
             ):
                 outcome = FULL
             else:

@@ -3,7 +3,9 @@ What all tables of a bounded buffer may hold together.
 
 What is used is counted in the very step that makes a write or settles one, so what is free
 is what is not held, at any instant. All tables of a room share its lock. Nobody is *granted*
-room: a writer in line is woken, and makes its write itself, as the first.
+room: a writer in line is woken, and makes its write itself, as the first. Others may take what
+is left beside all that those in line wait for: who has just been served need not stand behind
+them again, and nobody in line waits longer for that.
 """
 
 import math
@@ -32,15 +34,18 @@ class Room:
         """Be empty, with nobody in line, and locked by nobody."""
         self.lock = Lock()
         self.used = self.used_bytes = 0
-        self.line = 0  # how many writers stand in line
+        self.line = self.line_bytes = 0  # what those in line wait for, an item each at least
 
     def fits(self, size: int, weight: int, /) -> bool:
         """Return whether there would be room if nothing were held."""
         return size <= self.limit and weight <= self.limit_bytes
 
-    def has(self, size: int, weight: int, /) -> bool:
-        """Return whether there is room now."""
-        return self.used + size <= self.limit and self.used_bytes + weight <= self.limit_bytes
+    def has(self, size: int, weight: int, first: bool = False, /) -> bool:
+        """Return whether there is room now, beside what those in line wait for but the *first*."""
+        line, line_bytes = (0, 0) if first else (self.line, self.line_bytes)
+        return (not size or self.used + size + line <= self.limit) and (
+            not weight or self.used_bytes + weight + line_bytes <= self.limit_bytes
+        )
 
     def is_mine(self) -> bool:
         """Return whether this thread was interrupted while it keeps others waiting."""

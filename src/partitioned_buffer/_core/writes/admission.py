@@ -100,7 +100,7 @@ class Admission:
         timeout = patience if timeout is None else timeout
         deadline = None if timeout is None else settings.clock.monotonic() + timeout
         try:
-            outcome = yield from line.stand(write, tables, deadline)
+            outcome = yield from line.stand(write, tables, load, deadline)
         except MustNotWait:
             raise self._full() from None
         if outcome == FULL:

@@ -48,7 +48,7 @@ class Line:
         self._room, self._clock, self._face = room, clock, face
         room.serve = self.serve
         self._numbers = count()
-        self._waiters: dict[int, weakref.ref[_Waiter]] = {}
+        self._waiters: dict[int, tuple[weakref.ref[_Waiter], int, int]] = {}
 
     def reset(self) -> None:
         """Be empty, in a forked child; who waited in the very thread that forked looks there."""
@@ -75,9 +75,12 @@ class Line:
         for waiter in self._all():
             waiter.signal.set()
 
-    def stand(self, write: Write, tables: Sequence[Any], deadline: float | None) -> Steps[int]:
+    def stand(
+        self, write: Write, tables: Sequence[Any], load: tuple[int, int], deadline: float | None
+    ) -> Steps[int]:
         """
-        Wait for room, and *write*; return the outcome, which is that it is full when time is over.
+        Wait for room for a *load* of items and bytes, and *write*; return the outcome, which is
+        that it is full when time is over.
 
         The workers are woken before each wait, so that room is made; when one of the *tables* is
         closed, none will be.
@@ -85,7 +88,7 @@ class Line:
         face = self._face
         waiter, number = _Waiter(face._signal(), face._supervisor.thread()), next(self._numbers)
         try:
-            self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
+            self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number)), *load
             self._tell()
             while True:
                 if next(self._all(), None) is waiter or any(t.closed for t in tables):
@@ -108,7 +111,7 @@ class Line:
                     waiter.signal.close()
 
     def _all(self) -> Iterator[_Waiter]:
-        for waits in list(self._waiters.values()):
+        for waits, _, _ in list(self._waiters.values()):
             if (waiter := waits()) is not None:
                 yield waiter
 
@@ -122,6 +125,11 @@ class Line:
         self.serve()
 
     def _tell(self) -> None:
-        """Tell the room how many there are. Who changes that does so: the last tells the truth."""
-        while self._room.line != (waiting := len(self._waiters)):
-            self._room.line = waiting
+        """Tell the room what all wait for. Who changes that does so: the last tells the truth."""
+        room = self._room
+        while (room.line, room.line_bytes) != (loads := self._loads()):
+            room.line, room.line_bytes = loads
+
+    def _loads(self) -> tuple[int, int]:
+        waiting = list(self._waiters.values())
+        return sum(size or 1 for _, size, _ in waiting), sum(weight for _, _, weight in waiting)

@@ -65,11 +65,9 @@ def write(admission: Admission, pieces: Sequence[Piece]) -> Steps[None]:
 def _at_once(admission: Admission, pieces: Sequence[Piece], first: bool = False) -> int:
     left = [piece for piece in pieces if piece.done < piece.size]
     is_step = len(left) == 1 and left[0].atomic  # then the table sees to it
-    if admission.room is not None and left and not is_step:
-        needs = _needs(left)
-        waits = admission.room.line and not first and any(needs)
-        if waits or not admission.room.has(*needs):
-            return CLOSED if any(piece.table.closed for piece in left) else FULL
+    room = None if is_step or not left else admission.room
+    if room is not None and not room.has(*_needs(left), first):
+        return CLOSED if any(piece.table.closed for piece in left) else FULL
     for piece in left or pieces[:1]:
         if (outcome := piece.write(piece.size, first)) != MADE:
             return outcome

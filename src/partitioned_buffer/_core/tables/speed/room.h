@@ -7,8 +7,8 @@
  * compare and swap; where bytes are bounded, too, by a mutex, since two numbers have to be taken
  * together, or neither. The order is always a table's lock, then the room's.
  *
- * Writers that wait stand in a line, in Python. Here only their number is known: while somebody
- * stands there, nobody else takes new room.
+ * Writers that wait stand in a line, in Python. Here only is known what they wait for: nobody else
+ * takes that.
  */
 #ifndef PARTITIONED_BUFFER_ROOM_H
 #define PARTITIONED_BUFFER_ROOM_H
@@ -21,7 +21,8 @@ static const char *const when_full_names[] = {"block", "raise", "drop_newest", "
 typedef struct {
     PyObject_HEAD
     LOCK
-    Py_ssize_t used, used_bytes, line;
+    Py_ssize_t used, used_bytes;
+    Py_ssize_t line, line_bytes;  /* what those in line wait for, an item each at least */
     Py_ssize_t size, bytes;  /* or NO_LIMIT */
     char weighed, when_full;
     PyObject *serve, *tables;
@@ -30,20 +31,26 @@ typedef struct {
     SPACE
 } Room;
 
-/* Take room for *items* more, and *bytes* (fewer than none: give back), or nothing; in a step.
- * Who is *first* in line, or needs no new room, is not stopped by the line. */
+/* Whether there is room for that, beside what those in line wait for but the *first*. */
+static inline int
+has_room(Room *room, Py_ssize_t items, Py_ssize_t bytes, int first)
+{
+    Py_ssize_t line = first ? 0 : PEEK(room->line), line_bytes = first ? 0 : PEEK(room->line_bytes);
+    return (items <= 0 || items <= room->size - PEEK(room->used) - line)
+           && (bytes <= 0 || bytes <= room->bytes - PEEK(room->used_bytes) - line_bytes);
+}
+
+/* Take room for *items* more, and *bytes* (fewer than none: give back), or nothing; in a step. */
 static inline int
 room_take(Room *room, Py_ssize_t items, Py_ssize_t bytes, int first)
 {
     int fits;
-    if (UNLIKELY(PEEK(room->line)) && !first && (items > 0 || bytes > 0)) {
-        return 0;
-    }
 #ifdef Py_GIL_DISABLED
     if (!room->weighed) {
+        Py_ssize_t line = first ? 0 : PEEK(room->line);
         Py_ssize_t used = _Py_atomic_load_ssize_relaxed(&room->used);
         do {
-            if (items > 0 && items > room->size - used) {
+            if (items > 0 && items > room->size - used - line) {
                 return 0;
             }
         } while (!_Py_atomic_compare_exchange_ssize(&room->used, &used, used + items));
@@ -51,8 +58,7 @@ room_take(Room *room, Py_ssize_t items, Py_ssize_t bytes, int first)
     }
 #endif
     STEP(room);
-    fits = (items <= 0 || items <= room->size - room->used)
-           && (bytes <= 0 || bytes <= room->bytes - room->used_bytes);
+    fits = has_room(room, items, bytes, first);
     if (fits) {
         POKE(room->used, room->used + items);
         POKE(room->used_bytes, room->used_bytes + bytes);
@@ -191,9 +197,12 @@ ask_for_weight(PyObject *weigh, PyObject *subject, Py_ssize_t *weight)
 /* Read a size and a weight that Python gives to *name*. 0, or -1. */
 static int
 size_and_weight(const char *name, PyObject *const *args, Py_ssize_t count, Py_ssize_t *size,
-        Py_ssize_t *weight)
+        Py_ssize_t *weight, int *first)
 {
-    if (!has_arguments(name, count, 2, 2)) {
+    if (!has_arguments(name, count, 2, first ? 3 : 2)) {
+        return -1;
+    }
+    if (count > 2 && (*first = PyObject_IsTrue(args[2])) < 0) {
         return -1;
     }
     *size = PyLong_AsSsize_t(args[0]);
@@ -205,7 +214,7 @@ static PyObject *
 Room_fits(Room *room, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t size, weight;
-    if (size_and_weight("fits", args, count, &size, &weight) < 0) {
+    if (size_and_weight("fits", args, count, &size, &weight, NULL) < 0) {
         return NULL;
     }
     return PyBool_FromLong(size <= room->size && (!room->weighed || weight <= room->bytes));
@@ -215,13 +224,12 @@ static PyObject *
 Room_has(Room *room, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t size, weight;
-    int has;
-    if (size_and_weight("has", args, count, &size, &weight) < 0) {
+    int has, first = 0;
+    if (size_and_weight("has", args, count, &size, &weight, &first) < 0) {
         return NULL;
     }
     STEP(room);
-    has = size <= room->size - PEEK(room->used)
-          && (!room->weighed || weight <= room->bytes - room->used_bytes);
+    has = has_room(room, size, weight, first);
     DONE(room);
     return PyBool_FromLong(has);
 }
@@ -235,6 +243,7 @@ Room_reset(Room *room, PyObject *Py_UNUSED(ignored))
     POKE(room->used, 0);
     POKE(room->used_bytes, 0);
     POKE(room->line, 0);
+    POKE(room->line_bytes, 0);
     Py_RETURN_NONE;
 }
 
@@ -258,13 +267,13 @@ Room_get_number(Room *room, void *offset)
 }
 
 static int
-Room_set_line(Room *room, PyObject *value, void *Py_UNUSED(closure))
+Room_set_number(Room *room, PyObject *value, void *offset)
 {
-    Py_ssize_t line = value ? PyLong_AsSsize_t(value) : 0;
+    Py_ssize_t number = value ? PyLong_AsSsize_t(value) : 0;
     if (PyErr_Occurred()) {
         return -1;
     }
-    POKE(room->line, line);
+    POKE(*(Py_ssize_t *)((char *)room + (Py_ssize_t)offset), number);
     return 0;
 }
 
@@ -297,8 +306,10 @@ static PyGetSetDef Room_getset[] = {
     {"size", (getter)Room_get_limit, NULL, "How many items may be held, or None.", NULL},
     {"bytes", (getter)Room_get_limit, NULL, "How many bytes may be held, or None.", (void *)1},
     {"when_full", (getter)Room_get_when_full, NULL, NULL, NULL},
-    {"line", (getter)Room_get_number, (setter)Room_set_line, "How many writers stand in line.",
-     (void *)offsetof(Room, line)},
+    {"line", (getter)Room_get_number, (setter)Room_set_number,
+     "How many items those in line wait for, one each at least.", (void *)offsetof(Room, line)},
+    {"line_bytes", (getter)Room_get_number, (setter)Room_set_number,
+     "How many bytes those in line wait for.", (void *)offsetof(Room, line_bytes)},
     {"serve", (getter)Room_get_serve, (setter)Room_set_serve,
      "Called when room came back while somebody stands in line.", NULL},
     NUMBER(used),
@@ -317,7 +328,8 @@ static PyMethodDef Room_methods[] = {
     PLACES("fits", Room_fits,
            "fits($self, size, weight, /)\n--\n\nReturn whether that fits where nothing is held."),
     PLACES("has", Room_has,
-           "has($self, size, weight, /)\n--\n\nReturn whether there is room for that now."),
+           "has($self, size, weight, first=False, /)\n--\n\n"
+           "Return whether there is room now, beside what those in line wait for but the *first*."),
     NOTHING("recount", Room_recount,
             "recount($self, /)\n--\n\nReturn the items and bytes that the tables hold."),
     NOTHING("reset", Room_reset,

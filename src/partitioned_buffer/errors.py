@@ -10,6 +10,10 @@ Everything that can fail, drawn as a tree.
     ├── InvalidOption         (ValueError)    an option's value is not what it should be
     │   └── UnknownOption     (TypeError)     there is no such option
     ├── Undelivered                           given to a dead letter handler: nobody waits any more
+    ├── StorageError                          a storage cannot do what it was asked for
+    │   ├── StorageBusy                       another process has it
+    │   ├── StorageRefused                    what is stored there is of another kind, or newer
+    │   └── StorageFull                       it has no room
     └── raised by a processor, to say more than "it failed"
         ├── PartialFailure                    only these failed
         ├── Reject                            do not try these again
@@ -69,6 +73,25 @@ class UnknownOption(InvalidOption, TypeError):
 
 class Undelivered(PartitionedBufferError):
     """Given to a dead letter handler at the end: these were not delivered, and nobody waits."""
+
+
+class StorageError(PartitionedBufferError):
+    """A storage cannot do what it was asked for; the text says what to do about it."""
+
+
+class StorageBusy(StorageError):
+    """Another process, or another buffer of this one, has what is stored there."""
+
+    pid: int | None = None
+    """The process that has it, if that is known."""
+
+
+class StorageRefused(StorageError):
+    """What is stored there is of another kind or codec, is newer, or is another program's."""
+
+
+class StorageFull(StorageError):
+    """The disk is full. What was accepted before is safe, and goes on being delivered."""
 
 
 Named = Iterable[Any] | Mapping[Any, Any]

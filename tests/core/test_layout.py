@@ -40,6 +40,7 @@ ROOMS = {
     "_tasks": "_core abc errors",
     "__init__": "_core _tasks _threads errors",
     "dead_letters": "_core.tables errors",
+    "storage": "abc errors events",
     "testing": "__init__ _core.tables abc events",
 }
 

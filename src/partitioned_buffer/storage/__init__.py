@@ -1,0 +1,1 @@
+"""Where what was accepted waits, when it is to outlive the process."""

@@ -1,0 +1,58 @@
+"""What was given up, kept in the file until somebody has dealt with it."""
+
+import time
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .file import File
+
+_INSERT = "insert into buried(p, n, crc, data, error, attempts, time) values(?, ?, ?, ?, ?, ?, ?)"
+_NEXT = (
+    "select id, p, n, crc, data, error, attempts, time from buried where id > ? order by id limit 1"
+)
+
+
+class Buried(NamedTuple):
+    """*count* records that were given up after *attempts*; *data* is None if they are lost."""
+
+    id: int
+    partition: int
+    count: int  # type: ignore[assignment]  # instead of a tuple's method
+    data: bytes | None
+    error: str
+    attempts: int
+    time: float
+
+
+class Dead:
+    """What was given up, in the table of those."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def bury(  # a row
+        self, partition: int, data: bytes, count: int, error: str, attempts: int
+    ) -> int:
+        """Keep it; return its id. Raises `StorageError`."""
+        row = (partition, count, zlib.crc32(data), data, error, attempts, time.time())
+        with self._file.transaction() as db:
+            return db.execute(_INSERT, row).lastrowid or 0
+
+    def __iter__(self) -> Iterator[Buried]:
+        """Yield what is kept, the oldest first, one after the other from the disk."""
+        last = 0
+        while True:
+            with self._file.view() as db:
+                found = db.execute(_NEXT, (last,)).fetchall()
+            if not found:
+                return
+            last, partition, count, crc, data, error, attempts, when = found[0]
+            is_whole = zlib.crc32(data) == crc
+            said = error.decode(errors="replace")
+            yield Buried(last, partition, count, data if is_whole else None, said, attempts, when)
+
+    def forget(self, which: int) -> bool:
+        """Delete one; return whether it was there. Raises `StorageError`."""
+        with self._file.transaction() as db:
+            return db.execute("delete from buried where id=?", (which,)).rowcount > 0

@@ -12,7 +12,7 @@ from trips import compiled
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor, assert_balanced
 
 # What they assert is shown like what tests assert.
-pytest.register_assert_rewrite("coroutines", "forks", "letters", "programs")
+pytest.register_assert_rewrite("coroutines", "forks", "journals", "letters", "programs")
 
 # Who starts the tests in the background may have them, and the programs they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -43,10 +43,9 @@ class Reclaiming:
     def step(self, ends: Sequence[int]) -> bool:
         """Do a part of it; return whether there is more to do. Raises `StorageError`."""
         worked, more = self._delete(ends)
-        least = SPARE if worked else 0
-        if (free := self._file.free_pages()) > least:
+        if (free := self._file.free_pages()) > (SPARE if worked else 0):
             free = self._file.vacuum(PAGES)
-        return more or free > least
+        return more or free > 0
 
     def _delete(self, ends: Sequence[int]) -> tuple[bool, bool]:
         """Delete rows; return whether there were any, and whether there are more."""

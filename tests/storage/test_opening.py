@@ -205,7 +205,7 @@ def test_a_closed_one_refuses_everything(journal: Journal) -> None:
         lambda: journal.relayout(1, lambda _data, _places, _partitions: {}),
     ):
         with pytest.raises(StorageError, match="it is closed"):
-            call()  # type: ignore[no-untyped-call]
+            call()
 
 
 def test_numbers_of_partitions_have_bounds(opened: Open) -> None:

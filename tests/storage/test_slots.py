@@ -46,7 +46,7 @@ def test_a_slot_that_is_torn_at_any_byte_leaves_the_one_before(path: Path, ack: 
         (before, after, Cursor(1, 5, (), 1), Cursor(2, 70_000, (69_000, 69_999), 2)),
         (after, last, Cursor(2, 70_000, (69_000, 69_999), 2), Cursor(3, 70_001, (), 3)),
     ):
-        for place in range(len(new) + 1):
+        for place in range(2 * SIZE + 1):
             torn = new[:place] + old[place:]
             ack.write_bytes(torn)
             assert made(path).now[0] == (newer if torn == new else older), place

@@ -70,6 +70,16 @@ def by_record(
     return {partition: (len(there), there) for partition, there in found.items()}
 
 
+def by_key(data: bytes, places: Sequence[int], partitions: int) -> dict[int, tuple[int, bytes]]:
+    """Route records of two bytes, the first of which is their key."""
+    found: dict[int, bytes] = {}
+    for place in places:
+        record = data[2 * place : 2 * place + 2]
+        partition = record[0] % partitions
+        found[partition] = found.get(partition, b"") + record
+    return {partition: (len(data) // 2, data) for partition, data in found.items()}
+
+
 def program(text: str, *args: object) -> "subprocess.CompletedProcess[str]":
     """Run a program that knows these helpers."""
     support = Path(__file__).parent

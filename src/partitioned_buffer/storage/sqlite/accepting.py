@@ -31,9 +31,10 @@ class Accepting:
     def known_ends(self) -> list[int]:
         """Return the ends, from the database if need be: no position is ever given twice."""
         if not self._are_known:
-            for partition, now in enumerate(self._slots.now):
-                end = end_in(self._file.db, number_of(self._layout, partition))
-                self.ends[partition] = max(end, now.cursor, self.ends[partition])
+            with self._file.question() as db:
+                for partition, now in enumerate(self._slots.now):
+                    end = end_in(db, number_of(self._layout, partition))
+                    self.ends[partition] = max(end, now.cursor, self.ends[partition])
             self._are_known = True
         return self.ends
 
@@ -58,14 +59,22 @@ class Accepting:
             starts.append(start)
             ends[partition] = start + count
         self._are_known = False  # who is interrupted in here does not know
+        try:
+            self._insert(made, ends)
+        except StorageFull:
+            if not self._file.has_room():  # what was the WAL's may be enough
+                raise
+            self._insert(made, ends)
+        self.ends, self._are_known = ends, True
+        return starts
+
+    def _insert(self, made: Sequence[Row], ends: Sequence[int]) -> None:
         overdue = self._slots.overdue()
         with self._file.transaction() as db:
             db.executemany(INSERT, made)
             for partition, now in overdue.items():
                 write_part(db, number_of(self._layout, partition), now, ends[partition])
-        self.ends, self._are_known = ends, True
         self._slots.are_in_rows(overdue)
-        return starts
 
     def replace(self, partition: int, chunks: Sequence[tuple[int, bytes]]) -> list[int]:
         """Do as `Journal.replace()`."""
@@ -89,7 +98,5 @@ class Accepting:
 
     def write_overdue(self) -> None:
         """Write the cursors that do not fit their slots."""
-        if overdue := self._slots.overdue():
-            with self._file.transaction() as db:
-                for partition, now in overdue.items():
-                    write_part(db, number_of(self._layout, partition), now, self.ends[partition])
+        if self._slots.overdue():
+            self._insert((), self.ends)

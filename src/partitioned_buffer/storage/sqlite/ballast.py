@@ -22,7 +22,6 @@ class Ballast:
     def __init__(self, path: str) -> None:
         self._path = f"{path}-ballast"
         self.is_there = False
-        self.take()
 
     def take(self) -> bool:
         """Take the room, if there is that much; return whether it is taken."""

@@ -115,7 +115,11 @@ def _is_readable(db: sqlite3.Connection, first: int, last: int) -> bool:
 
 
 def end_in(db: sqlite3.Connection, number: int) -> int:
-    """Return the position behind the last row of a partition, as far as can be known."""
+    """
+    Return the position behind the last row of a partition.
+
+    Raises SQLite's error if its page cannot be read: nothing could be appended, either.
+    """
     low, high = number << SHIFT, number << SHIFT | MASK
     query = "select {} from chunk where id between ? and ? order by id desc limit 1"
     try:

@@ -55,17 +55,25 @@ class File:
         self.why_not: str | None = None
         self._db: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._ballast = Ballast(path)
         try:
-            self.meta: dict[str, Any] = self._opened(terms)
+            self.meta = self._opened(terms)
+        except StorageFull:
+            self._ballast.give_up()
+            self.meta = self._opened(terms)
+        self._ballast.take()
+
+    def _opened(self, terms: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._made(terms)
         except (sqlite3.Error, OSError) as error:
             self._disconnect()
-            raise translated(path, error) from error
+            raise translated(self.path, error) from error
         except BaseException:
             self._disconnect()
             raise
-        self._ballast = Ballast(path)
 
-    def _opened(self, terms: Mapping[str, Any]) -> dict[str, Any]:
+    def _made(self, terms: Mapping[str, Any]) -> dict[str, Any]:
         is_new = not Path(self.path).exists()
         if is_new:  # for its owner alone, as SQLite's own files will be
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -117,6 +125,15 @@ class File:
         if connection is None:
             raise StorageError(f"{self.path}: it is not open")
         return connection
+
+    @contextmanager
+    def question(self) -> Iterator[sqlite3.Connection]:
+        """Ask what has been written, as who writes sees it. Raises `StorageError`."""
+        with self.writing:
+            try:
+                yield self.db
+            except sqlite3.Error as error:
+                raise self.failed(error) from error
 
     # --- what is written
 
@@ -170,13 +187,9 @@ class File:
 
     def vacuum(self, pages: int) -> int:
         """Give back up to so many free pages; return how many are left."""
-        with self.writing:
-            self.check()
+        with self.question() as db:
             self._look()
-            try:
-                self.db.execute(f"pragma incremental_vacuum({pages})").fetchall()
-            except sqlite3.Error as error:
-                raise self.failed(error) from error
+            db.execute(f"pragma incremental_vacuum({pages})").fetchall()
             if self.is_full:
                 self.shorten_wal()
             self._note()
@@ -184,8 +197,8 @@ class File:
 
     def free_pages(self) -> int:
         """Return how many pages of the file hold nothing."""
-        with self.writing:
-            ((free,),) = self.db.execute("pragma freelist_count").fetchall()
+        with self.question() as db:
+            ((free,),) = db.execute("pragma freelist_count").fetchall()
             return int(free)
 
     # --- what is read

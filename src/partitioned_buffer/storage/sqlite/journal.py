@@ -103,8 +103,8 @@ class Journal:
         file = self._file
         layout = self._layout = int(file.meta["layout"])
         self._partitions = int(file.meta["partitions"])
-        with file.writing:
-            known = read_parts(file.db, layout)
+        with file.question() as db:
+            known = read_parts(db, layout)
             cursors = {partition: part.cursor for partition, part in known.items()}
             stops = [known[p].stop if p in known else 0 for p in range(self._partitions)]
             self._slots = Slots(self.path, self.id, layout, self._partitions, cursors)

@@ -51,9 +51,7 @@ class Lock:
                 raise _busy(path, fd)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(fd), Path(self._path).stat()):
-                    os.ftruncate(fd, 0)
-                    os.lseek(fd, 0, os.SEEK_SET)
-                    os.write(fd, str(os.getpid()).encode())
+                    _sign(fd)
                     self._fd, fd = fd, -1
         finally:
             if fd >= 0:
@@ -85,6 +83,14 @@ def _locked(fd: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _sign(fd: int) -> None:
+    """Say whose it is, if there is room to."""
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.write(fd, str(os.getpid()).encode())
 
 
 def _busy(path: str, fd: int) -> StorageBusy:

@@ -9,7 +9,6 @@ on a full disk moving many pages at once runs out of room itself.
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 
 from ...errors import StorageError
 from .chunks import MASK, SHIFT, behind_damage
@@ -84,14 +83,12 @@ class Reclaiming:
         last = number_of(self._layout, partition) << SHIFT | now.cursor
         limit = most + len(now.kept) + len(self._stuck)
         query = "select id, n from chunk where id >= ? and id < ? order by id limit ?"
-        with self._file.writing:
-            db = self._file.db
+        with self._file.question() as db:
             try:
-                with closing(db.execute(query, (first, last, limit))) as rows:
-                    found = rows.fetchall()
+                found = db.execute(query, (first, last, limit)).fetchall()
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
-                    raise self._file.failed(error) from error
+                    raise
                 self._from[partition] = behind_damage(db, first, last)
                 return [], False
         doomed = [

@@ -8,7 +8,6 @@ cursor behind it; whoever is killed in between goes on at the next open. The rec
 one partition before, and are moved in their order, so they keep it.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
@@ -52,7 +51,8 @@ def move_layout(file: File, route: Route) -> Moved:
     """Move what is left in the layout before the present one. Raises `StorageError`."""
     layout, old = file.meta["layout"] - 1, file.meta["moving"]
     target = _Target(file, route)
-    before = read_parts(file.db, layout)
+    with file.question() as db:
+        before = read_parts(db, layout)
     moved = lost = 0
     for partition in range(old):
         part = before.get(partition, Part(Cursor(), 0))
@@ -76,7 +76,8 @@ class _Target:
         self.file, self._route = file, route
         self._layout, self._partitions = file.meta["layout"], file.meta["partitions"]
         numbers = [number_of(self._layout, each) for each in range(self._partitions)]
-        self._ends = [end_in(file.db, number) for number in numbers]
+        with file.question() as db:
+            self._ends = [end_in(db, number) for number in numbers]
 
     def take(self, data: bytes, places: Sequence[int]) -> list[Row]:
         """Return the rows that a chunk is parted into."""
@@ -106,7 +107,7 @@ def _move_partition(target: _Target, number: int, part: Part) -> Moved:
     (counter, cursor, kept, _), stop = part
     moved = lost = 0
     at = number << SHIFT
-    while (row := _next(target.file.db, at, number << SHIFT | MASK)) is not None:
+    while (row := _next(target.file, at, number << SHIFT | MASK)) is not None:
         key, count, _, data = row
         at, start = key + 1, key & MASK
         if not is_whole(row):
@@ -133,8 +134,8 @@ def _missing(cursor: int, kept: Sequence[int], start: int) -> int:
     return max(0, start - cursor) + sum(each < start for each in kept)
 
 
-def _next(db: sqlite3.Connection, first: int, last: int) -> Any:
-    with closing(rows(db, first, last)) as found:
+def _next(file: File, first: int, last: int) -> Any:
+    with file.question() as db, closing(rows(db, first, last)) as found:
         return next(iter(found), None)
 
 

@@ -106,7 +106,7 @@ def test_flipped_bits_cost_what_they_hit(journal: Journal, opened: Open, path: P
     append(journal, *texts)
     journal.close()
     whole, content = path.read_bytes(), "".join(texts)
-    hits = refused = 0
+    hits = refused = lost = 0
     places = rounds(120, least=30)
     for each in range(places):
         place = 8192 * 3 + each * (len(whole) - 8192 * 3) // places
@@ -121,6 +121,7 @@ def test_flipped_bits_cost_what_they_hit(journal: Journal, opened: Open, path: P
             continue
         said = held(again)
         hits += "?" in said
+        lost += said.count("?")
         assert len(said) == len(content), place
         assert all(a in (b, "?") for a, b in zip(said, content, strict=True)), place
         append(again, "end")
@@ -129,7 +130,37 @@ def test_flipped_bits_cost_what_they_hit(journal: Journal, opened: Open, path: P
         assert held(again) == "end"
         again.close()
     assert hits > places * 0.5, "the rest is where nothing is"
+    assert lost < hits * 3 * 8192, "what is behind a page that cannot be read is read"
     assert refused <= places * 0.05
+
+
+def test_what_is_behind_a_page_that_cannot_be_read_is_read(
+    journal: Journal, opened: Open, path: Path
+) -> None:
+    texts = [chr(65 + each) * 3000 for each in range(40)]
+    append(journal, *texts)
+    journal.close()
+    content = bytearray(path.read_bytes())
+    page = content.index(texts[20].encode()) // 8192 * 8192
+    content[page] = 0xFF
+    path.write_bytes(content)
+    again = opened()
+    lost = [chunk for chunk in again.read(0, 0, 1 << 20) if chunk.data is None]
+
+    assert sum(chunk.count for chunk in lost) <= 3 * 3000
+    assert held(again).replace("?", "") == "".join(
+        text for each, text in enumerate(texts) if not lost[0].start <= each * 3000 < end_of(lost)
+    )
+    append(again, "end")
+    again.settle(0, 120_000)
+    reclaim_all(again)
+    assert held(again) == "end"
+    rows = look_in(path, "select count(*) from chunk where id >= 70000")
+    assert int(rows.strip("[]")) < 5, "SQLite may not get at a neighbour of such a page"
+
+
+def end_of(chunks: list[Chunk]) -> int:
+    return chunks[-1].start + chunks[-1].count
 
 
 def reclaim(journal: Journal) -> None:

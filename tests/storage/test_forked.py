@@ -73,11 +73,35 @@ def test_a_childs_life_keeps_no_lock(journal: Journal, opened: Open, path: Path)
     assert child.result() == "ended"
 
 
+def test_a_child_that_outlives_its_killed_parent_keeps_no_lock(opened: Open, path: Path) -> None:
+    done = program(
+        """
+        journal = opened(Path(sys.argv[1]))
+        append(journal, "abc")
+        if (pid := os.fork()) == 0:
+            for each in (0, 1, 2):
+                os.close(each)  # so that nobody waits for it
+            import time
+            time.sleep(60)
+            os._exit(0)
+        print(pid, flush=True)
+        os.kill(os.getpid(), 9)
+        """,
+        path,
+    )
+    child = int(done.stdout)
+    try:
+        assert held(opened()) == "abc"
+    finally:
+        os.kill(child, 9)
+
+
 def test_a_child_that_ends_like_any_program_takes_nothing_along(opened: Open, path: Path) -> None:
     """Not even while another thread of the parent is in the middle of SQLite."""
     done = program(
         """
-        import gc, threading
+        import gc, threading, warnings
+        warnings.simplefilter("ignore")  # of forks with threads: that is what this is about
         journal = opened(Path(sys.argv[1]))
         append(journal, "abc")
         inside, leave = threading.Event(), threading.Event()
@@ -104,6 +128,29 @@ def test_a_child_that_ends_like_any_program_takes_nothing_along(opened: Open, pa
 
     assert (done.stdout, done.stderr) == ("abcdef True\n", "")
     assert held(opened()) == "abcdef"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks Linux what is open")
+def test_a_child_closes_nothing_of_sqlites(path: Path) -> None:
+    done = program(
+        """
+        import gc
+        journal = opened(Path(sys.argv[1]))
+        def files():
+            there = (Path("/proc/self/fd") / each for each in os.listdir("/proc/self/fd"))
+            return sorted(os.path.basename(os.readlink(each)) for each in there if each.exists())
+        before = files()
+        if (pid := os.fork()) == 0:
+            del journal
+            gc.collect()
+            assert files() == [each for each in before if not each.endswith(("-lock", "-ack"))]
+            sys.exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """,
+        path,
+    )
+
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 def test_forked_children_leave_what_is_written_where_it_is(opened: Open, path: Path) -> None:

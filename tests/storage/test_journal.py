@@ -184,6 +184,48 @@ def test_what_replaces_a_partition_is_all_that_is_in_it(
     assert held(again) == ""
 
 
+@pytest.mark.parametrize("lost", ["-ack", None])
+def test_who_is_killed_while_it_is_replaced_has_the_one_or_the_other(
+    lost: str | None,
+    journal: Journal,
+    opened: Open,
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    append(journal, "abc")
+    journal.settle(0, 1)
+    copies: list[Path] = []
+    monkeypatch.setattr(
+        journal._slots, "settle", lambda *_args: copies.append(crashed(path, tmp_path / "copy"))
+    )
+    journal.replace(0, [(2, b"XY")])
+    (copy,) = copies
+    if lost == "-ack":
+        copy.with_name("events.db-ack").unlink()
+    again = opened(copy)
+
+    assert held(again) == "XY", "and nothing is called lost"
+    assert append(again, "Z") == [5]
+
+
+def test_an_interrupt_in_the_middle_gives_no_position_twice(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(journal, "abc")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    for name in ("_look", "_look_again"):  # before a commit, and after it
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(journal._file, name, interrupt)
+            append(journal, name)
+
+    assert append(journal, "def") == [3 + len("_look_again")]
+    assert held(journal) == "abc_look_againdef"
+
+
 def test_what_is_given_up_is_kept_until_it_is_forgotten(journal: Journal, opened: Open) -> None:
     first = journal.bury(1, b"ab", 2, "ValueError: b\u00e4d", 8)
     second = journal.bury(0, b"c", 1, "OSError", 1)

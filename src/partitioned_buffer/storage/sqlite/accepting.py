@@ -71,7 +71,10 @@ class Accepting:
     def _insert(self, made: Sequence[Row], ends: Sequence[int]) -> None:
         overdue = self._slots.overdue()
         with self._file.transaction() as db:
-            db.executemany(INSERT, made)
+            if len(made) == 1:  # executemany() takes longer
+                db.execute(INSERT, made[0])
+            else:
+                db.executemany(INSERT, made)
             for partition, now in overdue.items():
                 write_part(db, number_of(self._layout, partition), now, ends[partition])
         self._slots.are_in_rows(overdue)

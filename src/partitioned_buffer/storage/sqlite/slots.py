@@ -23,14 +23,16 @@ from typing import NamedTuple
 
 from .faults import translated
 
-_SLOT = struct.Struct("<8sIQQIH13H")
+_HEAD = struct.Struct("<8sIQQIH")
 _FITS = 13
+_KEPT = struct.Struct(f"<{_FITS}H")
 _FAR = 1 << 16
 _MOST = (1 << 32) - 1
 SIZE = 64
 _BLOCK = 4096
 _FLAGS = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NONE = (0,) * _FITS
+_NONE_KEPT = _KEPT.pack(*_NONE)
 
 
 class Cursor(NamedTuple):
@@ -79,10 +81,11 @@ class Slots:
     def _read(self, slot: bytes) -> Cursor | None:
         if int.from_bytes(slot[:4], "little") != zlib.crc32(slot[4:]):
             return None
-        store, layout, counter, cursor, hand, kept, *distances = _SLOT.unpack(slot[4:])
+        store, layout, counter, cursor, hand, kept = _HEAD.unpack_from(slot, 4)
         if store != self._store or layout != self._layout or kept > _FITS:
             return None
-        return Cursor(counter, cursor, tuple(cursor - each for each in distances[:kept]), hand)
+        distances = _KEPT.unpack_from(slot, 4 + _HEAD.size)[:kept]
+        return Cursor(counter, cursor, tuple(cursor - each for each in distances), hand)
 
     def settle(self, partition: int, cursor: int, kept: Sequence[int], hand: int) -> None:
         """Say what is settled. Raises `ValueError` if that is less than was, or what is kept."""
@@ -93,23 +96,21 @@ class Slots:
             after = Cursor(before.counter + 1, cursor, tuple(kept), hand)
             if not kept or _is_short(after):
                 self._write(partition, after)
-                self._overdue.pop(partition, None)
+                if self._overdue:
+                    self._overdue.pop(partition, None)
             else:
                 self._overdue[partition] = after
             self.now[partition] = after
 
     def _write(self, partition: int, now: Cursor) -> None:
-        distances = _NONE
-        if now.kept:
-            distances = (*(now.cursor - each for each in now.kept), *_NONE)[:_FITS]
-        hand = min(now.hand, _MOST)
-        slot = _SLOT.pack(
-            self._store, self._layout, now.counter, now.cursor, hand, len(now.kept), *distances
-        )
+        counter, cursor, kept, hand = now
+        hand = min(hand, _MOST)
+        head = _HEAD.pack(self._store, self._layout, counter, cursor, hand, len(kept))
+        slot = head + (_packed(cursor, kept) if kept else _NONE_KEPT)
         try:
             if self._fd is not None:
                 slot = zlib.crc32(slot).to_bytes(4, "little") + slot
-                _write_at(self._fd, slot, self._place(partition, now.counter))
+                _write_at(self._fd, slot, self._place(partition, counter))
         except OSError as error:
             raise translated(self._path, error) from error
 
@@ -135,6 +136,10 @@ class Slots:
     def __del__(self) -> None:
         if getattr(self, "_fd", None) is not None:
             self.close()
+
+
+def _packed(cursor: int, kept: Sequence[int]) -> bytes:
+    return _KEPT.pack(*(*(cursor - each for each in kept), *_NONE)[:_FITS])
 
 
 def _is_short(now: Cursor) -> bool:

@@ -21,6 +21,8 @@ def test_positions_run_on_by_partition(journal: Journal) -> None:
     assert append(journal, "f") == [5]
     assert (journal.end(0), journal.end(1)) == (6, 1)
     assert journal.append([]) == []
+    with pytest.raises(ValueError, match="expected one at least"):
+        append(journal, "")
 
 
 def test_chunks_are_read_from_the_one_that_holds_a_position(journal: Journal) -> None:

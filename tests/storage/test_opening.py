@@ -191,6 +191,25 @@ def test_where_there_can_be_no_wal_is_refused(
         opened()
 
 
+def test_another_program_that_writes_is_said(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("partitioned_buffer.storage.sqlite.file.PATIENCE", 0.01)
+    journal = opened()
+    append(journal, "abc")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("begin immediate")
+
+    with pytest.raises(StorageBusy, match="another program writes to it"):
+        append(journal, "d")
+    assert held(journal) == "abc", "reading waits for nobody"
+    journal.settle(0, 1)
+    other.execute("rollback")
+    other.close()
+    assert append(journal, "d") == [3]
+    assert held(journal) == "bcd"
+
+
 def test_a_closed_one_refuses_everything(journal: Journal) -> None:
     append(journal, "abc")
     journal.close()

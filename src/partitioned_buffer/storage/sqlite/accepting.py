@@ -54,6 +54,8 @@ class Accepting:
         ends, starts = self.known_ends()[:], []
         made: list[Row] = []
         for partition, count, data in pieces:
+            if count < 1:
+                raise ValueError(f"{count} records: expected one at least")
             start = ends[partition]
             made.append(row_of(number_of(self._layout, partition), start, count, data))
             starts.append(start)

@@ -12,7 +12,7 @@ import functools
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from .watch import Watch
 
 PATIENCE = 5.0
 """Seconds that a commit waits for another program's; there should be none."""
+
+_LONGEST_WAL = 16 << 20
+"""Bytes that a WAL keeps when it begins anew, however large a commit was."""
 
 
 def _connected(path: str, mode: str) -> sqlite3.Connection:
@@ -95,7 +98,11 @@ class File:
                 f"{mode.decode()!r}): put the file on a local disk, not on a network"
             )
         db.execute("pragma secure_delete=off").fetchall()
-        for pragma in ("wal_autocheckpoint=1000", "cell_size_check=on"):
+        for pragma in (
+            "wal_autocheckpoint=1000",
+            f"journal_size_limit={_LONGEST_WAL}",
+            "cell_size_check=on",
+        ):
             db.execute(f"pragma {pragma}").fetchall()
         self._syncs(now=True)
         if not tables:
@@ -127,7 +134,7 @@ class File:
         return connection
 
     @contextmanager
-    def question(self) -> Iterator[sqlite3.Connection]:
+    def question(self) -> Generator[sqlite3.Connection]:
         """Ask what has been written, as who writes sees it. Raises `StorageError`."""
         with self.writing:
             try:
@@ -138,7 +145,7 @@ class File:
     # --- what is written
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True) -> Generator[sqlite3.Connection]:
         """
         Write all of it, or nothing; not *durable*: what a power failure may undo.
 
@@ -204,7 +211,7 @@ class File:
     # --- what is read
 
     @contextmanager
-    def view(self) -> Iterator[sqlite3.Connection]:
+    def view(self) -> Generator[sqlite3.Connection]:
         """Read what has been committed. Raises `StorageError`."""
         with self.reading:
             try:

@@ -159,7 +159,7 @@ class Journal:
         with self._file.view() as db:
             found, end, damaged = read_chunks(db, number, position, end, max_bytes)
             now = self._slots.now[partition]  # afterwards: what is gone by now is settled by now
-        self._damaged += damaged
+        self._damaged += [row for row in damaged if row not in self._damaged]
         return with_losses(found, position, end, now)
 
     def records(self, partition: int) -> Iterator[Chunk]:

@@ -122,6 +122,8 @@ class Reclaiming:
 
     def set_aside(self, damaged: int) -> None:
         """Move a row that is not as it was written to the table of those."""
+        if damaged in self._stuck:
+            return
         try:
             with self._file.transaction(durable=False) as db:
                 db.execute(_INSERT, (damaged,))

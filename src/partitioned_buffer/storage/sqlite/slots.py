@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from ...errors import StorageError
 from .faults import translated
 
 _HEAD = struct.Struct("<8sIQQIH")
@@ -107,10 +108,11 @@ class Slots:
         hand = min(hand, _MOST)
         head = _HEAD.pack(self._store, self._layout, counter, cursor, hand, len(kept))
         slot = head + (_packed(cursor, kept) if kept else _NONE_KEPT)
+        if self._fd is None:
+            raise StorageError(f"{self._path}: it is closed")
         try:
-            if self._fd is not None:
-                slot = zlib.crc32(slot).to_bytes(4, "little") + slot
-                _write_at(self._fd, slot, self._place(partition, counter))
+            slot = zlib.crc32(slot).to_bytes(4, "little") + slot
+            _write_at(self._fd, slot, self._place(partition, counter))
         except OSError as error:
             raise translated(self._path, error) from error
 
@@ -128,14 +130,17 @@ class Slots:
     def close(self) -> None:
         """Let go of the file, on the disk as it is now."""
         fd, self._fd = self._fd, None
+        for lock in self._locks:
+            with lock:  # who is writing a slot has written it then
+                pass
         if fd is not None:
             with suppress(OSError):
                 os.fsync(fd)
             os.close(fd)
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", None) is not None:
-            self.close()
+        if (fd := getattr(self, "_fd", None)) is not None:
+            os.close(fd)
 
 
 def _packed(cursor: int, kept: Sequence[int]) -> bytes:

@@ -6,7 +6,9 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     abc.py               every contract: Processor, Hook, Clock
     dead_letters/        file.py: a file for what is given up; records.py: its lines; appending.py
                          writes them, replay.py is the way back
-    storage/             sqlite/: what was accepted, in a file: journal.py; accepting.py  chunks.py
+    storage/             codec.py: how items become bytes; msgpack.py  records.py; keys.py: those of
+                         a Map; stable_hash.py: which partition, in every process
+                         sqlite/: what was accepted, in a file: journal.py; accepting.py  chunks.py
                          slots.py  parts.py: what is in it; file.py  terms.py  watch.py
                          lock.py  faults.py: what it is in; reclaiming.py  ballast.py: its room;
                          dead.py: what was given up; relayout.py: other partitions than before

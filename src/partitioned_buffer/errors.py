@@ -13,7 +13,8 @@ Everything that can fail, drawn as a tree.
     ├── StorageError                          a storage cannot do what it was asked for
     │   ├── StorageBusy                       another process has it
     │   ├── StorageRefused                    what is stored there is of another kind, or newer
-    │   └── StorageFull                       it has no room
+    │   ├── StorageFull                       it has no room
+    │   └── Undecodable                       what is stored there cannot be read by its codec
     └── raised by a processor, to say more than "it failed"
         ├── PartialFailure                    only these failed
         ├── Reject                            do not try these again
@@ -92,6 +93,10 @@ class StorageRefused(StorageError):
 
 class StorageFull(StorageError):
     """The disk is full. What was accepted before is safe, and goes on being delivered."""
+
+
+class Undecodable(StorageError):
+    """What is stored does not decode: a type has changed since, or a class is gone."""
 
 
 Named = Iterable[Any] | Mapping[Any, Any]

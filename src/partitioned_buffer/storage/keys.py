@@ -1,0 +1,135 @@
+"""
+A Map's keys become bytes, and come back as themselves.
+
+A value may come back changed, a key may not: it would be another key. So a key that does not come
+back equal and of the same type, all the way down, is refused at the write. Text, whole numbers and
+bytes always do; any other is decoded at once, to know.
+
+With MessagePack a key's bytes are what it is as the key of a map, where arrays come back as tuples:
+the header of a map of one, a key and a value are such a map. Functions say nothing of keys, so
+beside them keys have a format of their own: a letter for the type, and what it takes.
+"""
+
+import pickle
+import struct
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from .msgpack import Msgpack
+from .records import Codec, Pickled, in_short, pickled
+
+_QUICK = frozenset({str, int, bytes, bool, type(None)})
+"""What always comes back as it was, or raises."""
+
+_FLOAT = struct.Struct(">d")
+_LENGTH = struct.Struct(">I")
+
+
+class Keys:
+    """How keys become bytes, and come back; `make_keys()` makes one."""
+
+    def __init__(
+        self, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any], expected: str
+    ) -> None:
+        self._encode, self.decode, self._expected = encode, decode, expected
+
+    def encode(self, key: Any) -> bytes:
+        """Return the bytes of *key*; raise `TypeError` if it would not come back as itself."""
+        try:
+            data = self._encode(key)
+            if type(key) in _QUICK:
+                return data
+            back = self.decode(data)
+            if is_itself(key, back):
+                return data
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._refusal(key, f"{type(error).__name__}: {error}") from error
+        kind = type(back).__name__
+        raise self._refusal(key, f"it would come back as {in_short(back)} ({kind})")
+
+    def _refusal(self, key: Any, why: str) -> TypeError:
+        return TypeError(
+            f"key {in_short(key)} ({type(key).__name__}) cannot be stored: {why}. "
+            f"Expected {self._expected}"
+        )
+
+
+def make_keys(codec: Codec) -> Keys:
+    """Return how keys are stored beside values of *codec*."""
+    if isinstance(codec, Pickled):
+        return Keys(pickled, pickle.loads, "what can be pickled, and equals what is unpickled")
+    expected = "text, bytes, numbers, None, or tuples of these"
+    if isinstance(codec, Msgpack):
+        decode = codec.untyped
+        return Keys(
+            codec.encoder.encode,
+            lambda data: next(iter(decode(b"\x81" + data + b"\xc0"))),
+            f"{expected}: say str(key), or key.value for an Enum",
+        )
+    return Keys(_encoded, _decoded, f"{expected}, or UUIDs")
+
+
+def is_itself(key: Any, back: Any) -> bool:
+    """Return whether *back* is what *key* was: equal, and of the same types."""
+    if type(back) is not type(key):
+        return False
+    if isinstance(key, tuple) and (len(key) != len(back) or not all(map(is_itself, key, back))):
+        return False
+    if isinstance(key, datetime) and key.utcoffset() != back.utcoffset():
+        return False  # the same moment, on another day perhaps
+    return bool(back == key)
+
+
+def _encoded(key: Any) -> bytes:  # noqa: PLR0911  # a table
+    """Return *key* in the format of its own; raise `TypeError` for other types."""
+    kind = type(key)
+    if kind is str:
+        return b"s" + key.encode()  # type: ignore[no-any-return]
+    if kind is int:
+        return b"i" + key.to_bytes(key.bit_length() // 8 + 1, "big", signed=True)  # type: ignore[no-any-return]
+    if kind is bytes:
+        return b"b" + key  # type: ignore[no-any-return]
+    if key is None or kind is bool:
+        return b"0" if key is None else b"t" if key else b"f"
+    if kind is float:
+        return b"d" + _FLOAT.pack(key)
+    if kind is tuple:
+        inner = map(_encoded, key)
+        return b"(" + b"".join(_LENGTH.pack(len(each)) + each for each in inner)
+    if kind is UUID:
+        return b"u" + key.bytes  # type: ignore[no-any-return]
+    raise TypeError(f"{kind.__name__} has no format of its own")
+
+
+def _decoded(data: bytes) -> Any:  # noqa: PLR0911  # a table
+    match data[:1], data[1:]:
+        case b"s", rest:
+            return rest.decode()
+        case b"i", rest:
+            return int.from_bytes(rest, "big", signed=True)
+        case b"b", rest:
+            return rest
+        case b"d", rest:
+            return _FLOAT.unpack(rest)[0]
+        case b"u", rest:
+            return UUID(bytes=rest)
+        case b"(", rest:
+            return tuple(map(_decoded, _parts(rest)))
+        case _:
+            return {b"0": None, b"t": True, b"f": False}[data]
+
+
+def _parts(data: bytes) -> list[bytes]:
+    parts, at = [], 0
+    while at < len(data):
+        (length,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size
+        if at + length > len(data):
+            raise ValueError("the key ends in the middle")
+        parts.append(data[at : at + length])
+        at += length
+    return parts

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ..errors import Undecodable
 from .msgpack import Msgpack
 from .records import Codec, Pickled, in_short, pickled
 
@@ -33,7 +34,7 @@ class Keys:
     def __init__(
         self, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any], expected: str
     ) -> None:
-        self._encode, self.decode, self._expected = encode, decode, expected
+        self._encode, self._decode, self._expected = encode, decode, expected
 
     def encode(self, key: Any) -> bytes:
         """Return the bytes of *key*; raise `TypeError` if it would not come back as itself."""
@@ -41,7 +42,7 @@ class Keys:
             data = self._encode(key)
             if type(key) in _QUICK:
                 return data
-            back = self.decode(data)
+            back = self._decode(data)
             if is_itself(key, back):
                 return data
         except MemoryError:
@@ -50,6 +51,15 @@ class Keys:
             raise self._refusal(key, f"{type(error).__name__}: {error}") from error
         kind = type(back).__name__
         raise self._refusal(key, f"it would come back as {in_short(back)} ({kind})")
+
+    def decode(self, data: bytes) -> Any:
+        """Return the key; raise `Undecodable`."""
+        try:
+            return self._decode(data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise Undecodable(f"a key cannot be read: {type(error).__name__}: {error}") from error
 
     def _refusal(self, key: Any, why: str) -> TypeError:
         return TypeError(

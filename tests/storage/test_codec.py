@@ -224,6 +224,7 @@ def test_checks_are_a_types_and_can_be_asked_for() -> None:
         make_codec(checks=True).encode({key: 1})
     with pytest.raises(TypeError, match=r"item 1 of 2.*hashable"):
         make_codec(checks=True).pack([1, {key: 1}])
+    assert make_codec(checks=True).encode((1,)) == b"\x91\x01"
     assert make_codec(checks=True).encode_all([(1,)]) == [b"\x91\x01"]
 
 

@@ -244,6 +244,17 @@ def test_pickle_takes_what_can_be_pickled() -> None:
         codec.encode_all([1, lambda: 1])
 
 
+class Forgetful(Exception):
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(one)
+
+
+def test_pickles_that_cannot_be_read_raise_at_the_push_if_asked_for() -> None:
+    assert make_codec("pickle").encode(Forgetful(1, 2))
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        make_codec("pickle", checks=True).encode(Forgetful(1, 2))
+
+
 def test_a_class_that_is_gone_takes_no_other_record_along() -> None:
     codec = make_codec("pickle")
     gone = codec.encode(Event(1)).replace(b"Event", b"Evont")

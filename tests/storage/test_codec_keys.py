@@ -32,6 +32,10 @@ class Name(enum.StrEnum):
     ADA = "ada"
 
 
+class Share(float, enum.Enum):
+    HALF = 0.5
+
+
 class Mode(enum.Flag):
     A = 1
     B = 2
@@ -56,8 +60,16 @@ class Folded(str):
         return hash(self.lower())
 
 
+class Autumn(dt.tzinfo):
+    """When clocks go back: an hour comes twice."""
+
+    def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
+        return dt.timedelta(hours=2 - (when.fold if when else 0))
+
+
 ONE = uuid.UUID(int=1)
 NOON = dt.datetime(2020, 1, 2, 12, tzinfo=dt.UTC)
+TWICE = NOON.replace(tzinfo=Autumn())
 EAST = dt.timezone(dt.timedelta(hours=2))
 
 
@@ -161,7 +173,7 @@ EQUAL: list[list[Any]] = [
     [0, 0.0, -0.0, False, Decimal(0)],
     [-1, -1.0, Decimal(-1)],
     [-2, -2.0],
-    [0.5, Decimal("0.5"), Fraction(1, 2)],
+    [0.5, Decimal("0.5"), Fraction(1, 2), Share.HALF],
     [Decimal("0.1"), Fraction(1, 10)],
     [2**61, float(2**61)],
     [10**30, Decimal("1e30")],
@@ -170,7 +182,9 @@ EQUAL: list[list[Any]] = [
     ["ada", Name.ADA, Text("ada")],
     [(1, 2), Point(1, 2), (1.0, True + True)],
     [frozenset({1, "a"}), frozenset({"a", True})],
+    [frozenset("abcdefgh"), frozenset("hgfedcba")],
     [NOON, NOON.astimezone(EAST), NOON.replace(fold=1)],
+    [TWICE, TWICE.replace(fold=1)],
     [NOON.replace(tzinfo=None), NOON.replace(tzinfo=None, fold=1)],
     [dt.time(12, tzinfo=dt.UTC), dt.time(14, tzinfo=EAST)],
     [dt.timedelta(days=1), dt.timedelta(hours=24)],

@@ -87,7 +87,7 @@ def is_itself(key: Any, back: Any) -> bool:
     """Return whether *back* is what *key* was: equal, and of the same types."""
     if type(back) is not type(key):
         return False
-    if isinstance(key, tuple) and (len(key) != len(back) or not all(map(is_itself, key, back))):
+    if isinstance(key, tuple) and not all(map(is_itself, key, back)):
         return False
     if isinstance(key, datetime) and key.utcoffset() != back.utcoffset():
         return False  # the same moment, on another day perhaps

@@ -54,7 +54,7 @@ def canonical(key: Any) -> bytes:
     write = _EXACTLY.get(type(key))
     if write is not None:
         return write(key)
-    if isinstance(key, int | float | Decimal):
+    if isinstance(key, Real | Decimal):  # members of some Enums, too
         return _numeral(key)
     for kind, write in _KINDS.items():
         if isinstance(key, kind):
@@ -62,8 +62,6 @@ def canonical(key: Any) -> bytes:
             if type(key).__eq__ is not equals:
                 raise _refusal(key, f"it compares in a way that {kind.__name__} does not")
             return write(key)
-    if isinstance(key, Real):
-        return _numeral(key)
     raise _refusal(key, "what it equals is not known")
 
 
@@ -131,7 +129,6 @@ def _span(key: timedelta) -> bytes:
 
 
 def _time(key: time) -> bytes:
-    key = key.replace(fold=0)
     offset = key.utcoffset()
     if offset is None:
         return b"T" + key.isoformat().encode()
@@ -141,8 +138,7 @@ def _time(key: time) -> bytes:
 
 def _member(key: enum.Enum) -> bytes:
     # Without its module: that of a program is called otherwise where it is imported.
-    name = key.name or repr(key.value)
-    return b"E" + f"{type(key).__qualname__}.{name}".encode()
+    return b"E" + f"{type(key).__qualname__}.{key.name}".encode()
 
 
 def _numeral(key: Any) -> bytes:

@@ -66,6 +66,10 @@ class Autumn(dt.tzinfo):
     def utcoffset(self, when: dt.datetime | None) -> dt.timedelta:
         return dt.timedelta(hours=2 - (when.fold if when else 0))
 
+    def dst(self, when: dt.datetime | None) -> None: ...
+
+    def tzname(self, when: dt.datetime | None) -> None: ...
+
 
 ONE = uuid.UUID(int=1)
 NOON = dt.datetime(2020, 1, 2, 12, tzinfo=dt.UTC)

@@ -37,8 +37,10 @@ Write = Callable[[bool], int]
 class _Waiter:
     """A writer in line."""
 
-    def __init__(self, signal: Signal | AsyncSignal, thread: int | None) -> None:
-        self.signal, self.thread = signal, thread
+    def __init__(
+        self, signal: Signal | AsyncSignal, thread: int | None, load: tuple[int, int]
+    ) -> None:
+        self.signal, self.thread, self.load = signal, thread, load
 
 
 class Line:
@@ -48,7 +50,7 @@ class Line:
         self._room, self._clock, self._face = room, clock, face
         room.serve = self.serve
         self._numbers = count()
-        self._waiters: dict[int, tuple[weakref.ref[_Waiter], int, int]] = {}
+        self._waiters: dict[int, weakref.ref[_Waiter]] = {}
 
     def reset(self) -> None:
         """Be empty, in a forked child; who waited in the very thread that forked looks there."""
@@ -86,9 +88,10 @@ class Line:
         closed, none will be.
         """
         face = self._face
-        waiter, number = _Waiter(face._signal(), face._supervisor.thread()), next(self._numbers)
+        waiter = _Waiter(face._signal(), face._supervisor.thread(), load)
+        number = next(self._numbers)
         try:
-            self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number)), *load
+            self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
             self._tell()
             while True:
                 if next(self._all(), None) is waiter or any(t.closed for t in tables):
@@ -111,7 +114,7 @@ class Line:
                     waiter.signal.close()
 
     def _all(self) -> Iterator[_Waiter]:
-        for waits, _, _ in list(self._waiters.values()):
+        for waits in list(self._waiters.values()):
             if (waiter := waits()) is not None:
                 yield waiter
 
@@ -131,5 +134,9 @@ class Line:
             room.line, room.line_bytes = loads
 
     def _loads(self) -> tuple[int, int]:
-        waiting = list(self._waiters.values())
-        return sum(size or 1 for _, size, _ in waiting), sum(weight for _, _, weight in waiting)
+        # As if all waited for as much as the first, who must not wait for ever: there may be
+        # thousands of them.
+        if (first := next(self._all(), None)) is None:
+            return 0, 0
+        count, (size, weight) = len(self._waiters), first.load
+        return count * max(1, size), count * weight

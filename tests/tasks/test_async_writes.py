@@ -49,6 +49,23 @@ async def test_who_has_been_let_in_need_not_stand_in_line_for_each_of_many(
 
 
 @running
+async def test_all_for_whom_there_is_room_are_let_in_at_once() -> None:
+    processor = Coroutine()
+
+    async def write() -> None:
+        for number in range(10):
+            await queue.push(number)
+
+    async with AsyncQueue(
+        "q", processor, partitions=1, max_size=50, processing_batch_size=50
+    ) as queue:
+        await asyncio.gather(*(write() for _ in range(100)))
+
+    assert queue.stats().delivered == 1000
+    assert len(processor.batches) < 100
+
+
+@running
 async def test_a_push_to_a_full_buffer_waits_for_room_and_nowait_raises() -> None:
     processor = Coroutine()
     processor.go_on.clear()

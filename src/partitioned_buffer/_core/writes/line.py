@@ -9,6 +9,7 @@ of it, is no more in it.
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol
 
@@ -68,9 +69,24 @@ class Line:
         return thread is not None and any(waiter.thread == thread for waiter in self._all())
 
     def serve(self) -> None:
-        """Let the first look whether there is room."""
-        if (first := next(self._all(), None)) is not None:
-            first.signal.set()
+        """Let those look for whom there may be room, which came back."""
+        waiting = list(self._all())
+        for waiter in waiting[: self._chances(waiting)]:
+            waiter.signal.set()
+
+    def _chances(self, waiting: Sequence[_Waiter]) -> int:
+        """Return how many may find room, if all *waiting* do so for as much as the first."""
+        if not waiting or waiting[0].thread is not None:
+            return (
+                1  # each thread lets the next one look: together they would be in each other's way
+            )
+        room, (size, weight) = self._room, waiting[0].load
+        chances = [len(waiting)]
+        if size and room.size is not None:
+            chances.append((room.size - room.used) // size)
+        if weight and room.bytes is not None:
+            chances.append((room.bytes - room.used_bytes) // weight)
+        return max(1, min(chances))
 
     def alarm(self) -> None:
         """Let everybody look what has become of the buffer."""
@@ -94,7 +110,7 @@ class Line:
             self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
             self._tell()
             while True:
-                if next(self._all(), None) is waiter or any(t.closed for t in tables):
+                if self._first() is waiter or any(t.closed for t in tables):
                     outcome = write(True)
                     if outcome != FULL:
                         return outcome
@@ -113,6 +129,12 @@ class Line:
                     self._pass_on()  # the first may have been interrupted where it began
                     waiter.signal.close()
 
+    def _first(self) -> _Waiter | None:
+        while True:
+            with suppress(RuntimeError):  # others have come or gone: look again
+                alive = (waiter for waits in self._waiters.values() if (waiter := waits()))
+                return next(alive, None)
+
     def _all(self) -> Iterator[_Waiter]:
         for waits in list(self._waiters.values()):
             if (waiter := waits()) is not None:
@@ -123,9 +145,10 @@ class Line:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Let those look who are left."""
+        """Let the first of those look who are left."""
         self._tell()
-        self.serve()
+        if (first := self._first()) is not None:
+            first.signal.set()
 
     def _tell(self) -> None:
         """Tell the room what all wait for. Who changes that does so: the last tells the truth."""
@@ -136,7 +159,7 @@ class Line:
     def _loads(self) -> tuple[int, int]:
         # As if all waited for as much as the first, who must not wait for ever: there may be
         # thousands of them.
-        if (first := next(self._all(), None)) is None:
+        if (first := self._first()) is None:
             return 0, 0
         count, (size, weight) = len(self._waiters), first.load
         return count * max(1, size), count * weight

@@ -79,8 +79,8 @@ MUTANTS = [
     Mutant(
         "what can never fit waits for room",
         "writes/admission.py",
-        "hopeless = not self.fits(load)",
-        "hopeless = False",
+        "hopeless := not self.fits(load)",
+        "hopeless := False",
         tests=LINE,
     ),
     Mutant(

@@ -15,7 +15,7 @@ then removed, piece by piece.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -202,8 +202,9 @@ class MapHeld(Table):
         return self._lock if FREE_THREADED else nullcontext()
 
     def _copied(self, kind: Callable[[Any], Any], source: Callable[[], Any]) -> Any:
-        with self._alone():
-            return kind(source())
+        while True:
+            with suppress(RuntimeError), self._alone():  # a signal handler has come between: anew
+                return kind(source())
 
     def held(self) -> list[Entry[Any, Any]]:
         """Return all that is not settled, oldest first."""

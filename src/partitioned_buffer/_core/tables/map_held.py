@@ -129,12 +129,12 @@ class MapHeld(Table):
 
     def _let_go(self) -> None:
         """Remove what is settled; remember its versions, or forget that there was one."""
-        noted: dict[Any, Any] = {}
+        noted, alone = dict[Any, Any](), self._alone()  # a delete looks for versions, and removes
         while noted != self._settled:  # which a delete changes
             noted = dict(self._settled)
             for stored, version in noted.items():
                 if version is not MISSING:
-                    with self._alone():
+                    with alone:
                         self._note(stored, version)
                 self._flying.pop(stored, None)  # at last: a key is always found somewhere
         while self._settled and not self._change(self._turn, {"_settled": {}}):

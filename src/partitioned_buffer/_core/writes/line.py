@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import count, islice
 from typing import Any, Protocol
 
 from ...abc import AsyncSignal, Clock, Signal
@@ -70,18 +70,16 @@ class Line:
 
     def serve(self) -> None:
         """Let those look for whom there may be room, which came back."""
-        waiting = list(self._all())
-        for waiter in waiting[: self._chances(waiting)]:
+        for waiter in islice(self._all(), self._chances()):
             waiter.signal.set()
 
-    def _chances(self, waiting: Sequence[_Waiter]) -> int:
-        """Return how many may find room, if all *waiting* do so for as much as the first."""
-        if not waiting or waiting[0].thread is not None:
-            return (
-                1  # each thread lets the next one look: together they would be in each other's way
-            )
-        room, (size, weight) = self._room, waiting[0].load
-        chances = [len(waiting)]
+    def _chances(self) -> int:
+        """Return how many may find room, if all wait for as much as the first."""
+        first = self._first()
+        if first is None or first.thread is not None:
+            return 1  # each thread has the next one look: all at once would be in each other's way
+        room, (size, weight) = self._room, first.load
+        chances = [len(self)]
         if size and room.size is not None:
             chances.append((room.size - room.used) // size)
         if weight and room.bytes is not None:
@@ -151,15 +149,19 @@ class Line:
             first.signal.set()
 
     def _tell(self) -> None:
-        """Tell the room what all wait for. Who changes that does so: the last tells the truth."""
+        """Tell the room what they wait for. Who changes that does so: the last tells the truth."""
         room = self._room
         while (room.line, room.line_bytes) != (loads := self._loads()):
             room.line, room.line_bytes = loads
 
     def _loads(self) -> tuple[int, int]:
         # As if all waited for as much as the first, who must not wait for ever: there may be
-        # thousands of them.
+        # thousands of them. More than all there is says no more than that.
         if (first := self._first()) is None:
             return 0, 0
-        count, (size, weight) = len(self._waiters), first.load
-        return count * max(1, size), count * weight
+        room, count, (size, weight) = self._room, len(self), first.load
+        return _at_most(room.size, count * max(1, size)), _at_most(room.bytes, count * weight)
+
+
+def _at_most(limit: int | None, number: int) -> int:
+    return number if limit is None else min(limit, number)

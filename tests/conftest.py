@@ -9,6 +9,7 @@ from helpers import Buffers
 from implementations import load
 from trips import compiled
 
+from partitioned_buffer._core.writes.line import Line
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor, assert_balanced
 
 # What they assert is shown like what tests assert.
@@ -48,6 +49,19 @@ def trip(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def made(request: pytest.FixtureRequest) -> Any:
     """Both implementations of the tables: what has their classes."""
     return load(request.param)
+
+
+@pytest.fixture
+def stood(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An item for each time that a writer stands in line."""
+    times, stand = list[int](), Line.stand
+
+    def noted(*args: Any) -> Any:
+        times.append(1)
+        return stand(*args)
+
+    monkeypatch.setattr(Line, "stand", noted)
+    return times
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from helpers import Buffers, in_thread, key_of, unwoken, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
-from partitioned_buffer._core.writes.line import Line
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
@@ -225,23 +224,33 @@ def test_a_worker_does_not_wait_for_itself(
 
 
 @pytest.mark.threads
-def test_who_has_been_let_in_need_not_stand_in_line_for_each_of_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stood, stand = [0], Line.stand
-
-    def counted(*args: Any) -> Any:
-        stood[0] += 1
-        return stand(*args)
-
-    monkeypatch.setattr(Line, "stand", counted)
+def test_who_has_been_let_in_need_not_stand_in_line_for_each_of_many(stood: list[int]) -> None:
     with Queue[int]("q", len, partitions=1, max_size=100, processing_batch_size=50) as queue:
         writers = [in_thread(lambda: [*map(queue.push, range(500))])[0] for _ in range(4)]
         for writer in writers:
             writer.join(60)
 
     assert queue.stats().delivered == 2000
-    assert stood[0] < 1000
+    assert len(stood) < 1000
+
+
+@pytest.mark.threads
+def test_those_in_line_may_wait_for_more_bytes_together_than_a_machine_counts() -> None:
+    taken: list[int] = []
+    huge: dict[str, Any] = {"max_bytes": 2**62, "size_of": lambda _: 2**62}
+    with Queue("q", taken.extend, partitions=1, processing_interval=1000.0, **huge) as queue:
+        unwoken(queue)
+        queue.push(0)
+        writers = [in_thread(lambda n=n: queue.push(n)) for n in (1, 2, 3)]  # type: ignore[misc]
+        wait_until_blocked(queue, 3)
+        for left in (2, 1, 0):
+            queue.flush()
+            wait_until_blocked(queue, left)
+        for thread, _ in writers:
+            thread.join(30)
+
+    assert [outcome for _, outcome in writers] == [[None]] * 3
+    assert sorted(taken) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("measure", ["max_size", "max_bytes"])

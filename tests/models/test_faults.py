@@ -167,6 +167,7 @@ class Cell:
             clock=self.clock,
             **POLICIES[policy],
         ).start()
+        self.clock.settle()
         self.bounded = policy != "unbounded"
         if self.bounded:  # a full buffer would have all delivered before its time
             unwoken(self.buffer)

@@ -90,8 +90,8 @@ MUTANTS = [
     Mutant(
         "a bound off by one",
         "tables/queue.py",
-        "room.used + size > room.limit",
-        "room.used + size > room.limit + 1",
+        "room.used + size + line > room.limit",
+        "room.used + size + line > room.limit + 1",
     ),
     Mutant(
         "a line that is not looked at",

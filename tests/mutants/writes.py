@@ -12,10 +12,17 @@ MUTANTS = [
     Mutant(
         "a line that goes on without the next",
         "writes/line.py",
-        "self.serve()",
+        "first.signal.set()",
         "pass",
-        within="def _leave(",
+        within="def _pass_on(",
         tests=LINE,
+    ),
+    Mutant(
+        "a crowd that is let in one by one",
+        "writes/line.py",
+        "return max(1, min(chances))",
+        "return 1",
+        tests=("../tasks/test_async_writes.py",),
     ),
     Mutant(
         "a line that has no end",
@@ -27,7 +34,7 @@ MUTANTS = [
     Mutant(
         "whoever is woken goes first",
         "writes/line.py",
-        "next(self._all(), None) is waiter or",
+        "self._first() is waiter or",
         "True or",
         within="def stand(",
         tests=LINE,
@@ -72,8 +79,8 @@ MUTANTS = [
     Mutant(
         "what can never fit waits for room",
         "writes/admission.py",
-        "hopeless = not self.fits(load)",
-        "hopeless = False",
+        "hopeless := not self.fits(load)",
+        "hopeless := False",
         tests=LINE,
     ),
     Mutant(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from bytecode import locked
-from helpers import Buffers
+from helpers import Buffers, unwoken
 
 from partitioned_buffer import AsyncMap, BufferFull, Entry, Map, Queue
 from partitioned_buffer._core.waiting.clock import SystemClock
@@ -180,7 +180,7 @@ def test_an_interrupted_write_keeps_no_room(
     kind: Any, bound: dict[str, Any], write: Any, clock: FakeClock, processor: RecordingProcessor
 ) -> None:
     options: dict[str, Any] = {"clock": clock, "partitions": 2, "when_full": "raise", **bound}
-    buffer = kind("interrupted", processor, **options).start()
+    buffer = unwoken(kind("interrupted", processor, **options).start())
     numbers = itertools.count(1)
 
     def look(returned: bool) -> None:

@@ -299,4 +299,7 @@ class Buffers:
         processor = options.pop("processor", self._processor)
         buffer = self._kinds[kind](name, processor, **(self._defaults | options))
         self.made.append(buffer)
-        return buffer.start()
+        buffer.start()
+        if isinstance(clock := buffer._settings.clock, FakeClock):
+            clock.settle()  # a worker that is about to wait would do so from after a jump on
+        return buffer

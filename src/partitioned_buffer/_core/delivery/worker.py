@@ -145,8 +145,10 @@ class Worker(ABC, Generic[B]):
     def end(self) -> None:
         """Report to all who wait."""
         self.ended = True
-        self._signal.close()
-        self.report_all()
+        try:
+            self.report_all()
+        finally:  # who keeps fake time sees somebody who is not idle until all have been told
+            self._signal.close()
 
     def report_all(self) -> None:
         """Report to all who wait: a flush has failed, an end has come."""

@@ -117,9 +117,9 @@ class MapFlight(MapHeld):
                 self._faults.append(error)
                 return False
             outcome = self._move(stored, waits, old, new)
-        if outcome == FULL:
-            words = f"merge() made {new[WEIGHT]} bytes, more than there is room for"
-            self._faults.append(OverflowError(words))
+            if outcome == FULL:
+                words = f"merge() made {new[WEIGHT]} bytes, more than there is room for"
+                self._faults.append(OverflowError(words))
         self._serve()
         return outcome == MADE
 

@@ -15,7 +15,7 @@ then removed, piece by piece.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 from .entry import MISSING, Entry, Op
 from .keys import Probe, boxed, safe, same, unboxed
 from .room import Room
+from .step import FREE_THREADED
 from .table import Table
 
 VALUE, VERSION, UPDATES, WEIGHT = range(4)
@@ -128,20 +129,25 @@ class MapHeld(Table):
 
     def _let_go(self) -> None:
         """Remove what is settled; remember its versions, or forget that there was one."""
-        noted: dict[Any, Any] = {}
+        noted, alone = dict[Any, Any](), self._alone()  # a delete looks for versions, and removes
         while noted != self._settled:  # which a delete changes
             noted = dict(self._settled)
             for stored, version in noted.items():
-                if version is None:
-                    self._recent.pop(stored, None)
-                    self._older.pop(stored, None)
-                elif version is not MISSING:
-                    while stored not in self._recent and len(self._recent) >= self._remember:
-                        self._change(self._turn, {"_older": self._recent, "_recent": {}})
-                    self._recent[stored] = version
+                if version is not MISSING:
+                    with alone:
+                        self._note(stored, version)
                 self._flying.pop(stored, None)  # at last: a key is always found somewhere
         while self._settled and not self._change(self._turn, {"_settled": {}}):
             pass
+
+    def _note(self, stored: Any, version: int | None) -> None:
+        if version is None:
+            self._recent.pop(stored, None)
+            self._older.pop(stored, None)
+        else:
+            while stored not in self._recent and len(self._recent) >= self._remember:
+                self._change(self._turn, {"_older": self._recent, "_recent": {}})
+            self._recent[stored] = version
 
     # --- dropping --------------------------------------------------------------
 
@@ -179,17 +185,26 @@ class MapHeld(Table):
         return self._waiting, next(iter(self._first_waiting(1)), MISSING), 0
 
     def _first_waiting(self, count: int) -> list[Any]:
-        while True:
-            with suppress(RuntimeError):  # changed in between: look again
-                return list(islice(self._waiting, count))
+        first: list[Any] = self._copied(list, lambda: islice(self._waiting, count))
+        return first
 
     def _line_up(self) -> list[Any]:
         """Return the keys of what flies, in order, without looking for the first each time."""
         while (order := self._order) is None:
-            self._change(self._turn, {"_order": list(self._flying), "_start": 0, "_line": 0})
+            turn, order = self._turn, self._copied(list, lambda: self._flying)
+            self._change(turn, {"_order": order, "_start": 0, "_line": 0})
         return order
 
     # --- reading ---------------------------------------------------------------
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Keep others from what is one piece with the GIL; nothing of the user's may be in it."""
+        return self._lock if FREE_THREADED else nullcontext()
+
+    def _copied(self, kind: Callable[[Any], Any], source: Callable[[], Any]) -> Any:
+        while True:
+            with suppress(RuntimeError), self._alone():  # a signal handler has come between: anew
+                return kind(source())
 
     def held(self) -> list[Entry[Any, Any]]:
         """Return all that is not settled, oldest first."""
@@ -199,7 +214,8 @@ class MapHeld(Table):
     def _stored(self) -> tuple[dict[Any, Held], dict[Any, Held]]:
         while True:
             turn, accepted = self._turn, self._accepted
-            settled, flying, waiting = self._settled, dict(self._flying), dict(self._waiting)
+            settled, flying = self._settled, self._copied(dict, lambda: self._flying)
+            waiting = self._copied(dict, lambda: self._waiting)
             for stored in settled:  # and not removed yet
                 flying.pop(stored, None)
             if self._change(turn, {}, accepted):

@@ -34,7 +34,7 @@ class Room:
         """Be empty, with nobody in line, and locked by nobody."""
         self.lock = Lock()
         self.used = self.used_bytes = 0
-        self.line = self.line_bytes = 0  # what those in line wait for, an item each at least
+        self.line = self.line_bytes = 0  # about what those in line wait for
 
     def fits(self, size: int, weight: int, /) -> bool:
         """Return whether there would be room if nothing were held."""

@@ -21,6 +21,7 @@ step or nothing of it, and *no code ever runs with the lock in hand*. A test rea
     Python, which run between any two lines. It is re-entrant for the tracers' sake.
 """
 
+import sysconfig
 import threading
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ CLOSED: Final = 2
 """The table takes no writes: nothing happened."""
 AGAIN: Final = 3
 """Something has changed since the step was prepared. Never returned to a caller."""
+
+FREE_THREADED: Final = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 _RLock: Any = type(threading.RLock())
 

@@ -9,7 +9,8 @@ of it, is no more in it.
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import count
+from contextlib import suppress
+from itertools import count, islice
 from typing import Any, Protocol
 
 from ...abc import AsyncSignal, Clock, Signal
@@ -37,8 +38,10 @@ Write = Callable[[bool], int]
 class _Waiter:
     """A writer in line."""
 
-    def __init__(self, signal: Signal | AsyncSignal, thread: int | None) -> None:
-        self.signal, self.thread = signal, thread
+    def __init__(
+        self, signal: Signal | AsyncSignal, thread: int | None, load: tuple[int, int]
+    ) -> None:
+        self.signal, self.thread, self.load = signal, thread, load
 
 
 class Line:
@@ -48,7 +51,7 @@ class Line:
         self._room, self._clock, self._face = room, clock, face
         room.serve = self.serve
         self._numbers = count()
-        self._waiters: dict[int, tuple[weakref.ref[_Waiter], int, int]] = {}
+        self._waiters: dict[int, weakref.ref[_Waiter]] = {}
 
     def reset(self) -> None:
         """Be empty, in a forked child; who waited in the very thread that forked looks there."""
@@ -66,9 +69,22 @@ class Line:
         return thread is not None and any(waiter.thread == thread for waiter in self._all())
 
     def serve(self) -> None:
-        """Let the first look whether there is room."""
-        if (first := next(self._all(), None)) is not None:
-            first.signal.set()
+        """Let those look for whom there may be room, which came back."""
+        for waiter in islice(self._all(), self._chances()):
+            waiter.signal.set()
+
+    def _chances(self) -> int:
+        """Return how many may find room, if all wait for as much as the first."""
+        first = self._first()
+        if first is None or first.thread is not None:
+            return 1  # each thread has the next one look: all at once would be in each other's way
+        room, (size, weight) = self._room, first.load
+        chances = [len(self)]
+        if size and room.size is not None:
+            chances.append((room.size - room.used) // size)
+        if weight and room.bytes is not None:
+            chances.append((room.bytes - room.used_bytes) // weight)
+        return max(1, min(chances))
 
     def alarm(self) -> None:
         """Let everybody look what has become of the buffer."""
@@ -86,12 +102,13 @@ class Line:
         closed, none will be.
         """
         face = self._face
-        waiter, number = _Waiter(face._signal(), face._supervisor.thread()), next(self._numbers)
+        waiter = _Waiter(face._signal(), face._supervisor.thread(), load)
+        number = next(self._numbers)
         try:
-            self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number)), *load
+            self._waiters[number] = weakref.ref(waiter, lambda _: self._leave(number))
             self._tell()
             while True:
-                if next(self._all(), None) is waiter or any(t.closed for t in tables):
+                if self._first() is waiter or any(t.closed for t in tables):
                     outcome = write(True)
                     if outcome != FULL:
                         return outcome
@@ -110,8 +127,14 @@ class Line:
                     self._pass_on()  # the first may have been interrupted where it began
                     waiter.signal.close()
 
+    def _first(self) -> _Waiter | None:
+        while True:
+            with suppress(RuntimeError):  # others have come or gone: look again
+                alive = (waiter for waits in self._waiters.values() if (waiter := waits()))
+                return next(alive, None)
+
     def _all(self) -> Iterator[_Waiter]:
-        for waits, _, _ in list(self._waiters.values()):
+        for waits in list(self._waiters.values()):
             if (waiter := waits()) is not None:
                 yield waiter
 
@@ -120,16 +143,25 @@ class Line:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        """Let those look who are left."""
+        """Let the first of those look who are left."""
         self._tell()
-        self.serve()
+        if (first := self._first()) is not None:
+            first.signal.set()
 
     def _tell(self) -> None:
-        """Tell the room what all wait for. Who changes that does so: the last tells the truth."""
+        """Tell the room what they wait for. Who changes that does so: the last tells the truth."""
         room = self._room
         while (room.line, room.line_bytes) != (loads := self._loads()):
             room.line, room.line_bytes = loads
 
     def _loads(self) -> tuple[int, int]:
-        waiting = list(self._waiters.values())
-        return sum(size or 1 for _, size, _ in waiting), sum(weight for _, _, weight in waiting)
+        # As if all waited for as much as the first, who must not wait for ever: there may be
+        # thousands of them. More than all there is says no more than that.
+        if (first := self._first()) is None:
+            return 0, 0
+        room, count, (size, weight) = self._room, len(self), first.load
+        return _at_most(room.size, count * max(1, size)), _at_most(room.bytes, count * weight)
+
+
+def _at_most(limit: int | None, number: int) -> int:
+    return number if limit is None else min(limit, number)

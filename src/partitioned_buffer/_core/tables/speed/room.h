@@ -22,7 +22,7 @@ typedef struct {
     PyObject_HEAD
     LOCK
     Py_ssize_t used, used_bytes;
-    Py_ssize_t line, line_bytes;  /* what those in line wait for, an item each at least */
+    Py_ssize_t line, line_bytes;  /* about what those in line wait for */
     Py_ssize_t size, bytes;  /* or NO_LIMIT */
     char weighed, when_full;
     PyObject *serve, *tables;
@@ -307,9 +307,9 @@ static PyGetSetDef Room_getset[] = {
     {"bytes", (getter)Room_get_limit, NULL, "How many bytes may be held, or None.", (void *)1},
     {"when_full", (getter)Room_get_when_full, NULL, NULL, NULL},
     {"line", (getter)Room_get_number, (setter)Room_set_number,
-     "How many items those in line wait for, one each at least.", (void *)offsetof(Room, line)},
+     "About how many items those in line wait for; at least one.", (void *)offsetof(Room, line)},
     {"line_bytes", (getter)Room_get_number, (setter)Room_set_number,
-     "How many bytes those in line wait for.", (void *)offsetof(Room, line_bytes)},
+     "About how many bytes those in line wait for.", (void *)offsetof(Room, line_bytes)},
     {"serve", (getter)Room_get_serve, (setter)Room_set_serve,
      "Called when room came back while somebody stands in line.", NULL},
     NUMBER(used),

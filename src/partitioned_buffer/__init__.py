@@ -55,6 +55,7 @@ from ._core.tables.entry import Entry
 from ._core.telemetry import subscribe
 from ._core.writes.routing import by_content
 from ._threads.buffers import Map, Queue
+from .abc import BatchId, batch_id
 from .errors import (
     BufferAlreadyRunning,
     BufferFull,
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncMap",
     "AsyncQueue",
+    "BatchId",
     "BufferAlreadyRunning",
     "BufferFull",
     "BufferNotFound",
@@ -107,6 +109,7 @@ __all__ = [
     "Undelivered",
     "UnknownOption",
     "WrongThread",
+    "batch_id",
     "by_content",
     "get",
     "running",

@@ -3,7 +3,9 @@ A partition whose table is a store's: what its worker has to do beside.
 """
 
 from typing import Any
+from zlib import crc32
 
+from ...abc import BatchId
 from ..delivery.partition import Partition
 
 
@@ -22,6 +24,13 @@ class StoredPartition(Partition[Any]):
 
     def counts(self, now: float) -> dict[str, Any]:
         return super().counts(now) | {"drop_reasons": self.table.reasons()}
+
+    def identify(self, batch: Any) -> BatchId:
+        """Return what tells *batch* from all others, also after a crash."""
+        positions = self.table.out()
+        first, size = positions[0], len(batch)
+        gaps = 0 if positions[-1] - first == size - 1 else crc32(repr(positions).encode()) or 1
+        return BatchId(self.name, self.table.identity, self.index, first, size, gaps)
 
     def fill(self) -> None:
         """Load what comes next. May take as long as the disk."""

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from ...errors import BufferNotRunning
+from ...abc import BatchId
+from ...errors import BufferNotRunning, WrongThread
 from ...events import (
     BatchDeadLettered,
     BatchRetried,
@@ -68,6 +69,7 @@ class Driver(Generic[B]):
         self._retry = partition.settings.retry  # by which what is in flight is tried
         self._retuned = False  # whether that is another one now
         self._is_stored = partition.is_stored
+        self._given: Any = None  # what is with the processor
 
     def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
@@ -139,7 +141,7 @@ class Driver(Generic[B]):
                     outcome = yield from self._do(effect, began)
                     self.called_at = None
                     continue
-                self.called_at, outcome = now, None
+                self.called_at, outcome, self._given = now, None, effect.batch
                 if self.in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         if (returned := processor(effect.batch)) is not None:
@@ -153,8 +155,14 @@ class Driver(Generic[B]):
         except StopIteration:
             return True
         finally:  # an error that somebody keeps has this frame, and with it what is named here
-            effect, outcome, call.args = None, None, ()
+            effect, outcome, call.args, self._given = None, None, (), None
         return False
+
+    def batch_id(self) -> BatchId:
+        """Return what tells the batch that the processor has now; raise `WrongThread`."""
+        if self._given is None:
+            raise WrongThread("batch_id(): no batch is being processed: expected in a processor")
+        return self.partition.identify(self._given)
 
     def _with_store(
         self, function: Callable[[], object], tries: int | None = None
@@ -193,6 +201,7 @@ class Driver(Generic[B]):
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
+        self._given = effect.batch
         return self._heard((yield from self.call(processor, effect.batch)), began)
 
     def call(

@@ -19,14 +19,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple, Self
 
-from ...abc import Cursor, Route
+from ...abc import Chunk, Cursor, Route
 from ...errors import StorageError
 from .accepting import Accepting
 from .chunks import (
     MASK,
     PARTITIONS,
     SHIFT,
-    Chunk,
     first_at,
     read_chunks,
     streamed,

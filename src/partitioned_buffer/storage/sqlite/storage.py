@@ -39,12 +39,7 @@ class SQLite:
         codec: Any = None,
         window: int = WINDOW,
     ) -> None:
-        if not isinstance(path, str | os.PathLike) or not str(path):
-            raise InvalidOption(f"path={path!r}: expected the path of a file")
-        if fsync not in ("commit", "os"):
-            raise InvalidOption(f'fsync={fsync!r}: expected "commit" or "os"')
-        if isinstance(window, bool) or not isinstance(window, int) or window < 0:
-            raise InvalidOption(f"window={window!r}: expected a number of bytes from 0")
+        _check(path, fsync, window)
         self.path, self.fsync, self.window = os.fspath(path), fsync, window
         self.codec = make_codec(codec)
         self.keys = make_keys(self.codec)
@@ -72,6 +67,16 @@ class SQLite:
             journal.close()
             raise
         return SQLiteStore(journal, self)
+
+
+def _check(path: object, fsync: object, window: object) -> None:
+    """Raise `InvalidOption` if one of them is not what it has to be."""
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise InvalidOption(f"path={path!r}: expected the path of a file")
+    if fsync not in ("commit", "os"):
+        raise InvalidOption(f'fsync={fsync!r}: expected "commit" or "os"')
+    if isinstance(window, bool) or not isinstance(window, int) or window < 0:
+        raise InvalidOption(f"window={window!r}: expected a number of bytes from 0")
 
 
 class SQLiteStore:

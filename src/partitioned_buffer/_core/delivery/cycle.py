@@ -156,38 +156,11 @@ class Driver(Generic[B]):
             effect, outcome, call.args, self._given = None, None, (), None
         return False
 
-    def _ask_store(
-        self, function: Callable[[], object], waits: bool
-    ) -> CallingSteps[BaseException | None]:
-        if self.in_place or waits or self.partition.waits:
-            return (yield from self.call(function))
-        return Call(function, ()).make()  # a thread would take longer
-
     def batch_id(self) -> BatchId:
         """Return what tells the batch that the processor has now; raise `WrongThread`."""
         if self._given is None:
             raise WrongThread("batch_id(): no batch is being processed: expected in a processor")
         return self.partition.identify(self._given)
-
-    def batch_id(self) -> BatchId:
-        """Return what tells the batch that the processor has now; raise `WrongThread`."""
-        if self._given is None:
-            raise WrongThread("batch_id(): no batch is being processed: expected in a processor")
-        return self.partition.identify(self._given)
-
-    def _with_store(
-        self, function: Callable[[], object], tries: int | None = None, *, waits: bool = False
-    ) -> CallingSteps[bool]:
-        """Call *function* until the store lets it; return whether it did, while anybody waits."""
-        tried = 0
-        while (error := (yield from self._ask_store(function, waits))) is not None:
-            tried += 1
-            if isinstance(error, CutShort) or self.abandoned or tried == tries:
-                return False
-            if tried == 1:
-                self.partition.report("its store cannot be used now", error=error)
-            yield from self.rest(min(LONGEST, FIRST * 2.0**tried), 0.0, None)
-        return True
 
     def _heard(self, outcome: Any, began: float) -> Any:
         """Announce *outcome*, if it is an error; return it."""

@@ -26,6 +26,7 @@ class Backing:
         self.storage: Any = settings.storage
         self.kind = ""
         self.route: Any = None
+        self.prepare: Any = None
         self._forget()
 
     def _forget(self) -> None:
@@ -57,7 +58,8 @@ class Backing:
     def open_store(self) -> Store:
         """Open the store, for somebody else to close it."""
         storage: Storage = self.storage
-        return storage.open(Terms(self._settings.name, self.kind, len(self.tables), self.route))
+        name, partitions = self._settings.name, len(self.tables)
+        return storage.open(Terms(name, self.kind, partitions, self.route, self.prepare))
 
     def close(self) -> None:
         """Let go of the store; once more does no harm."""

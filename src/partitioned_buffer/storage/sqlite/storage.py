@@ -3,9 +3,10 @@
 """
 
 import os
+from collections.abc import Callable
 from typing import Any, Literal
 
-from ...abc import Terms
+from ...abc import Codec, Terms
 from ...errors import InvalidOption
 from ..codec import make_codec
 from ..keys import make_keys
@@ -62,11 +63,17 @@ class SQLite:
         )
         try:
             if journal.needs_relayout:
-                journal.relayout(terms.partitions, terms.route)
+                journal.relayout(terms.partitions, terms.route, _preparing(self, terms))
         except BaseException:
             journal.close()
             raise
         return SQLiteStore(journal, self)
+
+
+def _preparing(storage: SQLite, terms: Terms) -> Callable[[Journal], None] | None:
+    if (prepare := terms.prepare) is None:
+        return None
+    return lambda journal: prepare(SQLiteStore(journal, storage), journal.partitions)
 
 
 def _check(path: object, fsync: object, window: object) -> None:
@@ -83,8 +90,11 @@ class SQLiteStore:
     """A `Store`: a journal that is open."""
 
     def __init__(self, journal: Journal, storage: SQLite) -> None:
-        self.where, self.identity = journal.path, journal.id.hex()
-        self.codec, self.window = storage.codec, storage.window
+        self.where = journal.path
+        # Positions begin anew when records are moved to other partitions.
+        self.identity = f"{journal.id.hex()}-{journal.layout}"
+        self.codec: Codec = storage.codec
+        self.window = storage.window
         self.append, self.read, self.settle = journal.append, journal.read, journal.settle
         self.cursor, self.end, self.weight = journal.cursor, journal.end, journal.weight
         self.replace, self.reclaim, self.bury = journal.replace, journal.reclaim, journal.bury

@@ -37,8 +37,8 @@ ROOMS = {
         "_core.writes abc errors events"
     ),
     "_core.buffer": (
-        "_core.backing _core.delivery _core.ledger _core.options _core.policy _core.tables _core.telemetry "
-        "_core.waiting _core.writes abc errors"
+        "_core.backing _core.delivery _core.ledger _core.options _core.policy _core.tables "
+        "_core.telemetry _core.waiting _core.writes abc errors"
     ),
     "_threads": "_core abc errors",
     "_tasks": "_core abc errors",

@@ -5,7 +5,7 @@ A stored Queue's table: what is committed lands here, and waits as bytes, or onl
                │ land               │ fill
                ▼                    ▼
      ┌────────────────────┐      ┌──────┐
-     │ chunks, so many    │ ───► │ line │ ───► see `queue_line`
+     │ chunks, so many    │ ───► │ line │ ───► see `line`
      │ bytes; then counts │      └──────┘
      └────────────────────┘
       read back by range
@@ -18,10 +18,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...abc import Chunk, Store
-from .queue_landing import QueueLanding
-from .queue_line import Record
-from .queue_records import Records
+from ....abc import Chunk, Store
+from .landing import QueueLanding
+from .line import Record
+from .records import Records
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""

@@ -40,12 +40,13 @@ class Backing:
             if self.store is not None:
                 return
             storage: Storage = self.storage
-            terms = Terms(self._settings.name, self.kind, len(self.tables), self.route)
+            name, clock = self._settings.name, self._settings.clock
+            terms = Terms(name, self.kind, len(self.tables), self.route)
             store = storage.open(terms)
             try:
                 if self._room is not None:
                     self._room.reset()
-                committer = Committer(store, self._room, self._settings.name)
+                committer = Committer(store, self._room, name, clock)
                 try:
                     for table in self.tables:
                         table.recover(store, committer)

@@ -24,6 +24,9 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          table.py  queue.py  map.py  map_held.py  map_flight.py  keys.py
                          entry.py  room.py; writers.py: one write; implementation.py: which
                          there are, for all of it is in C, too
+      backing/           tables whose truth is a log: map_log.py: its ops, in chunks; map_marks.py:
+                         what it says of keys; map_replay.py: reading it, snapshots;
+                         map_landing.py  map_table.py: what is committed, and delivered from
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; queue.py  map.py: writes of many;
                          admission.py  together.py  line.py: a write to a full buffer

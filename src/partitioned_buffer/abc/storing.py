@@ -74,6 +74,10 @@ class Keys(Protocol):
     def decode(self, data: bytes, /) -> Any:
         """Return the key; raise `Undecodable`."""
 
+    def decode_all(self, data: Sequence[bytes], /) -> list[Any]:
+        """Return all keys of *data*; raise `Undecodable`."""
+        ...
+
 
 Route = Callable[[bytes, Sequence[int], int], Mapping[int, tuple[int, bytes]]]
 """
@@ -92,6 +96,8 @@ class Terms(NamedTuple):
     partitions: int
     route: Route
     """Says where the records of a chunk go when there are other partitions than before."""
+    prepare: Callable[["Store", int], None] | None = None
+    """To be called with the store, and how many partitions it has, before anything is moved."""
 
 
 class Store(Protocol):

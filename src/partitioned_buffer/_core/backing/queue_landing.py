@@ -26,6 +26,8 @@ SETTLED = 2000
 class QueueLanding(QueueLine):
     """Of partition *index*; what of it is in memory takes as much as the store says."""
 
+    note_waits = False
+
     def __init__(self, index: int, room: StoreRoom | None) -> None:
         self.index = index
         self._gate = threading.RLock()  # of who lands, and who loads
@@ -50,11 +52,12 @@ class QueueLanding(QueueLine):
         self._kept_bytes = 0
         self._spilled = end > cursor  # whether there is more than what `_chunks` has
         self._first_size: int | None = None  # of the first batch: it was in hand at the crash
+        self._announced: dict[str, int] = {}
         self.left_over = False  # whether what is in line is the last cycle's
         self._noted: object = None
         self._unreclaimed = 0
 
-    def recover(self, store: Store, committer: Any) -> None:
+    def begin(self, store: Store, committer: Any) -> None:
         """Begin with what *store* holds."""
         self.reset()
         self._store, self._committer = store, committer
@@ -119,7 +122,7 @@ class QueueLanding(QueueLine):
             made.append((len(records), with_hashes(join(records), hashes)))
         return made
 
-    def land(
+    def landed(
         self, starts: Sequence[int], chunks: Sequence[tuple[int, bytes]], pieces: Sequence[Any], /
     ) -> None:
         """Have what was committed, in order."""

@@ -18,9 +18,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...abc import Chunk
+from ...abc import Chunk, Store
 from .queue_landing import QueueLanding
 from .queue_line import Record
+from .queue_records import Records
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""
@@ -158,6 +159,12 @@ class StoredQueueTable(QueueLanding):
             if self._change(turn, {}):
                 return counts
 
+    def unannounced(self) -> dict[str, int]:
+        """Return how many were dropped since the last call, for which reason."""
+        before, self._announced = self._announced, self.reasons()
+        new = {why: count - before.get(why, 0) for why, count in self._announced.items()}
+        return {why: count for why, count in new.items() if count}
+
     def reasons(self) -> dict[str, int]:
         """Return how many were dropped for which reason."""
         reasons = dict(self._reasons)
@@ -168,11 +175,11 @@ class StoredQueueTable(QueueLanding):
         counts = self.counts()
         return counts["waiting"] + counts["in_flight"]
 
-    def stored(self) -> Iterator[Any]:
-        """Yield what the store holds, from the disk, as it is asked for."""
-        now = self._store.cursor(self.index)
-        for chunk in self._store.records(self.index):
-            for position, item, _ in self._records.of(chunk, 0, keep=False):
+    def stored(self, store: Store) -> Iterator[Any]:
+        """Yield what *store* holds of it, from the disk, as it is asked for."""
+        now, records = store.cursor(self.index), Records(store, self.index, weighed=False)
+        for chunk in store.records(self.index):
+            for position, item, _ in records.of(chunk, 0, keep=False):
                 if position >= now.cursor or position in now.kept:
                     yield item
 

@@ -235,7 +235,8 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         first, is_last, after = self._be_stopped(run), run is self._run, self.stats()
         left = self._left() if is_last else ()  # what another run goes on with is not left
         if left and first:
-            say("buffer %r was stopped with %d undelivered", self.name, len(left))
+            where = f", which stay in {self._settings.storage}" if self._settings.storage else ""
+            say(f"buffer %r was stopped with %d undelivered{where}", self.name, len(left))
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )

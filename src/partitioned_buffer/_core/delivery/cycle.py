@@ -32,11 +32,9 @@ from .in_one import InOne
 from .losses import Losses
 from .partition import Partition
 from .returned import refuse_undone
+from .store import use_store
 
 B = TypeVar("B")
-
-FIRST, LONGEST = 0.05, 10.0
-"""Seconds between tries to use a store that cannot be used: half of the first, and at most."""
 
 
 class Driver(Generic[B]):
@@ -54,7 +52,7 @@ class Driver(Generic[B]):
         self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
         self.in_place = in_place
-        self._rest = rest  # waits so many seconds, or less; see `effects.Wait`
+        self.rest = rest  # waits so many seconds, or less; see `effects.Wait`
         self._refused = 0  # how many the dead letter handler did not take, and still has to
         self._in_one = False  # whether the processor takes whole tables as dicts
         self.losses = Losses(partition)
@@ -75,7 +73,7 @@ class Driver(Generic[B]):
         """Take what waits, and settle it; return whether all of it is."""
         settled = left_over = True
         while settled and left_over:  # what was left over goes first, and alone
-            if self._is_stored and not (yield from self._with_store(self.partition.fill)):
+            if self._is_stored and not (yield from use_store(self, self.partition.fill)):
                 return False
             size, left_over = self.partition.swap()
             self.partition.announce()
@@ -99,7 +97,7 @@ class Driver(Generic[B]):
             self.called_at = None
             self.losses.tell()
         if self._is_stored:
-            yield from self._with_store(self.partition.note, tries=1)
+            yield from use_store(self, self.partition.note, self.partition.waits, 1)
         if settled:
             self.trouble = None
             self.settled_at = ended = self._clock.monotonic()
@@ -127,6 +125,7 @@ class Driver(Generic[B]):
         """Do what the generator says; return False when nobody waits for it any more."""
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
+        special = self._in_one or self._is_stored
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
                 effect: Any = send(outcome)
@@ -135,9 +134,7 @@ class Driver(Generic[B]):
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
                     return self._give_up(effects)
-                if self._is_stored and type(effect) is not Find:
-                    yield from self._with_store(self.partition.note)
-                if type(effect) is not Process or effect.attempt > 1 or self._in_one:
+                if type(effect) is not Process or effect.attempt > 1 or special:
                     outcome = yield from self._do(effect, began)
                     self.called_at = None
                     continue
@@ -164,20 +161,6 @@ class Driver(Generic[B]):
             raise WrongThread("batch_id(): no batch is being processed: expected in a processor")
         return self.partition.identify(self._given)
 
-    def _with_store(
-        self, function: Callable[[], object], tries: int | None = None
-    ) -> CallingSteps[bool]:
-        """Call *function* until the store lets it; return whether it did, while anybody waits."""
-        tried = 0
-        while (error := (yield from self.call(function))) is not None:
-            tried += 1
-            if isinstance(error, CutShort) or self.abandoned or tried == tries:
-                return False
-            if tried == 1:
-                self.partition.report("its store cannot be used now", error=error)
-            yield from self._rest(min(LONGEST, FIRST * 2.0**tried), 0.0, None)
-        return True
-
     def _heard(self, outcome: Any, began: float) -> Any:
         """Announce *outcome*, if it is an error; return it."""
         if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
@@ -185,6 +168,8 @@ class Driver(Generic[B]):
         return outcome
 
     def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
+        if self._is_stored and type(effect) is not Find:
+            yield from use_store(self, self.partition.note, self.partition.waits)
         if isinstance(effect, Wait):
             self.called_at = None
             end = yield from self._wait(effect)
@@ -234,7 +219,7 @@ class Driver(Generic[B]):
             error=effect.error,
         )
         self._announce_quiet()
-        return (yield from self._rest(effect.seconds, effect.least, effect.news))
+        return (yield from self.rest(effect.seconds, effect.least, effect.news))
 
     def _announce_quiet(self) -> None:
         quiet = self.partition.destination.quiet_for(self._clock.monotonic())

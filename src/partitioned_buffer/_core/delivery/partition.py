@@ -29,7 +29,7 @@ class Partition(Generic[B]):
     )
     # fmt: on
 
-    is_stored = False
+    is_stored = waits = False  # whether it has a store, which is waited for at each batch
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import StorageBusy, StorageError, StorageRefused
-from ..abc import Chunk, Cursor, Terms
+from ..abc import Chunk, Codec, Cursor, Terms
 from ..storage.codec import make_codec
 from ..storage.keys import make_keys
 from ..storage.stable_hash import stable_hash
@@ -62,8 +62,13 @@ class DictStorage:
         with self._lock:
             if self._opened is not None:
                 raise StorageBusy("the DictStorage is open: another buffer has it")
-            self._disk.admit(terms, self.codec.name)
-            self._opened = DictStore(self, self._disk)
+            disk = self._disk
+            disk.admit(terms, self.codec.name)
+            if len(disk.parts) != terms.partitions:
+                if terms.prepare is not None:
+                    terms.prepare(DictStore(self, disk), len(disk.parts))
+                disk.deal_anew(terms)
+            self._opened = DictStore(self, disk)
             return self._opened
 
     def crash(self) -> None:
@@ -156,10 +161,8 @@ class _Disk:
                 raise StorageRefused(
                     f"the DictStorage was made for {term} {held!r}, and is opened for {wanted!r}"
                 )
-        if len(self.parts) != terms.partitions:
-            self._deal_anew(terms)
 
-    def _deal_anew(self, terms: Terms) -> None:
+    def deal_anew(self, terms: Terms) -> None:
         made = [_Part() for _ in range(terms.partitions)]
         for part in self.parts:
             for chunk in part.chunks:
@@ -178,7 +181,8 @@ class DictStore:
 
     def __init__(self, storage: DictStorage, disk: _Disk) -> None:
         self._storage, self._disk, self._lock = storage, disk, threading.Lock()
-        self.codec, self.window = storage.codec, storage.window
+        self.codec: Codec = storage.codec
+        self.window = storage.window
         # Positions begin anew where it was dealt anew, and no two batches have one id.
         self.identity = f"{disk.identity}-{disk.layout}"
         self._is_open = True

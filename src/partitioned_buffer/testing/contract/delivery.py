@@ -32,6 +32,12 @@ class Delivery(Base):
                 mine = [item for item in life.delivered if item[0] == key]
                 assert mine == [item for item in items if item[0] == key]
 
+    def test_fake_time_stands_still_at_a_commit(self, tmp_path: Path) -> None:
+        with self.life(self.watched(tmp_path)) as life:
+            life.push(*range(50))
+            assert life.clock.monotonic() == 0.0
+            assert life.delivered == []
+
     def test_a_flush_returns_when_what_was_held_is_delivered(self, tmp_path: Path) -> None:
         with self.life(self.watched(tmp_path)) as life:
             life.push("one", "two")

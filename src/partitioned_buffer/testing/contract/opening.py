@@ -7,7 +7,7 @@ from typing import Any
 from ... import BufferNotRunning, StorageBusy, StorageRefused
 from ...abc import Terms
 from .base import Base, quiet, raised
-from .recovery import check_ids
+from .delivery import check_ids
 from .watched import Renamed
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ... import PartialFailure, Reject
-from .base import Base
+from .base import PATIENT, Base
 from .delivery import check_ids
 
 
@@ -63,6 +63,7 @@ class Recovery(Base):
             life.push(*range(8))
             life.clock.advance(life.queue._settings.processing_interval)
             assert life.queue.stats().delivered == 3
+            life.clock.advance(PATIENT.wait_initial)
             part = life.processor.calls[-1]
             again = self.after_crash(life, tmp_path)
         assert part[1] == [1, 3]

@@ -136,5 +136,3 @@ class Renamed:
 
 def is_storage(_: Storage) -> None:
     """Have type checkers see that `Watched` is one."""
-
-

@@ -13,7 +13,10 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          slots.py  parts.py: what is in it; file.py  terms.py  watch.py
                          lock.py  faults.py: what it is in; reclaiming.py  ballast.py: its room;
                          dead.py: what was given up; relayout.py: other partitions than before
-    testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
+    testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests;
+                         storage.py: a storage in memory; contract/: tests for yours: base.py
+                         watched.py  delivery.py  recovery.py  bounds.py  trouble.py  opening.py
+                         tasks.py  maps.py
 
     _core/               what a buffer is and does, whoever drives it; from the ground up:
       ledger.py          the numbers, and the law they obey

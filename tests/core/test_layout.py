@@ -45,7 +45,7 @@ ROOMS = {
     "__init__": "_core _tasks _threads abc errors",
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
-    "testing": "__init__ _core.tables abc events",
+    "testing": "__init__ _core.tables abc events storage",
 }
 
 PUBLIC = [

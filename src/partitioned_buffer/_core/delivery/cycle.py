@@ -233,7 +233,7 @@ class Driver(Generic[B]):
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
         """Hand over; return what came of it: nobody has it but where that is None."""
         telemetry, size = self.partition.telemetry, len(effect.items)
-        handler = self.partition.settings.dead_letter
+        handler = self.partition.dead_letter
         if handler is not None:
             error = yield from self.call(handler, effect.items, effect.error, effect.attempts)
             if error is not None:

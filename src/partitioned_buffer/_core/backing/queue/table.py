@@ -183,6 +183,12 @@ class StoredQueueTable(QueueLanding):
                 if position >= now.cursor or position in now.kept:
                     yield item
 
+    def keep_dead(self, items: list[Any], error: BaseException, attempts: int) -> None:
+        """Keep what was given up in the store: the dead letter handler, unless one is given."""
+        said = f"{type(error).__name__}: {error}"
+        data = self._store.codec.pack(items)
+        self._store.bury(self.index, data, len(items), said, attempts)
+
     def faults(self) -> list[BaseException]:
         """Return none: nothing is merged."""
         return []

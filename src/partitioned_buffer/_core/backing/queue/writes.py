@@ -86,6 +86,8 @@ class StoredQueueRoutes:
         """Return the steps that write *items*."""
         batch = listed(items)
         codec, admission = self._storage.codec, self._admission
+        if not batch:
+            return admission.write([])
         if partition_key is None and self._key is None:
             table, hashes = self._next(), [NO_KEY] * len(batch)
             if admission.room is None and len(batch) > 1:

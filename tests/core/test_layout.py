@@ -42,6 +42,8 @@ ROOMS = {
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
     "testing": "__init__ _core.tables abc events",
+    "cli": "__init__ errors storage",
+    "__main__": "cli",
 }
 
 PUBLIC = [

@@ -14,7 +14,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          lock.py  faults.py: what it is in; reclaiming.py  ballast.py: its room;
                          dead.py: what was given up; relayout.py: other partitions than before
     cli/                 the command line, which __main__.py is, too: main.py; inspecting.py
-                         looking.py  items.py  text.py: what is in a file
+                         looking.py  items.py  text.py: what is in a file; names.py
+                         codecs.py: what is imported
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
 
     _core/               what a buffer is and does, whoever drives it; from the ground up:

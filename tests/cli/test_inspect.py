@@ -18,6 +18,8 @@ from partitioned_buffer.storage.sqlite.parts import Part
 from partitioned_buffer.storage.sqlite.relayout import begin_layout
 from partitioned_buffer.storage.sqlite.slots import Cursor
 
+pytest.importorskip("msgspec")
+
 Run = Callable[..., tuple[int, str, str]]
 
 

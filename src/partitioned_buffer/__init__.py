@@ -7,15 +7,16 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     dead_letters/        file.py: a file for what is given up; records.py: its lines; appending.py
                          writes them, replay.py is the way back
     storage/             codec.py: how items become bytes; msgpack.py  records.py; keys.py: those of
-                         a Map; stable_hash.py: which partition, in every process; layout.py:
-                         what stands around them; look.py: what a file was made for
+                         a Map; stable_hash.py: which partition, in every process; look.py:
+                         what a file was made for
                          sqlite/: what was accepted, in a file: journal.py; accepting.py  chunks.py
                          slots.py  parts.py: what is in it; file.py  terms.py  watch.py
                          lock.py  faults.py: what it is in; reclaiming.py  ballast.py: its room;
                          dead.py: what was given up; relayout.py: other partitions than before
     cli/                 the command line, which __main__.py is, too: main.py; inspecting.py
-                         looking.py  items.py  text.py: what is in a file; names.py
-                         codecs.py: what is imported
+                         looking.py  items.py  text.py: what is in a file; draining.py
+                         replaying.py: the ways out of it; progress.py; names.py  codecs.py:
+                         what is imported
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
 
     _core/               what a buffer is and does, whoever drives it; from the ground up:

@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import json
 import sqlite3
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from journals import crashed, look_in, opened
 from stores import chunk, command, in_use, store
 
+from partitioned_buffer._core.backing.hashes import with_hashes
 from partitioned_buffer.storage.codec import make_codec
 from partitioned_buffer.storage.sqlite.parts import Part
 from partitioned_buffer.storage.sqlite.relayout import begin_layout
@@ -111,8 +111,7 @@ def test_some_items_of_each_partition_are_shown(
 
 def test_hashes_for_routing_are_stepped_over(run: Run, path: Path) -> None:
     with store(path) as made:
-        data = b"\1" + struct.pack("<2q", -1, 7) + make_codec().pack(["a", "b"])
-        made.append([(0, 2, data)])
+        made.append([(0, 2, with_hashes(make_codec().pack(["a", "b"]), [-1, 7]))])
 
     assert [each["item"] for each in told(run, path)["first"]] == ["a", "b"]
 
@@ -163,13 +162,16 @@ def test_without_msgspec_the_length_is_told(
 
 def test_what_does_not_decode_is_said(run: Run, path: Path) -> None:
     with store(path, ["a"]) as made:
-        made.append([(0, 2, b"\0nonsense"), (0, 1, b"?"), (0, 1, b"\0\x91\xa1\xff")])
+        made.append(
+            [(0, 2, b"\0nonsense"), (0, 1, b"?"), (0, 1, b"\1\2"), (0, 1, b"\0\x91\xa1\xff")]
+        )
     texts = [each.get("said", each.get("item")) for each in told(run, path)["first"]]
 
     assert texts[0] == "a"
     assert "2 records" in texts[1]
     assert "begins with 3f" in texts[2]
-    assert texts[3].startswith("cannot be decoded (2 bytes): ")
+    assert "ends in the hashes" in texts[3]
+    assert texts[4].startswith("cannot be decoded (2 bytes): ")
 
 
 def test_what_is_damaged_is_counted(run: Run, path: Path) -> None:

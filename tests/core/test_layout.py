@@ -42,7 +42,7 @@ ROOMS = {
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
     "testing": "__init__ _core.tables abc events",
-    "cli": "__init__ errors storage",
+    "cli": "__init__ _core errors events storage",
     "__main__": "cli",
 }
 

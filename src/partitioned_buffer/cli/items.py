@@ -5,13 +5,14 @@ MessagePack can be read without the types that it was made of; of what functions
 made, it is only known how long it is.
 """
 
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from .._core.backing.hashes import without_hashes
 from ..errors import InvalidOption, Undecodable
 from ..storage.codec import make_codec
-from ..storage.layout import codec_data
 from ..storage.msgpack import UNTYPED
 from ..storage.records import Codec, Framed
 
@@ -36,7 +37,7 @@ class Reader:
     def show(self, data: bytes, start: int, count: int) -> Iterator[Shown]:
         """Yield each item of a chunk, which begins at the position *start*."""
         try:
-            inner = codec_data(data, count)
+            inner = records_of(data)
             if self._codec is None:
                 yield Shown(
                     start, False, f"{count} items, {len(inner)} bytes of {self._name}", count
@@ -54,6 +55,16 @@ class Reader:
 
     def _said(self, item: Any) -> tuple[bool, Any]:
         return (True, item) if self._is_msgpack else (False, f"{item} bytes of {self._name}")
+
+
+def records_of(data: bytes) -> bytes:
+    """Return the codec's part of a Queue's chunk; raise `Undecodable`."""
+    if data[:1] not in {b"\0", b"\1"}:
+        raise Undecodable(f"a chunk begins with {data[:1].hex() or 'nothing'}: expected 00 or 01")
+    try:
+        return without_hashes(data)
+    except struct.error as error:
+        raise Undecodable(f"a chunk ends in the hashes of its items: {error}") from error
 
 
 def _codec_of(name: str, *, is_msgpack: bool) -> Codec | None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import PartitionedBufferError
-from . import inspecting
+from . import draining, inspecting, replaying
 
 _ABOUT = "Look into the file of a durable buffer, and deliver what is in it."
 _EPILOG = (
@@ -44,6 +44,6 @@ def _done(arguments: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("partitioned-buffer", description=_ABOUT, epilog=_EPILOG)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (inspecting,):
+    for command in (inspecting, draining, replaying):
         command.add(commands)
     return parser

@@ -29,6 +29,9 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          table.py  queue.py  map.py  map_held.py  map_flight.py  keys.py
                          entry.py  room.py; writers.py: one write; implementation.py: which
                          there are, for all of it is in C, too
+      backing/           tables whose truth is a log: map_log.py: its ops, in chunks; map_marks.py:
+                         what it says of keys; map_replay.py: reading it, snapshots;
+                         map_landing.py  map_table.py: what is committed, and delivered from
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; queue.py  map.py: writes of many;
                          admission.py  together.py  line.py: a write to a full buffer
@@ -60,6 +63,7 @@ from ._core.tables.entry import Entry
 from ._core.telemetry import subscribe
 from ._core.writes.routing import by_content
 from ._threads.buffers import Map, Queue
+from .abc import BatchId, batch_id
 from .errors import (
     BufferAlreadyRunning,
     BufferFull,
@@ -87,6 +91,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncMap",
     "AsyncQueue",
+    "BatchId",
     "BufferAlreadyRunning",
     "BufferFull",
     "BufferNotFound",
@@ -112,6 +117,7 @@ __all__ = [
     "Undelivered",
     "UnknownOption",
     "WrongThread",
+    "batch_id",
     "by_content",
     "get",
     "running",

@@ -27,6 +27,7 @@ ROOMS = {
     "_core.options": "_core.waiting abc errors",
     "_core.telemetry": "_core.options abc errors events",
     "_core.tables": "_core.waiting abc",
+    "_core.backing": "_core.options _core.tables _core.waiting abc errors",
     "_core.writes": "_core.options _core.tables _core.waiting abc errors",
     "_core.policy": "_core.options _core.tables errors",
     "_core.delivery": (

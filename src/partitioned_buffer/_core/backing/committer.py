@@ -43,7 +43,7 @@ class Landing(Protocol):
         """Return *pieces* as chunks: how many records, and the data."""
         ...
 
-    def land(
+    def landed(
         self, starts: Sequence[int], chunks: Sequence[tuple[int, bytes]], pieces: Sequence[Any], /
     ) -> None:
         """Have what was committed, in order. Must not raise."""
@@ -217,7 +217,7 @@ class Committer:
         starts = self._store.append(rows, durable=any(ticket.durable for ticket in taken))
         at = 0
         for table, chunks, pieces in made:
-            table.land(starts[at : at + len(chunks)], chunks, pieces)
+            table.landed(starts[at : at + len(chunks)], chunks, pieces)
             at += len(chunks)
         for ticket in taken:
             ticket.outcome = MADE

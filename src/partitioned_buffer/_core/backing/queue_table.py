@@ -14,18 +14,14 @@ Positions say what is where: *end* is behind all that was committed, *goal* behi
 cycle is to deliver.
 """
 
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise, repeat
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ...abc import Chunk, Store
-from ...errors import Undecodable
-from ..tables.step import CLOSED, MADE
-from .hashes import with_hashes, without_hashes
-from .queue_line import QueueLine, Record
-from .room import StoreRoom
+from .queue_landing import QueueLanding
+from .queue_line import Record
+from .queue_records import Records
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""
@@ -34,168 +30,15 @@ SETTLED = 2000
 """After how many settled records room is given back."""
 
 
-class QueuePiece(NamedTuple):
-    """What a write brings to one table: records, or many of them packed."""
-
-    table: "StoredQueueTable"
-    records: Sequence[bytes]
-    hashes: Sequence[int]
-    packed: bytes | None = None
-
-    @property
-    def error(self) -> None:
-        """What went wrong where it landed: nothing can."""
-
-    def load(self) -> tuple[int, int]:
-        """Return how many items and bytes it is."""
-        return len(self.hashes), sum(map(len, self.records))
-
-    def singles(self) -> "list[QueuePiece]":
-        """Return it item by item."""
-        each = zip(self.records, self.hashes, strict=True)
-        return [QueuePiece(self.table, [record], [hashed]) for record, hashed in each]
-
-
-class StoredQueueTable(QueueLine):
-    """Of partition *index*; what of it is in memory takes as much as the store says."""
-
-    def __init__(self, index: int, room: StoreRoom | None) -> None:
-        self.index = index
-        self._gate = threading.RLock()  # of who lands, and who loads
-        super().__init__(room)
-
-    def reset(self) -> None:
-        super().reset()
-        self.closed = True
-        self._gate = threading.RLock()
-        self._store: Any = None
-        self._committer: Any = None
-        self._wake: Callable[[], object] = lambda: None
-        self._flush_at: int | None = None
-        self._rung = False
-        self._accepted = self._recovered = 0
-        self._begin(0, 0)
-
-    def _begin(self, cursor: int, end: int) -> None:
-        self._start(cursor)
-        self._end, self._goal = end, cursor
-        self._chunks: deque[Chunk] = deque()
-        self._kept_bytes = 0
-        self._spilled = end > cursor  # whether there is more than what `_chunks` has
-        self._first_size: int | None = None  # of the first batch: it was in hand at the crash
-        self.left_over = False  # whether what is in line is the last cycle's
-        self._noted: object = None
-        self._unreclaimed = 0
-
-    def recover(self, store: Store, committer: Any) -> None:
-        """Begin with what *store* holds."""
-        self.reset()
-        self._store, self._committer = store, committer
-        now, end = store.cursor(self.index), store.end(self.index)
-        self._begin(now.cursor, end)
-        kept = self._recover_kept(now.kept)
-        held = len(kept) + end - now.cursor
-        self._line, self._recovered, self._accepted = kept, held, held
-        self._first_size = len(kept) or now.hand or None
-        if self._room is not None:
-            kept_weight = sum(record[2] for record in kept)
-            weight = kept_weight + (self._store.weight(self.index) if self._room.bytes else 0)
-            self._room.add(held, weight)
-
-    def _recover_kept(self, positions: Sequence[int]) -> list[Record]:
-        found: dict[int, Record] = {}
-        for position in positions:
-            if position not in found:
-                for chunk in self._store.read(self.index, position, 1)[:1]:
-                    found |= {record[0]: record for record in self._decoded(chunk, position)}
-        return [found[position] for position in positions if position in found]
-
-    # --- the two ends of a life ------------------------------------------------
-
-    def open(self, wake: Callable[[], object], flush_at: int | None, /) -> None:
-        """Let writers in; `wake` is called once per swap, when `flush_at` wait."""
-        self._wake, self._flush_at, self.closed = wake, flush_at, False
-
-    def close(self) -> None:
-        """Refuse what is not being committed already."""
-        self.closed = True
-
-    def rewire(self, wake: Callable[[], object], /) -> None:
-        """Let another worker be woken."""
-        self._wake = wake
-
-    def retune(self, flush_at: int | None, /) -> None:
-        """Change how many waiting items wake the worker; look how many there are."""
-        self._flush_at, self._rung = flush_at, False
-        self._look()
-
-    # --- the committer's half --------------------------------------------------
-
-    def chunks(self, pieces: Sequence[QueuePiece], /) -> list[tuple[int, bytes]]:
-        """Return *pieces* as chunks: records together, and what is packed by itself."""
-        made: list[tuple[int, bytes]] = []
-        records: list[bytes] = []
-        hashes: list[int] = []
-        join = self._store.codec.join
-        for piece in pieces:
-            if piece.packed is None:
-                records += piece.records
-                hashes += piece.hashes
-                continue
-            if records:
-                made.append((len(records), with_hashes(join(records), hashes)))
-                records, hashes = [], []
-            made.append((len(piece.hashes), with_hashes(piece.packed, piece.hashes)))
-        if records:
-            made.append((len(records), with_hashes(join(records), hashes)))
-        return made
-
-    def land(
-        self, starts: Sequence[int], chunks: Sequence[tuple[int, bytes]], pieces: Sequence[Any], /
-    ) -> None:
-        """Have what was committed, in order."""
-        count = sum(size for size, _ in chunks)
-        if self._room is not None and self._room.bytes is not None:
-            taken = sum(len(record) for piece in pieces for record in piece.records)
-            self._room.add(0, sum(len(data) for _, data in chunks) - taken)
-        with self._gate:
-            for start, (size, data) in zip(starts, chunks, strict=True):
-                if not self._spilled and self._kept_bytes + len(data) <= self._store.window:
-                    self._chunks.append(Chunk(start, size, data))
-                    self._kept_bytes += len(data)
-                else:
-                    self._spilled = True
-            end = starts[-1] + chunks[-1][0]
-            while not self._change(self._turn, {"_accepted": self._accepted + count, "_end": end}):
-                pass
-        self._look()
-
-    def _look(self) -> None:
-        """Wake the worker, once per swap, if enough waits."""
-        if self._flush_at and not self._rung and self._end - self._goal >= self._flush_at:
-            self._rung = True
-            self._wake()
-
-    def drop(self, count: int, /) -> int:
-        """Count so many writes as accepted and dropped."""
-        while not self.closed:
-            more = {"_accepted": self._accepted + count, "_dropped": self._dropped + count}
-            if self._change(self._turn, more):
-                return MADE
-        return CLOSED
-
-    def _drop_unloaded(self) -> bool:
-        while True:
-            turn, loaded = self._turn, self._loaded
-            if loaded >= self._end:
-                return False
-            changes = {"_loaded": loaded + 1, "_dropped": self._dropped + 1}
-            changes["_goal"] = max(self._goal, loaded + 1)
-            # What it weighed is known when its chunk is loaded: until then it is counted.
-            if self._change(turn, changes, [(loaded, None, 0)]):
-                return True
+class StoredQueueTable(QueueLanding):
+    """Of one partition."""
 
     # --- the worker's half -----------------------------------------------------
+
+    @property
+    def identity(self) -> str:
+        """What its store is told by."""
+        return self._store.identity  # type: ignore[no-any-return]
 
     @property
     def more(self) -> bool:
@@ -252,7 +95,7 @@ class StoredQueueTable(QueueLine):
 
     def _load(self, chunks: Sequence[Chunk]) -> None:
         """Put the records of *chunks* in line."""
-        decoded = [(chunk, self._decoded(chunk, self._loaded)) for chunk in chunks]
+        decoded = [(chunk, self._records.of(chunk, self._loaded)) for chunk in chunks]
         while True:
             turn, dropped = self._turn, self._dropped
             mine, loaded, lost = self._unloaded(decoded)
@@ -283,39 +126,6 @@ class StoredQueueTable(QueueLine):
             mine += part
             loaded = end
         return mine, loaded, lost
-
-    def _decoded(self, chunk: Chunk, position: int) -> list[Record]:
-        """Return the records of *chunk* from *position* on, as far as they decode."""
-        start, count, data = chunk
-        if data is None:
-            return []
-        records, codec = without_hashes(data), self._store.codec
-        try:
-            items = codec.decode(records, count)
-        except Undecodable as error:
-            return self._decoded_each(chunk, records, position, error)
-        size = len(data)
-        weights: Any = repeat(0)
-        if self._room is not None and self._room.bytes is not None:
-            ends = [size * place // count for place in range(count + 1)]
-            weights = [end - begin for begin, end in pairwise(ends)]
-        made = list(zip(range(start, start + count), items, weights, strict=False))
-        return made if position <= start else made[position - start :]
-
-    def _decoded_each(
-        self, chunk: Chunk, records: bytes, position: int, error: Undecodable
-    ) -> list[Record]:
-        """Set aside, as given up, what does not decode; return what does."""
-        try:
-            each = self._store.codec.decode_each(records, chunk.count)
-        except Undecodable:
-            self._store.bury(self.index, records, chunk.count, str(error), 0)
-            return []
-        for place, record, why in each.failed:
-            if chunk.start + place >= position:
-                self._store.bury(self.index, self._store.codec.join([record]), 1, str(why), 0)
-        made = [(chunk.start + place, item, 0) for place, item in each.items]
-        return [record for record in made if record[0] >= position]
 
     def note(self) -> None:
         """Have the store know what is settled."""
@@ -349,6 +159,12 @@ class StoredQueueTable(QueueLine):
             if self._change(turn, {}):
                 return counts
 
+    def unannounced(self) -> dict[str, int]:
+        """Return how many were dropped since the last call, for which reason."""
+        before, self._announced = self._announced, self.reasons()
+        new = {why: count - before.get(why, 0) for why, count in self._announced.items()}
+        return {why: count for why, count in new.items() if count}
+
     def reasons(self) -> dict[str, int]:
         """Return how many were dropped for which reason."""
         reasons = dict(self._reasons)
@@ -359,11 +175,11 @@ class StoredQueueTable(QueueLine):
         counts = self.counts()
         return counts["waiting"] + counts["in_flight"]
 
-    def stored(self) -> Iterator[Any]:
-        """Yield what the store holds, from the disk, as it is asked for."""
-        now = self._store.cursor(self.index)
-        for chunk in self._store.records(self.index):
-            for position, item, _ in self._decoded(chunk, 0):
+    def stored(self, store: Store) -> Iterator[Any]:
+        """Yield what *store* holds of it, from the disk, as it is asked for."""
+        now, records = store.cursor(self.index), Records(store, self.index, weighed=False)
+        for chunk in store.records(self.index):
+            for position, item, _ in records.of(chunk, 0, keep=False):
                 if position >= now.cursor or position in now.kept:
                     yield item
 

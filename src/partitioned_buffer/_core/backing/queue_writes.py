@@ -17,7 +17,8 @@ from ..writes.queue import listed
 from ..writes.routing import deal_slots
 from .admission import StoredAdmission
 from .hashes import NO_KEY, route_of_queue
-from .queue_table import QueuePiece, StoredQueueTable
+from .queue_records import QueuePiece
+from .queue_table import StoredQueueTable
 from .room import StoreRoom
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import BufferFull
+from ..backing.map_writes import stored_map
 from ..backing.queue_writes import stored_queue
 from ..options.settings import Settings
 from ..tables.implementation import MapTable, QueueTable, Room
@@ -27,6 +28,8 @@ def queue_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
 
 def map_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
     """Make what a Map takes: tables, what admits to them, and what finds them."""
+    if made.storage is not None:
+        return stored_map(made, face)
     room = _room(made)
     admission = Admission(made, room, face)
     weigh = None if made.merge is None else _weigher_of_merged(made, admission.weigh)

@@ -15,18 +15,17 @@ no commit.
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple, Self
 
-from ...abc import Cursor, Route
+from ...abc import Chunk, Cursor, Route
 from ...errors import StorageError
 from .accepting import Accepting
 from .chunks import (
     MASK,
     PARTITIONS,
     SHIFT,
-    Chunk,
     first_at,
     read_chunks,
     streamed,
@@ -254,19 +253,33 @@ class Journal:
         return self._partitions
 
     @property
+    def layout(self) -> int:
+        """How often the records have been moved to other partitions."""
+        return self._layout
+
+    @property
     def needs_relayout(self) -> bool:
         """Whether it was opened for another number of partitions than it has: see `relayout()`."""
         return self._partitions != self._wanted or "moving" in self._file.meta
 
-    def relayout(self, partitions: int, route: Route) -> Moved:
+    def relayout(
+        self, partitions: int, route: Route, prepare: "Callable[[Self], None] | None" = None
+    ) -> Moved:
         """
         Give the file so many partitions, and move what it holds to where *route* says.
 
         Returns how much that was. Killed in the middle it goes on where it was at the next open,
-        and call. Nobody may use the journal meanwhile.
+        and call. Nobody may use the journal meanwhile, but *prepare*, which is called before
+        anything is moved.
         """
         self._file.check()
         with self._file.writing:
+            if prepare is not None and "moving" not in self._file.meta:
+                wanted, self._wanted = self._wanted, self._partitions
+                try:
+                    prepare(self)
+                finally:
+                    self._wanted = wanted
             moved = self._moved(route)
             if self._partitions != partitions:
                 now = map(Part, self._slots.now, self._accepting.known_ends())

@@ -3,9 +3,10 @@
 """
 
 import os
+from collections.abc import Callable
 from typing import Any, Literal
 
-from ...abc import Terms
+from ...abc import Codec, Terms
 from ...errors import InvalidOption
 from ..codec import make_codec
 from ..keys import make_keys
@@ -39,12 +40,7 @@ class SQLite:
         codec: Any = None,
         window: int = WINDOW,
     ) -> None:
-        if not isinstance(path, str | os.PathLike) or not str(path):
-            raise InvalidOption(f"path={path!r}: expected the path of a file")
-        if fsync not in ("commit", "os"):
-            raise InvalidOption(f'fsync={fsync!r}: expected "commit" or "os"')
-        if isinstance(window, bool) or not isinstance(window, int) or window < 0:
-            raise InvalidOption(f"window={window!r}: expected a number of bytes from 0")
+        _check(path, fsync, window)
         self.path, self.fsync, self.window = os.fspath(path), fsync, window
         self.codec = make_codec(codec)
         self.keys = make_keys(self.codec)
@@ -67,19 +63,38 @@ class SQLite:
         )
         try:
             if journal.needs_relayout:
-                journal.relayout(terms.partitions, terms.route)
+                journal.relayout(terms.partitions, terms.route, _preparing(self, terms))
         except BaseException:
             journal.close()
             raise
         return SQLiteStore(journal, self)
 
 
+def _preparing(storage: SQLite, terms: Terms) -> Callable[[Journal], None] | None:
+    if (prepare := terms.prepare) is None:
+        return None
+    return lambda journal: prepare(SQLiteStore(journal, storage), journal.partitions)
+
+
+def _check(path: object, fsync: object, window: object) -> None:
+    """Raise `InvalidOption` if one of them is not what it has to be."""
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise InvalidOption(f"path={path!r}: expected the path of a file")
+    if fsync not in ("commit", "os"):
+        raise InvalidOption(f'fsync={fsync!r}: expected "commit" or "os"')
+    if isinstance(window, bool) or not isinstance(window, int) or window < 0:
+        raise InvalidOption(f"window={window!r}: expected a number of bytes from 0")
+
+
 class SQLiteStore:
     """A `Store`: a journal that is open."""
 
     def __init__(self, journal: Journal, storage: SQLite) -> None:
-        self.where, self.identity = journal.path, journal.id.hex()
-        self.codec, self.window = storage.codec, storage.window
+        self.where = journal.path
+        # Positions begin anew when records are moved to other partitions.
+        self.identity = f"{journal.id.hex()}-{journal.layout}"
+        self.codec: Codec = storage.codec
+        self.window = storage.window
         self.append, self.read, self.settle = journal.append, journal.read, journal.settle
         self.cursor, self.end, self.weight = journal.cursor, journal.end, journal.weight
         self.replace, self.reclaim, self.bury = journal.replace, journal.reclaim, journal.bury

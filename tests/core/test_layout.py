@@ -43,7 +43,7 @@ ROOMS = {
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
     "testing": "__init__ _core.tables abc events",
-    "cli": "__init__ _core errors events storage",
+    "cli": "__init__ _core abc errors events storage",
     "__main__": "cli",
 }
 

@@ -1,6 +1,7 @@
 """`drain`: delivers what a file holds, without the program that wrote it."""
 
 import argparse
+import inspect
 import logging
 import signal
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 from .. import Map, Queue
 from ..errors import InvalidOption, RetryAfter, StorageError
 from ..storage import SQLite
-from ..storage.look import Terms, held_in, look
+from ..storage.look import Terms, look
 from ..storage.records import Codec
 from .codecs import codec_named
 from .names import typed
@@ -50,6 +51,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--map", action="store_true", help="the file is a Map's: the processor gets entries"
     )
+    parser.add_argument(
+        "--merge",
+        metavar="MODULE:FUNCTION",
+        help="the Map's merge=, if it has one: without it the last value of a key wins",
+    )
     add_codec(parser)
     parser.set_defaults(run=run)
 
@@ -81,12 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
     calls = _Calls(typed("--processor", arguments.processor))
     terms = look(arguments.path)
     _check_kind(terms, arguments.map)
+    options = {"processing_batch_size": arguments.batch_size}
+    if arguments.merge is not None:
+        if terms.kind != "Map":
+            raise InvalidOption("--merge: expected --map with it, and a Map's file")
+        options["merge"] = typed("--merge", arguments.merge)
     codec = codec_named(terms.codec, given=arguments.codec, allow_pickle=arguments.allow_pickle)
-    if terms.moving is None and not held_in(terms):
-        sys.stdout.write(f"{terms.path} holds nothing.\n")
-        return 0
     with _ends_at_sigterm():
-        return _drain(_made(terms, codec, calls, arguments.batch_size), calls, terms.path)
+        return _drain(_made(terms, codec, calls, options), calls, terms.path)
 
 
 def _check_kind(terms: Terms, is_map: bool) -> None:
@@ -100,8 +108,11 @@ class _Calls:
     """Calls the processor, until it is told to end: from then on, what is asked of it stays."""
 
     def __init__(self, processor: Any) -> None:
-        if not callable(processor):
-            raise InvalidOption(f"--processor: {processor!r} cannot be called")
+        if not callable(processor) or inspect.iscoroutinefunction(processor):
+            raise InvalidOption(
+                f"--processor: it is {processor!r}: expected a plain function that takes a batch; "
+                "one that is awaited can be called by asyncio.run() in such a function"
+            )
         self._processor = processor
         self._changed = threading.Condition()
         self._running, self._is_over = 0, False
@@ -125,7 +136,7 @@ class _Calls:
             self._changed.wait_for(lambda: not self._running, GRACE)
 
 
-def _made(terms: Terms, codec: Codec, calls: _Calls, batch_size: int) -> Any:
+def _made(terms: Terms, codec: Codec, calls: _Calls, options: dict[str, Any]) -> Any:
     kind: Any = Map if terms.kind == "Map" else Queue
 
     def keep(items: list[Any], error: BaseException, attempts: int) -> None:
@@ -136,9 +147,9 @@ def _made(terms: Terms, codec: Codec, calls: _Calls, batch_size: int) -> Any:
         calls,
         storage=SQLite(terms.path, codec=codec),
         partitions=terms.partitions,
-        processing_batch_size=batch_size,
         processing_interval=TURN,
         dead_letter=keep,
+        **options,
     )
     if buffer._admission.backing is None:
         raise StorageError(
@@ -168,11 +179,19 @@ def _drain(buffer: Any, calls: _Calls, path: str) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Ending: calls of the processor that have begun may return.\n")
     finally:
-        calls.end()
-        _log.disabled = True  # what is left is said once, below
-        buffer.stop(timeout=1.0)
-        _log.disabled = False
+        _end(buffer, calls)
     return _said(buffer.stats(), path)
+
+
+def _end(buffer: Any, calls: _Calls) -> None:
+    try:
+        calls.end()
+    finally:  # also if somebody is in a hurry
+        _log.disabled = True  # what is left is said once, by us
+        try:
+            buffer.stop(timeout=1.0)
+        finally:
+            _log.disabled = False
 
 
 def _said(stats: Any, path: str) -> int:

@@ -89,6 +89,8 @@ def _heading(report: Report) -> str:
     ]
     if report.partitions:
         lines.append(f"{total.held:,} held, {total.buried:,} given up, {total.damaged:,} damaged.")
+    if report.counts == "operations":
+        lines.append("Counted are the operations of its log, not entries: a key may have several.")
     if report.buried_since is not None:
         lines.append(f"The first was given up on {_moment(report.buried_since)}.")
     if report.buried_damaged:

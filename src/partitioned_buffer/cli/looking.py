@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..abc import Cursor
 from ..errors import StorageError
 from ..storage.look import Terms, look, open_as_made, set_aside
 from ..storage.sqlite.journal import Journal
-from ..storage.sqlite.slots import Cursor
 from .items import Reader, Shown
 
 _SUFFIXES = ("", "-wal", "-ack", "-ballast")
@@ -40,6 +40,11 @@ class Report:
     first: list[tuple[int, Shown]] = field(default_factory=list[tuple[int, Shown]])
     trouble: list[str] = field(default_factory=list[str])
 
+    @property
+    def counts(self) -> str:
+        """What is counted: a Map's log holds writes, some of which are of one key."""
+        return "items" if self.terms.kind == "Queue" else "operations"
+
     def total(self) -> Held:
         """Return the sums; the partition is -1."""
         sums = [sum(each) for each in zip(*(one[1:4] for one in self.partitions), strict=True)]
@@ -52,6 +57,7 @@ class Report:
         total, terms = self.total(), self.terms._asdict()
         return {
             **terms,
+            "counts": self.counts,
             "held": total.held,
             "damaged": total.damaged,
             "damaged_rows_set_aside": self.set_aside,

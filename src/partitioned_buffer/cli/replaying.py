@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import Map, Queue
 from ..errors import BufferFull, InvalidOption, StorageError, Undecodable
+from ..storage import SQLite
 from ..storage.look import look, open_as_made
 from ..storage.records import Codec
 from ..storage.sqlite.dead import Buried
@@ -87,10 +88,9 @@ def _opened(
     """Have the buffer run, and the journal open: its own, if that is the file."""
     storage = buffer._settings.storage
     real = os.path.realpath(arguments.path)
-    if storage is not None and os.path.realpath(storage.path) == real:
-        look_first = not buffer.running
-        if look_first:
-            look(real)  # it would be made if it were not there
+    if isinstance(storage, SQLite) and os.path.realpath(storage.path) == real:
+        if not buffer.running:
+            look(real)  # a start would make it if it were not there
         with _running(buffer):
             yield buffer._admission.backing.store.journal, storage.codec
         return

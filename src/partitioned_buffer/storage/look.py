@@ -64,15 +64,6 @@ def open_as_made(terms: Terms) -> Journal:
     return Journal.open(terms.path, kind=terms.kind, codec=terms.codec, partitions=terms.partitions)
 
 
-def held_in(terms: Terms) -> int:
-    """Return how many records the file holds. Raises `StorageError`."""
-    journal = open_as_made(terms)
-    try:
-        return sum(journal.depth(each).held for each in range(journal.partitions))
-    finally:
-        journal.close()
-
-
 def set_aside(journal: Journal) -> int:
     """Return how many damaged rows were put away, for people. Raises `StorageError`."""
     with journal._file.view() as db:

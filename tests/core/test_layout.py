@@ -21,25 +21,28 @@ PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "design").glob("*.md
 ROOMS = {
     "errors": "",
     "events": "",
-    "abc": "events",
+    "abc": "errors events",
     "_core.ledger": "",
     "_core.waiting": "abc",
     "_core.options": "_core.waiting abc errors",
     "_core.telemetry": "_core.options abc errors events",
     "_core.tables": "_core.waiting abc",
-    "_core.backing": "_core.options _core.tables _core.waiting abc errors",
     "_core.writes": "_core.options _core.tables _core.waiting abc errors",
     "_core.policy": "_core.options _core.tables errors",
     "_core.delivery": (
         "_core.options _core.policy _core.tables _core.telemetry _core.waiting abc errors events"
     ),
+    "_core.backing": (
+        "_core.delivery _core.options _core.policy _core.tables _core.telemetry _core.waiting "
+        "_core.writes abc errors events"
+    ),
     "_core.buffer": (
-        "_core.delivery _core.ledger _core.options _core.policy _core.tables _core.telemetry "
+        "_core.backing _core.delivery _core.ledger _core.options _core.policy _core.tables _core.telemetry "
         "_core.waiting _core.writes abc errors"
     ),
     "_threads": "_core abc errors",
     "_tasks": "_core abc errors",
-    "__init__": "_core _tasks _threads errors",
+    "__init__": "_core _tasks _threads abc errors",
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
     "testing": "__init__ _core.tables abc events",
@@ -50,6 +53,7 @@ ROOMS = {
 PUBLIC = [
     "AsyncMap",
     "AsyncQueue",
+    "BatchId",
     "BufferAlreadyRunning",
     "BufferFull",
     "BufferNotFound",
@@ -67,9 +71,15 @@ PUBLIC = [
     "Split",
     "Stats",
     "StopReport",
+    "StorageBusy",
+    "StorageError",
+    "StorageFull",
+    "StorageRefused",
+    "Undecodable",
     "Undelivered",
     "UnknownOption",
     "WrongThread",
+    "batch_id",
     "by_content",
     "get",
     "running",

@@ -171,8 +171,15 @@ class Store(Protocol):
 class Storage(Protocol):
     """Where what is accepted waits."""
 
-    codec: Codec
-    keys: Keys
+    @property
+    def codec(self) -> Codec:
+        """How items become bytes."""
+        ...
+
+    @property
+    def keys(self) -> Keys:
+        """How a Map's keys do."""
+        ...
 
     def hash(self, key: Any, /) -> int:
         """Return the hash of *key*, the same in every process; raise `TypeError`."""

@@ -3,7 +3,7 @@ A stored Map's table, at its store: how its log is read, written and kept short.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ...abc import Storage, Store
 from ...errors import StorageError
@@ -47,7 +47,7 @@ class BackedMapTable(StoredMapTable):
 
     def __init__(self, index: int, made: Settings, room: StoreRoom | None) -> None:
         self.index, self._made = index, made
-        self._storage: Any = made.storage
+        self._storage = cast("Any", made.storage)
         weigh = None
         if room is not None and room.bytes is not None:
             encode = self._storage.codec.encode

@@ -125,6 +125,7 @@ class Driver(Generic[B]):
         """Do what the generator says; return False when nobody waits for it any more."""
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
         call, outcome = Call(processor, ()), cast("Any", None)
+        special = self._in_one or self._is_stored
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
                 effect: Any = send(outcome)
@@ -133,9 +134,7 @@ class Driver(Generic[B]):
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
                     return self._give_up(effects)
-                if self._is_stored and type(effect) is not Find:
-                    yield from use_store(self, self.partition.note, self.partition.waits)
-                if type(effect) is not Process or effect.attempt > 1 or self._in_one:
+                if type(effect) is not Process or effect.attempt > 1 or special:
                     outcome = yield from self._do(effect, began)
                     self.called_at = None
                     continue
@@ -169,6 +168,8 @@ class Driver(Generic[B]):
         return outcome
 
     def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
+        if self._is_stored and type(effect) is not Find:
+            yield from use_store(self, self.partition.note, self.partition.waits)
         if isinstance(effect, Wait):
             self.called_at = None
             end = yield from self._wait(effect)

@@ -17,24 +17,16 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 from ...abc import Chunk, Cursor, Route
 from ...errors import StorageError
 from .accepting import Accepting
-from .chunks import (
-    MASK,
-    PARTITIONS,
-    SHIFT,
-    first_at,
-    read_chunks,
-    streamed,
-    with_losses,
-)
+from .chunks import PARTITIONS, read_chunks, streamed, weight_from, with_losses
 from .dead import Buried, Dead
 from .file import File
-from .lock import Lock
-from .parts import Part, number_of, read_parts
+from .lock import Lock, tell_after_fork
+from .parts import Depth, Part, number_of, read_parts
 from .reclaiming import Reclaiming
 from .relayout import Moved, begin_layout, move_layout
 from .slots import Slots
@@ -43,16 +35,6 @@ _THE_PARENTS = (
     "it is the parent's, and this process was forked from it: give the buffer of each process a "
     "file of its own, and open it after the fork"
 )
-
-_all: "weakref.WeakSet[Journal]" = weakref.WeakSet()
-
-
-class Depth(NamedTuple):
-    """The position that the next record gets, the cursor, and how many are not settled."""
-
-    end: int
-    cursor: int
-    held: int
 
 
 class Journal:
@@ -72,7 +54,7 @@ class Journal:
         self._load()
         self._finalizer = weakref.finalize(self, _let_go, file, lock)
         self._finalizer.atexit = False  # what is not closed is as after a crash: nothing is lost
-        _all.add(self)
+        tell_after_fork(self)
 
     @classmethod
     def open(
@@ -192,10 +174,7 @@ class Journal:
         """Return how many bytes of data a partition holds from its cursor on."""
         now, number = self.cursor(partition), number_of(self._layout, partition)
         with self._file.view() as db:
-            first, last = first_at(db, number, now.cursor), number << SHIFT | MASK
-            query = "select total(length(data)) from chunk where id between ? and ? and id + n > ?"
-            ((size,),) = db.execute(query, (first, last, number << SHIFT | now.cursor)).fetchall()
-        return int(size)
+            return weight_from(db, number, now.cursor)
 
     def depth(self, partition: int) -> Depth:
         """Return how much a partition holds."""
@@ -276,10 +255,8 @@ class Journal:
         with self._file.writing:
             if prepare is not None and "moving" not in self._file.meta:
                 wanted, self._wanted = self._wanted, self._partitions
-                try:
-                    prepare(self)
-                finally:
-                    self._wanted = wanted
+                prepare(self)
+                self._wanted = wanted
             moved = self._moved(route)
             if self._partitions != partitions:
                 now = map(Part, self._slots.now, self._accepting.known_ends())
@@ -322,12 +299,3 @@ def _let_go(file: File, lock: Lock, slots: Slots | None = None) -> None:
         file.close()
     finally:
         lock.let_go()
-
-
-def _after_fork() -> None:
-    for journal in list(_all):
-        journal.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -8,11 +8,16 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
     dead_letters/        file.py: a file for what is given up; records.py: its lines; appending.py
                          writes them, replay.py is the way back
     storage/             codec.py: how items become bytes; msgpack.py  records.py; keys.py: those of
-                         a Map; stable_hash.py: which partition, in every process
+                         a Map; stable_hash.py: which partition, in every process; look.py:
+                         what a file was made for
                          sqlite/: what was accepted, in a file: journal.py; accepting.py  chunks.py
                          slots.py  parts.py: what is in it; file.py  terms.py  watch.py
                          lock.py  faults.py: what it is in; reclaiming.py  ballast.py: its room;
                          dead.py: what was given up; relayout.py: other partitions than before
+    cli/                 the command line, which __main__.py is, too: main.py; inspecting.py
+                         looking.py  items.py  text.py: what is in a file; draining.py
+                         replaying.py: the ways out of it; progress.py; names.py  codecs.py:
+                         what is imported
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests;
                          storage.py: a storage in memory; contract/: tests for yours: base.py
                          watched.py  delivery.py  recovery.py  bounds.py  trouble.py  opening.py

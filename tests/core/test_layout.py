@@ -46,6 +46,8 @@ ROOMS = {
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
     "testing": "__init__ _core.tables abc events storage",
+    "cli": "__init__ _core abc errors events storage",
+    "__main__": "cli",
 }
 
 PUBLIC = [

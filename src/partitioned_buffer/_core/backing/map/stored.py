@@ -12,7 +12,7 @@ from ...telemetry import report
 from ...waiting.clock import SystemSignal
 from ..committer import Ticket
 from ..room import StoreRoom
-from .log import AnyOp, join
+from .log import KEPT, OWN, AnyOp, join
 from .replay import Replayed, compacted, replay, written
 from .table import StoredMapTable
 
@@ -154,6 +154,13 @@ class BackedMapTable(StoredMapTable):
             signal.wait(None)
         if ticket.error is not None:
             raise ticket.error
+
+    def keep_dead(self, items: list[Any], error: BaseException, attempts: int) -> None:
+        """Keep what was given up in the store: the dead letter handler, unless one is given."""
+        said = f"{type(error).__name__}: {error}"
+        kept = [(KEPT, key, value, version or None, OWN) for key, value, version, _ in items]
+        for count, data in snapshot_chunks(kept, self._storage, self._made):
+            self._store.bury(self.index, data, count, said, attempts)
 
     # --- what is known -------------------------------------------------------------
 

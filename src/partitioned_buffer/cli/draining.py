@@ -139,7 +139,7 @@ class _Calls:
 def _made(terms: Terms, codec: Codec, calls: _Calls, options: dict[str, Any]) -> Any:
     kind: Any = Map if terms.kind == "Map" else Queue
 
-    buffer = kind(
+    return kind(
         "drain",
         calls,
         storage=SQLite(terms.path, codec=codec),
@@ -147,7 +147,6 @@ def _made(terms: Terms, codec: Codec, calls: _Calls, options: dict[str, Any]) ->
         processing_interval=TURN,
         **options,
     )
-    return buffer
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def test_a_compacted_log_goes_on_in_other_partitions(tmp_path: Any) -> None:
 
     after, end = [], Log(codec)
     for partition in range(5):
-        end.chunks = [tuple(chunk) for chunk in journal.records(partition)]
+        end.chunks = [(*chunk,) for chunk in journal.records(partition)]
         after.append(end.replay())
     journal.close()
     assert sorted(

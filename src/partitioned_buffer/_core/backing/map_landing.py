@@ -97,8 +97,9 @@ class MapLanding:
         """
         Do what *ops* say, which were committed from that *position* on; in the order of the log.
 
-        Returns what each of them raised, None if nothing: it came to nothing then, and the log is
-        told so by what is settled next.
+        Returns what each of them raised, None if nothing: it came to nothing then, which is the
+        last of what is `settled()`. That has to be committed before any writer of these, or of
+        later ones, is answered: read without it, the log could say that another was not newer.
         """
         raised, weights, count = list[BaseException | None](), 0, 0
         for at, op in enumerate(ops, position):

@@ -65,9 +65,8 @@ class StoredQueueTable(QueueLanding):
     def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits in memory behind what is in flight; return how many."""
         before = self._loaded
-        with self._gate:
-            if self._chunks:
-                self._load(self._next_chunks(count))
+        if self._chunks:  # nobody else takes any
+            self._load(self._next_chunks(count))
         self._goal = max(self._goal, self._loaded)
         return self._loaded - before
 

@@ -8,9 +8,10 @@ import pytest
 from helpers import rounds
 from journals import append, by_record, held, look_in, reclaim_all
 
+from partitioned_buffer.abc import Chunk
 from partitioned_buffer.errors import StorageError
 from partitioned_buffer.storage.sqlite import Journal
-from partitioned_buffer.storage.sqlite.chunks import MASK, Chunk
+from partitioned_buffer.storage.sqlite.chunks import MASK
 
 Open = Callable[..., Journal]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from helpers import rounds
 
+from partitioned_buffer.abc import Chunk
 from partitioned_buffer.storage.sqlite import Journal
-from partitioned_buffer.storage.sqlite.chunks import Chunk
 
 Open = Callable[..., Journal]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from partitioned_buffer.abc import Chunk
 from partitioned_buffer.storage.sqlite import Journal
-from partitioned_buffer.storage.sqlite.chunks import Chunk
 
 
 def opened(

@@ -10,7 +10,7 @@ loss would show as a law that does not hold.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,7 +20,9 @@ class Ledger:
     """What became of the writes that were accepted."""
 
     accepted: int
-    """Writes that returned."""
+    """Writes that returned, and what was recovered."""
+    recovered: int
+    """How many of these were in the buffer's storage when it was opened."""
     delivered: int
     """Given to the processor, which returned."""
     dead_lettered: int
@@ -96,9 +98,10 @@ class StopReport:
     """Items delivered between the call and its end."""
     dead_lettered: int
     """Items dead-lettered in that time."""
-    left: tuple[Any, ...]
+    left: Sequence[Any]
     """What could not be delivered, in order per partition: items of a Queue, entries of a Map.
-    The buffer still holds it, and a later `start()` goes on with it."""
+    The buffer still holds it, and a later `start()` goes on with it. A tuple; of a stored buffer,
+    a sequence that knows its length, and reads the store when it is gone through."""
 
 
 _SUMS = [f.name for f in fields(Ledger) if f.type is int]

@@ -10,8 +10,6 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
-from .._core.writes.map import MapRoutes
-from .._core.writes.queue import QueueRoutes
 from .face import TaskFace
 from .writes import AsyncMapWrites, AsyncQueueWrites
 
@@ -34,8 +32,7 @@ class AsyncQueue(QueueInit[T], AsyncQueueWrites[T], TaskFace[list[T]]):
     _kind: ClassVar[str] = "AsyncQueue"
 
     def _assemble(self, made: Settings) -> None:
-        tables, admission = queue_parts(made, self)
-        self._routes = QueueRoutes(self, tables, admission)
+        tables, admission, self._routes = queue_parts(made, self)
         TaskFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is
@@ -60,8 +57,7 @@ class AsyncMap(
     _kind: ClassVar[str] = "AsyncMap"
 
     def _assemble(self, made: Settings) -> None:
-        tables, admission = map_parts(made, self)
-        self._routes = MapRoutes(self, tables, admission)
+        tables, admission, self._routes = map_parts(made, self)
         TaskFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is

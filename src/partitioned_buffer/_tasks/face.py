@@ -204,7 +204,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
 
     def _hand_over(self, life: TaskRun, share: float) -> None:
         """Have what is left handed over, in so many seconds."""
-        if life.has_ended or self._settings.dead_letter is None:
+        if life.has_ended or self._settings.last_resort is None:
             life.let_go()
             return
         for worker in life.workers:

@@ -10,8 +10,8 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
-from .._core.writes.map import MapRoutes, MapWrites
-from .._core.writes.queue import QueueRoutes, QueueWrites
+from .._core.writes.map import MapWrites
+from .._core.writes.queue import QueueWrites
 from .face import ThreadFace
 
 T = TypeVar("T")
@@ -34,8 +34,7 @@ class Queue(QueueInit[T], QueueWrites[T], ThreadFace[list[T]]):
     _kind: ClassVar[str] = "Queue"
 
     def _assemble(self, made: Settings) -> None:
-        tables, admission = queue_parts(made, self)
-        self._routes = QueueRoutes(self, tables, admission)
+        tables, admission, self._routes = queue_parts(made, self)
         ThreadFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is
@@ -62,8 +61,7 @@ class Map(
     _kind: ClassVar[str] = "Map"
 
     def _assemble(self, made: Settings) -> None:
-        tables, admission = map_parts(made, self)
-        self._routes = MapRoutes(self, tables, admission)
+        tables, admission, self._routes = map_parts(made, self)
         ThreadFace.__init__(self, made, tables, admission)
 
     if not TYPE_CHECKING:  # checkers know what there is

@@ -1,1 +1,5 @@
-"""Where what was accepted waits, when it is to outlive the process."""
+"""Where what is accepted waits, for a buffer's option `storage`."""
+
+from .sqlite.storage import SQLite
+
+__all__ = ["SQLite"]

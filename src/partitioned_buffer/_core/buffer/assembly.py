@@ -6,21 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import BufferFull
+from ..backing.queue_writes import stored_queue
 from ..options.settings import Settings
 from ..tables.implementation import MapTable, QueueTable, Room
 from ..writes.admission import Admission
 from ..writes.line import Face
+from ..writes.map import MapRoutes
+from ..writes.queue import QueueRoutes
 
 
-def queue_parts(made: Settings, face: Face) -> tuple[list[QueueTable], Admission]:
-    """Make what a Queue takes."""
+def queue_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
+    """Make what a Queue takes: tables, what admits to them, and what finds them."""
+    if made.storage is not None:
+        return stored_queue(made, face)
     room = _room(made)
     tables = [QueueTable(room) for _ in range(made.partitions or 1)]
-    return tables, Admission(made, room, face)
+    admission = Admission(made, room, face)
+    return tables, admission, QueueRoutes(face, tables, admission)
 
 
-def map_parts(made: Settings, face: Face) -> tuple[list[MapTable], Admission]:
-    """Make what a Map takes."""
+def map_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
+    """Make what a Map takes: tables, what admits to them, and what finds them."""
     room = _room(made)
     admission = Admission(made, room, face)
     weigh = None if made.merge is None else _weigher_of_merged(made, admission.weigh)
@@ -28,7 +34,7 @@ def map_parts(made: Settings, face: Face) -> tuple[list[MapTable], Admission]:
         MapTable(room, made.merge, made.remember_versions, weigh)
         for _ in range(made.partitions or 1)
     ]
-    return tables, admission
+    return tables, admission, MapRoutes(face, tables, admission)
 
 
 def _room(made: Settings) -> Room | None:

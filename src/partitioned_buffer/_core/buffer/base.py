@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from ...errors import BufferNotRunning
+from ..backing.partition import StoredPartition
 from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
@@ -49,8 +50,9 @@ class Buffer(Generic[B]):
         self._admission = admission
         self._telemetry = Telemetry(settings.hooks)
         destination = Destination()
+        kind: Any = Partition if settings.storage is None else StoredPartition
         self._partitions: list[Partition[B]] = [
-            Partition(index, table, settings, self._telemetry, destination)
+            kind(index, table, settings, self._telemetry, destination)
             for index, table in enumerate(tables)
         ]
         self._run: Run[Any] = Run("new")

@@ -69,10 +69,7 @@ class QueueInit(Generic[T]):
 
         None where items go in turn, for want of a partition key.
         """
-        routes = self._routes
-        if routes.route(partition_key) is None:
-            return None
-        return routes.tables.index(routes.table_for(item, partition_key))
+        return self._routes.partition_of(item, partition_key)
 
 
 class MapInit(Generic[K, V]):
@@ -136,7 +133,7 @@ class MapInit(Generic[K, V]):
 
     def __contains__(self, key: K) -> bool:
         """Return whether `get` finds *key*."""
-        return self._routes.table_for(key, None).has(key)
+        return self._routes.has(key)
 
     def items(self) -> list[tuple[K, V]]:
         """
@@ -152,4 +149,4 @@ class MapInit(Generic[K, V]):
 
         Raises `TypeError` for an unhashable key.
         """
-        return self._routes.tables.index(self._routes.table_for(key, partition_key))
+        return self._routes.partition_of(key, partition_key)  # type: ignore[return-value]  # a Map's is known

@@ -69,7 +69,7 @@ class Ending:
         settings = buffer._settings
         self._timeout = settings.exit_timeout
         self._patience = settings.processing_timeout if self._timeout is None else self._timeout
-        self._share = SHARE * self._patience if settings.dead_letter is not None else 0.0
+        self._share = SHARE * self._patience if settings.last_resort is not None else 0.0
         self._ended = Countdown(clock, signal, 0)
         self._interrupts = terms.interrupts
         self._began = clock.monotonic()
@@ -163,7 +163,7 @@ class Ending:
 
     def _hand_over(self, surrender: Surrender) -> Steps[None]:
         began, workers = self._clock.monotonic(), self._run.workers
-        if self._buffer._settings.dead_letter is None:
+        if self._buffer._settings.last_resort is None:
             return
         for worker in workers:
             worker.surrender(surrender)
@@ -206,7 +206,12 @@ def say_what_is_left(
     if given:
         message = "buffer %r %s: %d undelivered were handed to its dead_letter%s"
         warn(message, buffer.name, why, given, cause)
-    if left:
+    if left and buffer._settings.storage is not None:
+        warn(
+            "buffer %r %s: %d undelivered stay in %s, and come first when it is opened again%s",
+            *(buffer.name, why, left, buffer._settings.storage, cause),
+        )
+    elif left:
         lost = "are lost" if is_final else "stay in memory, and are lost with it"
         what = "a dead_letter (a DeadLetterFile, say), which gets what is left"
         if buffer._settings.dead_letter is not None:

@@ -100,6 +100,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         try:
             registry.claim(self)
             forbid_late_start()
+            self._open_store()
             self._supervisor.launch(run)
             at_exit(early, late)
             self._take_over(run, before)
@@ -130,6 +131,17 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         run.void()
         if not self._run.is_alive:
             registry.release(self)
+            self._close_store()
+
+    def _open_store(self) -> None:
+        """Open where what is accepted waits, if that is no table."""
+        if (backing := self._admission.backing) is not None:
+            backing.open()
+
+    def _close_store(self) -> None:
+        """Let go of it, when nobody is going to settle anything."""
+        if (backing := self._admission.backing) is not None:
+            backing.close()
 
     def _let_in(self, run: Run[Any]) -> None:
         """Let the workers begin, and writers in; once more does no harm."""
@@ -228,14 +240,17 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         if run.was_forked:  # in the middle of this: it is the parent's
             return NOTHING
         first, is_last, after = self._be_stopped(run), run is self._run, self.stats()
-        # What another run goes on with is not left.
-        parts = self._partitions if is_last else ()
-        left = tuple(item for partition in parts for item in partition.table.held())
+        left = self._left() if is_last else ()  # what another run goes on with is not left
         if left and first:
             say("buffer %r was stopped with %d undelivered", self.name, len(left))
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )
+
+    def _left(self) -> Sequence[Any]:
+        if (backing := self._admission.backing) is not None:
+            return backing.left(sum(len(partition.table) for partition in self._partitions))
+        return tuple(item for partition in self._partitions for item in partition.table.held())
 
     def _be_stopped(self, run: Run[Any]) -> bool:
         """Have *run* ended; return whether it had not been."""
@@ -243,6 +258,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
             first, run.state = run.state != "stopped", "stopped"
             if run is self._run:
                 registry.release(self)
+                self._close_store()
         return first
 
     # --- flush, and what both wait with -------------------------------------------
@@ -293,7 +309,8 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     # --- fork -------------------------------------------------------------------
 
     def _forked(self) -> None:
-        run, revived = self._run, "forked" if self._supervisor.survives_fork else "stopped"
+        revives = self._supervisor.survives_fork and self._settings.storage is None
+        run, revived = self._run, "forked" if revives else "stopped"
         becomes: dict[State, Any] = {"running": revived, "stopping": "stopped"}
         self._run = Run(becomes.get(run.state, run.state))
         run.forked()

@@ -34,6 +34,9 @@ from .returned import refuse_undone
 
 B = TypeVar("B")
 
+FIRST, LONGEST = 0.05, 10.0
+"""Seconds between tries to use a store that cannot be used: half of the first, and at most."""
+
 
 class Driver(Generic[B]):
     """Runs the cycles of one partition."""
@@ -64,11 +67,14 @@ class Driver(Generic[B]):
         self.settled_at = self._clock.monotonic()  # when something was settled last
         self._retry = partition.settings.retry  # by which what is in flight is tried
         self._retuned = False  # whether that is another one now
+        self._is_stored = partition.is_stored
 
     def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
         settled = left_over = True
         while settled and left_over:  # what was left over goes first, and alone
+            if self._is_stored and not (yield from self._with_store(self.partition.fill)):
+                return False
             size, left_over = self.partition.swap()
             self.partition.announce()
             settled = not size or (yield from self._process())
@@ -90,6 +96,8 @@ class Driver(Generic[B]):
         finally:
             self.called_at = None
             self.losses.tell()
+        if self._is_stored:
+            yield from self._with_store(self.partition.note, tries=1)
         if settled:
             self.trouble = None
             self.settled_at = ended = self._clock.monotonic()
@@ -125,6 +133,8 @@ class Driver(Generic[B]):
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
                     return self._give_up(effects)
+                if self._is_stored and type(effect) is not Find:
+                    yield from self._with_store(self.partition.note)
                 if type(effect) is not Process or effect.attempt > 1 or self._in_one:
                     outcome = yield from self._do(effect, began)
                     self.called_at = None
@@ -145,6 +155,20 @@ class Driver(Generic[B]):
         finally:  # an error that somebody keeps has this frame, and with it what is named here
             effect, outcome, call.args = None, None, ()
         return False
+
+    def _with_store(
+        self, function: Callable[[], object], tries: int | None = None
+    ) -> CallingSteps[bool]:
+        """Call *function* until the store lets it; return whether it did, while anybody waits."""
+        tried = 0
+        while (error := (yield from self.call(function))) is not None:
+            tried += 1
+            if isinstance(error, CutShort) or self.abandoned or tried == tries:
+                return False
+            if tried == 1:
+                self.partition.report("its store cannot be used now", error=error)
+            yield from self._rest(min(LONGEST, FIRST * 2.0**tried), 0.0, None)
+        return True
 
     def _heard(self, outcome: Any, began: float) -> Any:
         """Announce *outcome*, if it is an error; return it."""

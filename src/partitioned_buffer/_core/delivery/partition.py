@@ -11,7 +11,6 @@ from ...events import ItemsDropped
 from ..options.settings import Settings
 from ..policy.destination import Destination
 from ..policy.front import Front
-from ..tables.implementation import MapTable
 from ..telemetry import Telemetry, report
 
 B = TypeVar("B")
@@ -27,6 +26,8 @@ class Partition(Generic[B]):
     )
     # fmt: on
 
+    is_stored = False
+
     def __init__(
         self,
         index: int,
@@ -36,7 +37,7 @@ class Partition(Generic[B]):
         destination: Destination,
     ) -> None:
         self.index, self.table, self.destination = index, table, destination
-        self.front = Front(destination, index, keyed=isinstance(table, MapTable))
+        self.front = Front(destination, index, keyed=hasattr(table, "take_table"))
         self.name, self.settings, self.telemetry = settings.name, settings, telemetry
         self._begin_anew()
 
@@ -65,7 +66,13 @@ class Partition(Generic[B]):
         since = self._in_flight_since if counts["in_flight"] else self._since
         age = now - since if counts["waiting"] or counts["in_flight"] else None
         reasons = {"full": counts["dropped"]} if counts["dropped"] else {}
-        return counts | {"oldest_age": age, "drop_reasons": reasons}
+        return {"recovered": 0} | counts | {"oldest_age": age, "drop_reasons": reasons}
+
+    def fill(self) -> None:
+        """Load what the next cycle delivers: of a store. May take as long as the disk."""
+
+    def note(self) -> None:
+        """Have the store, if there is one, know what is settled."""
 
     def announce(self) -> None:
         """Tell what was dropped since the last time, and which values `merge` did not unite."""

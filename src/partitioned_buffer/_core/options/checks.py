@@ -106,6 +106,10 @@ HOOKS = Check(
     "plain functions that take an event, in a list or tuple",
     lambda v: isinstance(v, Collection) and all(map(is_plain_function, v)),
 )
+STORAGE = Check(
+    "a Storage, as storage.SQLite(path)",
+    lambda v: _has(v, "open", "hash") and not isinstance(v, type),
+)
 CLOCK = Check("a Clock, as in `abc`", lambda v: _has(v, "monotonic", "time", "signal"))
 ASYNC_CLOCK = Check(
     "an AsyncClock, as in `abc`", lambda v: _has(v, "monotonic", "time", "async_signal")

@@ -7,7 +7,7 @@ They are declared in `settings`; a test holds the two together.
 from collections.abc import Callable, Collection
 from typing import Any, Literal, TypedDict
 
-from ...abc import Clock, DeadLetterHandler, Hook
+from ...abc import Clock, DeadLetterHandler, Hook, Storage
 from .retry import Retry
 
 BatchSize = int | Literal["table"]
@@ -44,6 +44,7 @@ class CommonOptions(TypedDict, total=False):
     exit_timeout: float | None
     hooks: Collection[Hook]
     clock: Clock
+    storage: Storage | None
 
 
 class MapOptions(CommonOptions, total=False):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ...abc import Clock, DeadLetterHandler, Hook
+from ...abc import Clock, DeadLetterHandler, Hook, Storage
 from ...errors import InvalidOption, UnknownOption
 from ..waiting.clock import SystemClock
 from .checks import (
@@ -31,6 +31,7 @@ from .checks import (
     PROCESSOR,
     SECONDS,
     SIZE_OF,
+    STORAGE,
     TIMEOUT,
     Check,
     one_of,
@@ -170,6 +171,12 @@ class Settings:
         20.0,
         tunable=True,
     )
+    storage: Storage | None = _option(
+        or_none(STORAGE),
+        """Where what is accepted waits: `storage.SQLite(path)` keeps it in a file, so that a write
+        that has returned survives the process. None: in memory.""",
+        None,
+    )
     partition_key: object = _option(
         ANYTHING,
         """What decides an item's partition: a callable of the item (for a Map: of the key), or
@@ -211,6 +218,11 @@ class Settings:
     def bounded(self) -> bool:
         """Whether there is a bound."""
         return self.max_size is not None or self.max_bytes is not None
+
+    @property
+    def last_resort(self) -> DeadLetterHandler | None:
+        """Who gets what an end has left; nobody where it stays in a store."""
+        return None if self.storage is not None else self.dead_letter
 
     @property
     def batch_size(self) -> int | None:
@@ -260,6 +272,11 @@ def _check_together(made: Settings) -> None:
         )
     if made.size_of is not None and made.max_bytes is None:
         raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
+    if made.size_of is not None and made.storage is not None:
+        raise InvalidOption(
+            f"size_of={made.size_of!r}: expected none with storage, where max_bytes counts the "
+            "bytes that are stored"
+        )
 
 
 def check_options(

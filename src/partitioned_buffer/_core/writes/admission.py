@@ -47,7 +47,9 @@ def weigher(settings: Settings) -> Callable[[Any], int] | None:
 
 
 class Admission:
-    """Of one buffer."""
+    """Of one buffer; *backing*: its store, if it has one."""
+
+    backing: Any = None
 
     def __init__(self, settings: Settings, room: Room | None, face: Face) -> None:
         self.settings, self.room, self.face = settings, room, face

@@ -48,6 +48,10 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         hash(subject)  # whatever decides the partition, a key has to be hashable
         return super().table_for(subject, partition_key)
 
+    def has(self, key: K) -> bool:
+        """Return whether `get` finds *key*."""
+        return self.table_for(key, None).has(key)
+
     def held(self) -> list[tuple[K, V]]:
         """Return the keys that are held, oldest first, each with what `get` returns."""
         pairs: list[tuple[K, V]] = []

@@ -73,6 +73,12 @@ class Routes(Generic[S, P]):
         """Return what finds the table of an item; None where they are taken in turn."""
         return self._route if partition_key is None else make_route(self.slots, partition_key)
 
+    def partition_of(self, subject: S, partition_key: object) -> int | None:
+        """Return the number of the table of *subject*; None where they are taken in turn."""
+        if self.route(partition_key) is None:
+            return None
+        return self.tables.index(self.table_for(subject, partition_key))
+
     def next(self) -> P:
         """Return whose turn it is."""
         place = self._place

@@ -7,12 +7,13 @@ was interrupted in the middle of a commit does not know them, and asks the datab
 
 from collections.abc import Sequence
 
+from ...abc import Cursor
 from ...errors import StorageFull
 from .chunks import INSERT, SHIFT, Row, end_in, row_of
 from .file import File
 from .parts import number_of, write_part
 from .reclaiming import PAGES
-from .slots import Cursor, Slots
+from .slots import Slots
 
 
 class Accepting:
@@ -48,7 +49,9 @@ class Accepting:
                     "there is some; what was accepted before is safe"
                 )
 
-    def append(self, pieces: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    def append(
+        self, pieces: Sequence[tuple[int, int, bytes]], *, durable: bool = True
+    ) -> list[int]:
         """Do as `Journal.append()`."""
         self.make_room()
         ends, starts = self.known_ends()[:], []
@@ -62,17 +65,17 @@ class Accepting:
             ends[partition] = start + count
         self._are_known = False  # who is interrupted in here does not know
         try:
-            self._insert(made, ends)
+            self._insert(made, ends, durable=durable)
         except StorageFull:
             if not self._file.has_room():  # what was the WAL's may be enough
                 raise
-            self._insert(made, ends)
+            self._insert(made, ends, durable=durable)
         self.ends, self._are_known = ends, True
         return starts
 
-    def _insert(self, made: Sequence[Row], ends: Sequence[int]) -> None:
+    def _insert(self, made: Sequence[Row], ends: Sequence[int], *, durable: bool = True) -> None:
         overdue = self._slots.overdue()
-        with self._file.transaction() as db:
+        with self._file.transaction(durable=durable) as db:
             if len(made) == 1:  # executemany() takes longer
                 db.execute(INSERT, made[0])
             else:

@@ -14,10 +14,10 @@ import struct
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from ...abc import Chunk, Cursor
 from .faults import is_damage
-from .slots import Cursor
 
 SHIFT = 48
 MASK = (1 << SHIFT) - 1
@@ -27,14 +27,6 @@ PARTITIONS = 1 << 14
 INSERT = "insert into chunk(id, n, crc, data) values(?, ?, ?, ?)"
 
 _KEYS = struct.Struct("<qq")
-
-
-class Chunk(NamedTuple):
-    """Records that were accepted together; *data* is None if they are lost."""
-
-    start: int
-    count: int  # type: ignore[assignment]  # instead of a tuple's method
-    data: bytes | None
 
 
 Row = tuple[int, int, int, bytes]

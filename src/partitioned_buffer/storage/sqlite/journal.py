@@ -19,16 +19,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple, Self
 
+from ...abc import Cursor, Route
 from ...errors import StorageError
 from .accepting import Accepting
-from .chunks import PARTITIONS, Chunk, read_chunks, streamed, with_losses
+from .chunks import (
+    MASK,
+    PARTITIONS,
+    SHIFT,
+    Chunk,
+    first_at,
+    read_chunks,
+    streamed,
+    with_losses,
+)
 from .dead import Buried, Dead
 from .file import File
 from .lock import Lock
 from .parts import Part, number_of, read_parts
 from .reclaiming import Reclaiming
-from .relayout import Moved, Route, begin_layout, move_layout
-from .slots import Cursor, Slots
+from .relayout import Moved, begin_layout, move_layout
+from .slots import Slots
 
 _THE_PARENTS = (
     "it is the parent's, and this process was forked from it: give the buffer of each process a "
@@ -123,16 +133,19 @@ class Journal:
 
     # --- what is accepted
 
-    def append(self, pieces: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    def append(
+        self, pieces: Sequence[tuple[int, int, bytes]], *, durable: bool = True
+    ) -> list[int]:
         """
         Accept records, all in one commit: for each piece its partition, their number and data.
 
         Returns the position of each piece's first record. Raises `StorageError`, having accepted
-        nothing, unless the error says that it does not know.
+        nothing, unless the error says that it does not know. Not *durable*: what a power failure
+        may undo.
         """
         self._check()
         with self._file.writing:
-            return self._accepting.append(pieces)
+            return self._accepting.append(pieces, durable=durable)
 
     def replace(self, partition: int, those: Sequence[tuple[int, bytes]]) -> list[int]:
         """
@@ -175,6 +188,15 @@ class Journal:
         """Return the position that the next record of a partition gets."""
         self._check()
         return self._accepting.ends[partition]
+
+    def weight(self, partition: int) -> int:
+        """Return how many bytes of data a partition holds from its cursor on."""
+        now, number = self.cursor(partition), number_of(self._layout, partition)
+        with self._file.view() as db:
+            first, last = first_at(db, number, now.cursor), number << SHIFT | MASK
+            query = "select total(length(data)) from chunk where id between ? and ? and id + n > ?"
+            ((size,),) = db.execute(query, (first, last, number << SHIFT | now.cursor)).fetchall()
+        return int(size)
 
     def depth(self, partition: int) -> Depth:
         """Return how much a partition holds."""

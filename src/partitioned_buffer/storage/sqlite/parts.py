@@ -9,8 +9,8 @@ import struct
 from contextlib import closing
 from typing import NamedTuple
 
+from ...abc import Cursor
 from .chunks import PARTITIONS
-from .slots import Cursor
 
 _WRITE = """
 insert into part(p, counter, cursor, kept, hand, stop) values(?, ?, ?, ?, ?, ?)

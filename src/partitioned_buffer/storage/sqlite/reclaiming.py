@@ -10,12 +10,13 @@ on a full disk moving many pages at once runs out of room itself.
 import sqlite3
 from collections.abc import Sequence
 
+from ...abc import Cursor
 from ...errors import StorageError
 from .chunks import MASK, SHIFT, behind_damage
 from .faults import is_damage
 from .file import File
 from .parts import number_of, write_part
-from .slots import Cursor, Slots
+from .slots import Slots
 
 ROWS = 200
 """How many rows are deleted in one step."""

@@ -8,22 +8,15 @@ cursor behind it; whoever is killed in between goes on at the next open. The rec
 one partition before, and are moved in their order, so they keep it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
+from ...abc import Cursor, Route
 from ...errors import StorageError
 from .chunks import INSERT, MASK, SHIFT, Row, end_in, is_whole, row_of, rows
 from .file import File
 from .parts import Part, number_of, read_parts, write_part
-from .slots import Cursor
-
-Route = Callable[[bytes, Sequence[int], int], Mapping[int, tuple[int, bytes]]]
-"""
-Called as `route(data, places, partitions)` with a chunk's data and the places in it, from 0 and in
-order, of the records that are to be delivered still. Returns for each of the new partitions what
-goes there, if anything: how many records, and their data, in the order of their places.
-"""
 
 _SET = "insert into meta(k, v) values(?, ?) on conflict(k) do update set v=excluded.v"
 _ASIDE = "insert into damaged(chunk, n, crc, data) values(?, ?, ?, ?)"

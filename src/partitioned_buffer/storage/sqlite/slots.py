@@ -19,8 +19,8 @@ import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
+from ...abc import Cursor
 from ...errors import StorageError
 from .faults import translated
 
@@ -34,20 +34,6 @@ _BLOCK = 4096
 _FLAGS = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NONE = (0,) * _FITS
 _NONE_KEPT = _KEPT.pack(*_NONE)
-
-
-class Cursor(NamedTuple):
-    """
-    Everything before *cursor* is settled but for the positions *kept*.
-
-    *hand*: how many records from the cursor on are with the processor. *counter* says which of two
-    is newer.
-    """
-
-    counter: int = 0
-    cursor: int = 0
-    kept: tuple[int, ...] = ()
-    hand: int = 0
 
 
 class Slots:

@@ -1,0 +1,106 @@
+"""
+How items get into a stored Queue: encoded here, by the writer, and dealt out by a hash that is the
+same in every process.
+
+The writers (see `tables.writers`) know tables in memory alone. Theirs is a *door*: a table that is
+always closed, so that each write comes here; it says for which stored table that is.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..options.settings import Settings
+from ..tables.implementation import QueueTable
+from ..waiting.steps import Steps
+from ..writes.line import Face
+from ..writes.queue import listed
+from ..writes.routing import deal_slots
+from .admission import StoredAdmission
+from .hashes import NO_KEY, route_of_queue
+from .queue_table import QueuePiece, StoredQueueTable
+from .room import StoreRoom
+
+
+def stored_queue(
+    made: Settings, face: Face
+) -> tuple[list[StoredQueueTable], StoredAdmission, "StoredQueueRoutes"]:
+    """Make what a stored Queue takes."""
+    bounded = made.bounded
+    room = StoreRoom(made.max_size, made.max_bytes, made.when_full) if bounded else None
+    tables = [StoredQueueTable(index, room) for index in range(made.partitions or 1)]
+    admission = QueueAdmission(made, room, face)
+    backing = admission.backing
+    backing.tables, backing.kind = tables, "Queue"
+    backing.route = route_of_queue(made.storage.codec, lambda count: deal_slots(range(count)))  # type: ignore[union-attr]
+    return tables, admission, StoredQueueRoutes(face, tables, admission)
+
+
+class QueueAdmission(StoredAdmission):
+    """Of a Queue."""
+
+    def steps(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> Steps[None]:  # noqa: ARG002  # a door's
+        """Write one item."""
+        stored, hashed = table.partition
+        record = self.backing.storage.codec.encode(args[0])
+        return self.write([QueuePiece(stored, [record], [hashed])])
+
+
+class StoredQueueRoutes:
+    """Which table each item is for."""
+
+    def __init__(
+        self, writer: Any, tables: Sequence[StoredQueueTable], admission: StoredAdmission
+    ) -> None:
+        """Make *writer* ready to write single items, too."""
+        self.tables, self._admission = tables, admission
+        self._key = admission.settings.partition_key
+        self._slots, self._place = deal_slots(tables), 0
+        self._storage = admission.backing.storage
+        doors = tuple(door(table, NO_KEY) for table in tables)
+        writer._equip(doors, self._key is None, self._door_for, None, admission.late)
+
+    def _door_for(self, item: Any, partition_key: object) -> QueueTable:
+        return door(*self._place_of(item, partition_key))
+
+    def _place_of(self, item: Any, partition_key: object) -> tuple[StoredQueueTable, int]:
+        """Return the table of *item*, and the hash of its key."""
+        key = self._key if partition_key is None else partition_key
+        if key is None:
+            return self._next(), NO_KEY
+        hashed = self._storage.hash(key(item) if callable(key) else key)
+        return self._slots[hashed % len(self._slots)], hashed
+
+    def _next(self) -> StoredQueueTable:
+        place = self._place
+        self._place = (place + 1) % len(self.tables)
+        return self.tables[place]
+
+    def partition_of(self, item: Any, partition_key: object) -> int | None:
+        """Return which partition *item* would go to; None if they take turns."""
+        if partition_key is None and self._key is None:
+            return None
+        return self._place_of(item, partition_key)[0].index
+
+    def push_all(self, items: Iterable[Any], partition_key: object) -> Steps[None]:
+        """Return the steps that write *items*."""
+        batch = listed(items)
+        codec, admission = self._storage.codec, self._admission
+        if partition_key is None and self._key is None:
+            table, hashes = self._next(), [NO_KEY] * len(batch)
+            if admission.room is None and len(batch) > 1:
+                return admission.write([QueuePiece(table, (), hashes, codec.pack(batch))])
+            return admission.write([QueuePiece(table, codec.encode_all(batch), hashes)])
+        groups: dict[StoredQueueTable, tuple[list[bytes], list[int]]] = {}
+        for item, record in zip(batch, codec.encode_all(batch), strict=True):
+            table, hashed = self._place_of(item, partition_key)
+            records, hashes = groups.setdefault(table, ([], []))
+            records.append(record)
+            hashes.append(hashed)
+        return admission.write([QueuePiece(table, *group) for table, group in groups.items()])
+
+
+def door(table: StoredQueueTable, hashed: int) -> QueueTable:
+    """Return a closed table that says what is to be written where."""
+    made = QueueTable()
+    made.partition = table, hashed
+    return made

@@ -1,5 +1,5 @@
 """
-What `append()` returned for is there after a power failure, whatever is left of what was not synced.
+What `append()` returned for is there after a power failure, whatever that leaves of the rest.
 
 A child works on a journal, and all that it writes below Python, and syncs, is written down. At
 any place in that the power may fail: the synced part is there, and any of the rest.

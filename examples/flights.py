@@ -3,6 +3,7 @@ A year of New York's flights through a Queue and a Map, into SQLite.
 
     make demo                                       (all 336,776 flights of 2013)
     make demo DEMO="--sample 20000"                 (the first 20,000)
+    make demo DEMO="--durable"                      (killed in the middle: see flights_durable.py)
 
 Four producers read the flights and push them. A `Queue` writes them to a table in
 batches. A `Map` keeps, for each aircraft, only the latest departure it has seen, and
@@ -61,10 +62,11 @@ class Database:
         self.connection = sqlite3.connect(path, check_same_thread=False)
         self.connection.executescript(
             """
-            CREATE TABLE flights (number INTEGER PRIMARY KEY, departed INTEGER, carrier TEXT,
-                                  flight INTEGER, tail TEXT, origin TEXT, dest TEXT);
-            CREATE TABLE aircraft (tail TEXT PRIMARY KEY, departed INTEGER, flight INTEGER,
-                                   dest TEXT);
+            CREATE TABLE IF NOT EXISTS flights (
+                number INTEGER PRIMARY KEY, departed INTEGER, carrier TEXT,
+                flight INTEGER, tail TEXT, origin TEXT, dest TEXT);
+            CREATE TABLE IF NOT EXISTS aircraft (
+                tail TEXT PRIMARY KEY, departed INTEGER, flight INTEGER, dest TEXT);
             """
         )
         self.batches: Counter[str] = Counter()
@@ -223,7 +225,16 @@ def main() -> None:
     """Run, report, and check."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--sample", type=int, help="take only the first N flights", metavar="N")
-    sample: int | None = parser.parse_args().sample
+    parser.add_argument(
+        "--durable", action="store_true", help="kill the process twice: see flights_durable.py"
+    )
+    options = parser.parse_args()
+    sample: int | None = options.sample
+    if options.durable:
+        from flights_durable import main as durable  # noqa: PLC0415  # which imports this
+
+        durable(sample)
+        return
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "flights.sqlite3")

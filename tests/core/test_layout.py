@@ -21,7 +21,7 @@ PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "design").glob("*.md
 ROOMS = {
     "errors": "",
     "events": "",
-    "abc": "events",
+    "abc": "errors events",
     "_core.ledger": "",
     "_core.waiting": "abc",
     "_core.options": "_core.waiting abc errors",
@@ -32,21 +32,28 @@ ROOMS = {
     "_core.delivery": (
         "_core.options _core.policy _core.tables _core.telemetry _core.waiting abc errors events"
     ),
+    "_core.backing": (
+        "_core.delivery _core.options _core.policy _core.tables _core.telemetry _core.waiting "
+        "_core.writes abc errors events"
+    ),
     "_core.buffer": (
-        "_core.delivery _core.ledger _core.options _core.policy _core.tables _core.telemetry "
-        "_core.waiting _core.writes abc errors"
+        "_core.backing _core.delivery _core.ledger _core.options _core.policy _core.tables "
+        "_core.telemetry _core.waiting _core.writes abc errors"
     ),
     "_threads": "_core abc errors",
     "_tasks": "_core abc errors",
-    "__init__": "_core _tasks _threads errors",
+    "__init__": "_core _tasks _threads abc errors",
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
-    "testing": "__init__ _core.tables abc events",
+    "testing": "__init__ _core.tables abc events storage",
+    "cli": "__init__ _core abc errors events storage",
+    "__main__": "cli",
 }
 
 PUBLIC = [
     "AsyncMap",
     "AsyncQueue",
+    "BatchId",
     "BufferAlreadyRunning",
     "BufferFull",
     "BufferNotFound",
@@ -64,9 +71,15 @@ PUBLIC = [
     "Split",
     "Stats",
     "StopReport",
+    "StorageBusy",
+    "StorageError",
+    "StorageFull",
+    "StorageRefused",
+    "Undecodable",
     "Undelivered",
     "UnknownOption",
     "WrongThread",
+    "batch_id",
     "by_content",
     "get",
     "running",

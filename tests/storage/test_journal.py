@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from journals import append, crashed, held, look_in, reclaim_all
 
-from partitioned_buffer.abc import Chunk
+from partitioned_buffer.abc import Chunk, Cursor
 from partitioned_buffer.storage.sqlite import Journal
-from partitioned_buffer.storage.sqlite.journal import Depth
-from partitioned_buffer.storage.sqlite.slots import Cursor
+from partitioned_buffer.storage.sqlite.parts import Depth
 
 Open = Callable[..., Journal]
 

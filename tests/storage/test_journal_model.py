@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from journals import by_key, crashed, opened
 
+from partitioned_buffer.abc import Cursor
 from partitioned_buffer.storage.sqlite.chunks import MASK
-from partitioned_buffer.storage.sqlite.journal import Depth
-from partitioned_buffer.storage.sqlite.slots import Cursor
+from partitioned_buffer.storage.sqlite.parts import Depth
 
 parts = st.integers(0, 3)
 KEYS = 12  # a multiple of every number of partitions: a key is a partition of the largest

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from journals import append, crashed, held, reclaim_all
 
+from partitioned_buffer.abc import Cursor
 from partitioned_buffer.errors import StorageFull
 from partitioned_buffer.storage.sqlite import Journal, slots
-from partitioned_buffer.storage.sqlite.slots import SIZE, Cursor, Slots
+from partitioned_buffer.storage.sqlite.slots import SIZE, Slots
 
 STORE = bytes(range(16))
 

@@ -3,6 +3,7 @@ What an AsyncQueue and an AsyncMap have of a life, from `async with` to its end:
 awaited. Their tasks never outlive it.
 """
 
+import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from types import TracebackType
@@ -26,6 +27,7 @@ from ..errors import WrongThread
 from .from_thread import Blocking
 from .loops.current import current_loop, whereabouts
 from .supervisor import TaskRun, TaskSupervisor
+from .to_thread import in_thread
 
 B = TypeVar("B")
 
@@ -34,6 +36,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
     """Enters, stops and flushes."""
 
     _whereabouts: object = None
+    _closing: threading.Thread | None = None
     _drains_at_exit = False  # its loop is gone by then, and its tasks with it
     _how_to_start = "use it in an `async with` block"
     _how_to_go_on = "write before stop(), or use it in an `async with` block again"
@@ -59,6 +62,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
         with self._lock:
             self._forbid_restart()
         life = self._new_run()
+        await self._open_off_loop(life)
         await life.group.__aenter__()
         try:
             self._begin(life)
@@ -71,6 +75,21 @@ class TaskFace(Lifecycle[B, TaskRun]):
             await self._leave(life, type(error), error, error.__traceback__)
             raise
         return self
+
+    async def _open_off_loop(self, life: TaskRun) -> None:
+        if (backing := self._admission.backing) is not None:
+            await self._store_closed(life)
+            await in_thread(backing.open, backing.close, life.loop.signal())
+
+    async def _store_closed(self, life: TaskRun) -> None:
+        """Return when the store is closed, which a thread sees to, if it is to be."""
+        if (closing := self._closing) is not None:
+            await in_thread(closing.join, lambda: None, life.loop.signal())
+
+    def _close_store(self) -> None:
+        if (backing := self._admission.backing) is not None and backing.store is not None:
+            self._closing = threading.Thread(target=backing.close, name=f"{self.name}-closing")
+            self._closing.start()
 
     def _new_run(self) -> TaskRun:
         return TaskRun(self, current_loop(), whereabouts() or object())
@@ -131,6 +150,8 @@ class TaskFace(Lifecycle[B, TaskRun]):
 
     async def _leave(self, life: TaskRun, *raised: Any) -> None:
         """Wait for the tasks. Only if one has died does what was *raised* come from their group."""
+        with life.loop.shield():
+            await self._store_closed(life)
         try:
             await life.group.__aexit__(*(raised if life.has_died else (None, None, None)))
         except BaseExceptionGroup as group:
@@ -154,7 +175,11 @@ class TaskFace(Lifecycle[B, TaskRun]):
         another event loop than the buffer's.
         """
         self._forbid_elsewhere("stop")
-        return await drive(self._stop(self._run, timeout))
+        life = self._run
+        report = await drive(self._stop(life, timeout))
+        if isinstance(life, TaskRun):
+            await self._store_closed(life)
+        return report
 
     async def flush(self, timeout: float | None = None) -> None:
         """
@@ -246,6 +271,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
             first, life.state = life.is_alive, "stopped"
             self._shut_out()
             registry.release(self)
+            self._close_store()
         life.bury()
         if first:
             say(

@@ -53,6 +53,34 @@ class Job:
             return not self.done
 
 
+async def in_thread(
+    function: Callable[[], object], undo: Callable[[], object], signal: AsyncSignal
+) -> None:
+    """
+    Call *function* in a thread; raise what it raises.
+
+    If this task is cancelled meanwhile, its thread goes on to *undo* what it has done.
+    """
+    helper = Helper("partitioned-buffer", signal)
+    job = helper.begin(Call(function, ()))
+    try:
+        while not job.done:
+            await helper.wait()
+    except BaseException:
+        if not job.leave(lambda: _undone(undo)):
+            undo()
+        raise
+    finally:
+        helper.end()
+        signal.close()
+    if job.error is not None:
+        raise job.error
+
+
+def _undone(undo: Callable[[], object]) -> None:
+    undo()
+
+
 class Helper:
     """The thread, started when it is needed first."""
 

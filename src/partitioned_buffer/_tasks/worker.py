@@ -21,6 +21,7 @@ from .._core.policy.names import Names
 from .._core.waiting.countdown import Countdown
 from .._core.waiting.steps import Call, CallingSteps
 from ..abc import AsyncSignal
+from ..abc.batches import asked
 from .loops.base import RunningLoop
 from .to_thread import Helper, Job
 
@@ -96,6 +97,7 @@ class TaskWorker(Worker[B]):
     async def main(self) -> None:
         """Be the task."""
         self._task = self._loop.task()
+        asked.set(self.driver.batch_id)
         self._begin()
         try:
             await self._go(self.work())

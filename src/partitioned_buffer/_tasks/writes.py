@@ -143,7 +143,10 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("delete")
-        self.delete_nowait(key, partition_key=partition_key)
+        if self._admission.backing is None:
+            self.delete_nowait(key, partition_key=partition_key)
+        else:
+            await drive(self._routes.delete(key, partition_key))
 
     def put_all_nowait(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None

@@ -8,6 +8,7 @@ from .._core.buffer.process_exit import leave
 from .._core.delivery.partition import Partition
 from .._core.delivery.worker import B, Worker
 from .._core.waiting.steps import run
+from ..abc.batches import asked
 
 BACKOFF_INITIAL, BACKOFF_MAX = 0.1, 60.0
 """Seconds before a worker that died starts over, and at most when it dies each time."""
@@ -29,6 +30,7 @@ class ThreadWorker(Worker[B]):
         self.report_all()  # who waited in the thread that forked is in the child, too
 
     def _run(self) -> None:
+        asked.set(self.driver.batch_id)
         try:
             while not self._work():
                 pause = min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._deaths - 1, 60))

@@ -1,5 +1,5 @@
 """Where what is accepted waits, for a buffer's option `storage`."""
 
-from .sqlite.storage import SQLite
+from .sqlite import SQLite
 
 __all__ = ["SQLite"]

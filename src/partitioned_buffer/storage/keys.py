@@ -12,17 +12,19 @@ beside them keys have a format of their own: a letter for the type, and what it 
 
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from ..errors import Undecodable
-from .msgpack import Msgpack
+from .msgpack import Msgpack, header
 from .records import Codec, Pickled, in_short, pickled
 
 _QUICK = frozenset({str, int, bytes, bool, type(None)})
 """What always comes back as it was, or raises."""
+
+_EXPECTED = "text, bytes, numbers, None, or tuples of these"
 
 _FLOAT = struct.Struct(">d")
 _LENGTH = struct.Struct(">I")
@@ -61,6 +63,10 @@ class Keys:
         except Exception as error:
             raise Undecodable(f"a key cannot be read: {type(error).__name__}: {error}") from error
 
+    def decode_all(self, data: Sequence[bytes]) -> list[Any]:
+        """Return all keys of *data*; raise `Undecodable`."""
+        return list(map(self.decode, data))
+
     def _refusal(self, key: Any, why: str) -> TypeError:
         return TypeError(
             f"key {in_short(key)} ({type(key).__name__}) cannot be stored: {why}. "
@@ -68,19 +74,40 @@ class Keys:
         )
 
 
+class MsgpackKeys(Keys):
+    """Keys as MessagePack: many are decoded in one go."""
+
+    def __init__(self, codec: Msgpack) -> None:
+        untyped = self._untyped = codec.untyped
+        super().__init__(
+            codec.encoder.encode,
+            lambda data: next(iter(untyped(b"\x81" + data + b"\xc0"))),
+            f"{_EXPECTED}: say str(key), or key.value for an Enum",
+        )
+
+    def decode_all(self, data: Sequence[bytes]) -> list[Any]:
+        """Return all keys of *data*; raise `Undecodable`."""
+        try:
+            maps = self._untyped(
+                b"".join((header(len(data)), b"\x81", b"\xc0\x81".join(data), b"\xc0"))
+            )
+            keys = [key for (key,) in maps]
+            if len(keys) == len(data):
+                return keys
+        except MemoryError:
+            raise
+        except Exception:  # noqa: S110  # which it is, one by one says
+            pass
+        return super().decode_all(data)
+
+
 def make_keys(codec: Codec) -> Keys:
     """Return how keys are stored beside values of *codec*."""
     if isinstance(codec, Pickled):
         return Keys(pickled, pickle.loads, "what can be pickled, and equals what is unpickled")
-    expected = "text, bytes, numbers, None, or tuples of these"
     if isinstance(codec, Msgpack):
-        decode = codec.untyped
-        return Keys(
-            codec.encoder.encode,
-            lambda data: next(iter(decode(b"\x81" + data + b"\xc0"))),
-            f"{expected}: say str(key), or key.value for an Enum",
-        )
-    return Keys(_encoded, _decoded, f"{expected}, or UUIDs")
+        return MsgpackKeys(codec)
+    return Keys(_encoded, _decoded, f"{_EXPECTED}, or UUIDs")
 
 
 def is_itself(key: Any, back: Any) -> bool:

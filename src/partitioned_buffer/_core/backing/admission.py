@@ -50,9 +50,13 @@ DROPPED: Final = -1
 class Piece(Protocol):
     """What a write brings to one table."""
 
-    table: Any
-    error: BaseException | None
-    """What went wrong with it where it landed."""
+    @property
+    def table(self) -> Any:
+        """Where it goes."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong with it where it landed."""
 
     def load(self) -> tuple[int, int]:
         """Return how many items and bytes that is."""

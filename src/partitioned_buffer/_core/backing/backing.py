@@ -5,8 +5,7 @@ What is open has a committer (see `committer`), and tables that know what was re
 """
 
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...abc import Storage, Store, Terms
@@ -27,6 +26,7 @@ class Backing:
         self.storage: Any = settings.storage
         self.kind = ""
         self.route: Any = None
+        self.prepare: Any = None
         self._forget()
 
     def _forget(self) -> None:
@@ -39,16 +39,14 @@ class Backing:
         with self._lock:
             if self.store is not None:
                 return
-            storage: Storage = self.storage
-            terms = Terms(self._settings.name, self.kind, len(self.tables), self.route)
-            store = storage.open(terms)
+            store = self.open_store()
             try:
                 if self._room is not None:
                     self._room.reset()
-                committer = Committer(store, self._room, self._settings.name)
+                committer = self._committer(store)
                 try:
                     for table in self.tables:
-                        table.recover(store, committer)
+                        table.begin(store, committer)
                 except BaseException:
                     committer.end()
                     raise
@@ -56,6 +54,16 @@ class Backing:
                 store.close()
                 raise
             self.store, self.committer = store, committer
+
+    def _committer(self, store: Store) -> Committer:
+        settings = self._settings
+        return Committer(store, self._room, settings.name, settings.clock)
+
+    def open_store(self) -> Store:
+        """Open the store, for somebody else to close it."""
+        storage: Storage = self.storage
+        name, partitions = self._settings.name, len(self.tables)
+        return storage.open(Terms(name, self.kind, partitions, self.route, self.prepare))
 
     def close(self) -> None:
         """Let go of the store; once more does no harm."""
@@ -88,14 +96,6 @@ class Backing:
         """What is stored where, for people."""
         return "" if self.store is None else self.store.where
 
-    def bury(self, items: list[Any], error: BaseException, attempts: int) -> None:
-        """Keep what was given up in the store: the dead letter handler, unless another is given."""
-        codec, store = self.storage.codec, self.store
-        if store is None:
-            raise StorageError("the store is closed")
-        said = f"{type(error).__name__}: {error}"
-        store.bury(0, codec.pack(items), len(items), said, attempts)
-
 
 class Left(Sequence[Any]):
     """
@@ -111,9 +111,8 @@ class Left(Sequence[Any]):
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Any:
-        if self._count:
-            yield from _read(self._backing)
+    def __iter__(self) -> Iterator[Any]:
+        return _read(self._backing) if self._count else iter(())
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice) or place < 0:
@@ -134,14 +133,13 @@ class Left(Sequence[Any]):
         return f"<{self._count} left>" if self._count else "()"
 
 
-def _read(backing: Backing) -> Any:
-    """Yield what is in the store, partition by partition; it is closed again."""
-    with suppress(GeneratorExit):
-        opened = backing.store is None
-        backing.open()
-        try:
-            for table in backing.tables:
-                yield from table.stored()
-        finally:
-            if opened:
-                backing.close()
+def _read(backing: Backing) -> Iterator[Any]:
+    """Yield what is in the store, partition by partition."""
+    store = backing.store
+    opened = backing.open_store() if store is None else None
+    try:
+        for table in backing.tables:
+            yield from table.stored(opened or store)
+    finally:
+        if opened is not None:
+            opened.close()

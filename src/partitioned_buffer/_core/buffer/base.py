@@ -20,6 +20,7 @@ from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
 from ..options.settings import Settings
+from ..options.words import check_timeout
 from ..policy.destination import Destination
 from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import Telemetry
@@ -161,6 +162,30 @@ class Buffer(Generic[B]):
                 for partition in self._partitions:
                     partition.table.retune(self._settings.flush_at)
         self._run.retune()
+
+    def _open_store(self) -> None:
+        """Open where what is accepted waits, if that is no table."""
+        if (backing := self._admission.backing) is not None:
+            backing.open()
+
+    def _close_store(self) -> None:
+        """Let go of it, when nobody is going to settle anything."""
+        if (backing := self._admission.backing) is not None:
+            backing.close()
+
+    def _left(self) -> Sequence[Any]:
+        if (backing := self._admission.backing) is not None:
+            left: Sequence[Any] = backing.left(
+                sum(len(partition.table) for partition in self._partitions)
+            )
+            return left
+        return tuple(item for partition in self._partitions for item in partition.table.held())
+
+    def _deadline(self, timeout: float | None) -> float | None:
+        if timeout is None:
+            return None
+        check_timeout(timeout)
+        return self._settings.clock.monotonic() + timeout
 
     def _look_whether_dead(self) -> None:
         """Be stopped if those who could stop it are gone."""

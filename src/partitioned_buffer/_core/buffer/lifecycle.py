@@ -17,7 +17,6 @@ from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 from ..delivery.partition import Partition
 from ..ledger import Stats, StopReport
 from ..options.settings import Settings
-from ..options.words import check_timeout
 from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import say
 from ..waiting.countdown import Countdown
@@ -68,6 +67,10 @@ class Lifecycle(Buffer[B], Generic[B, L]):
 
     def _is_own_worker(self) -> bool:
         return self._run.is_here
+
+    @property
+    def _revives(self) -> bool:
+        return self._supervisor.survives_fork and self._settings.storage is None
 
     def _wake_workers(self) -> None:
         self._run.wake()
@@ -132,16 +135,6 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         if not self._run.is_alive:
             registry.release(self)
             self._close_store()
-
-    def _open_store(self) -> None:
-        """Open where what is accepted waits, if that is no table."""
-        if (backing := self._admission.backing) is not None:
-            backing.open()
-
-    def _close_store(self) -> None:
-        """Let go of it, when nobody is going to settle anything."""
-        if (backing := self._admission.backing) is not None:
-            backing.close()
 
     def _let_in(self, run: Run[Any]) -> None:
         """Let the workers begin, and writers in; once more does no harm."""
@@ -242,15 +235,11 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         first, is_last, after = self._be_stopped(run), run is self._run, self.stats()
         left = self._left() if is_last else ()  # what another run goes on with is not left
         if left and first:
-            say("buffer %r was stopped with %d undelivered", self.name, len(left))
+            where = f", which stay in {self._settings.storage}" if self._settings.storage else ""
+            say(f"buffer %r was stopped with %d undelivered{where}", self.name, len(left))
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )
-
-    def _left(self) -> Sequence[Any]:
-        if (backing := self._admission.backing) is not None:
-            return backing.left(sum(len(partition.table) for partition in self._partitions))
-        return tuple(item for partition in self._partitions for item in partition.table.held())
 
     def _be_stopped(self, run: Run[Any]) -> bool:
         """Have *run* ended; return whether it had not been."""
@@ -287,12 +276,6 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _countdown(self, count: int) -> Countdown:
         return Countdown(self._settings.clock, self._signal(), count)
 
-    def _deadline(self, timeout: float | None) -> float | None:
-        if timeout is None:
-            return None
-        check_timeout(timeout)
-        return self._settings.clock.monotonic() + timeout
-
     def _forbid_own_workers(self, method: str) -> None:
         if self._is_own_worker():
             raise WrongThread(
@@ -309,8 +292,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     # --- fork -------------------------------------------------------------------
 
     def _forked(self) -> None:
-        revives = self._supervisor.survives_fork and self._settings.storage is None
-        run, revived = self._run, "forked" if revives else "stopped"
+        run, revived = self._run, "forked" if self._revives else "stopped"
         becomes: dict[State, Any] = {"running": revived, "stopping": "stopped"}
         self._run = Run(becomes.get(run.state, run.state))
         run.forked()

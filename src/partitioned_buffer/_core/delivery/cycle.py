@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from ...errors import BufferNotRunning
+from ...abc import BatchId
+from ...errors import BufferNotRunning, WrongThread
 from ...events import (
     BatchDeadLettered,
     BatchRetried,
@@ -31,11 +32,9 @@ from .in_one import InOne
 from .losses import Losses
 from .partition import Partition
 from .returned import refuse_undone
+from .store import use_store
 
 B = TypeVar("B")
-
-FIRST, LONGEST = 0.05, 10.0
-"""Seconds between tries to use a store that cannot be used: half of the first, and at most."""
 
 
 class Driver(Generic[B]):
@@ -53,9 +52,10 @@ class Driver(Generic[B]):
         self._clock, self._processor = partition.settings.clock, partition.settings.processor
         self.emit = partition.emit
         self.in_place = in_place
-        self._rest = rest  # waits so many seconds, or less; see `effects.Wait`
+        self.rest = rest  # waits so many seconds, or less; see `effects.Wait`
         self._refused = 0  # how many the dead letter handler did not take, and still has to
         self._in_one = False  # whether the processor takes whole tables as dicts
+        self._is_special = False  # whether a first attempt takes more than a call
         self.losses = Losses(partition)
         self.abandoned = self.forked = False
         self.lost = False  # the table is another's now
@@ -68,12 +68,13 @@ class Driver(Generic[B]):
         self._retry = partition.settings.retry  # by which what is in flight is tried
         self._retuned = False  # whether that is another one now
         self._is_stored = partition.is_stored
+        self._given: Any = None  # what is with the processor
 
     def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
         settled = left_over = True
         while settled and left_over:  # what was left over goes first, and alone
-            if self._is_stored and not (yield from self._with_store(self.partition.fill)):
+            if self._is_stored and not (yield from use_store(self, self.partition.fill)):
                 return False
             size, left_over = self.partition.swap()
             self.partition.announce()
@@ -97,7 +98,7 @@ class Driver(Generic[B]):
             self.called_at = None
             self.losses.tell()
         if self._is_stored:
-            yield from self._with_store(self.partition.note, tries=1)
+            yield from use_store(self, self.partition.note, self.partition.waits, 1)
         if settled:
             self.trouble = None
             self.settled_at = ended = self._clock.monotonic()
@@ -116,30 +117,28 @@ class Driver(Generic[B]):
         """Return what takes the next batch."""
         size = self.partition.settings.batch_size
         self._in_one = size is None and hasattr(self._table, "take_table")
+        self._is_special = self._in_one or self._is_stored
         take: Callable[[], B | None] = (
             self._table.take_table if self._in_one else partial(self._table.take, size)
         )
         return take
 
-    def _drive(self, effects: Effects, began: float) -> CallingSteps[bool]:
+    def _drive(self, effects: Any, began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
-        call, outcome = Call(processor, ()), cast("Any", None)
+        call, outcome, special = Call(processor, ()), cast("Any", None), self._is_special
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
-                effect: Any = send(outcome)
-                now = monotonic()
+                effect, now = send(outcome), monotonic()
                 if outcome is None:
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
                     return self._give_up(effects)
-                if self._is_stored and type(effect) is not Find:
-                    yield from self._with_store(self.partition.note)
-                if type(effect) is not Process or effect.attempt > 1 or self._in_one:
+                if type(effect) is not Process or effect.attempt > 1 or special:
                     outcome = yield from self._do(effect, began)
                     self.called_at = None
                     continue
-                self.called_at, outcome = now, None
+                self.called_at, outcome, self._given = now, None, effect.batch
                 if self.in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         if (returned := processor(effect.batch)) is not None:
@@ -153,22 +152,14 @@ class Driver(Generic[B]):
         except StopIteration:
             return True
         finally:  # an error that somebody keeps has this frame, and with it what is named here
-            effect, outcome, call.args = None, None, ()
+            effect, outcome, call.args, self._given = None, None, (), None
         return False
 
-    def _with_store(
-        self, function: Callable[[], object], tries: int | None = None
-    ) -> CallingSteps[bool]:
-        """Call *function* until the store lets it; return whether it did, while anybody waits."""
-        tried = 0
-        while (error := (yield from self.call(function))) is not None:
-            tried += 1
-            if isinstance(error, CutShort) or self.abandoned or tried == tries:
-                return False
-            if tried == 1:
-                self.partition.report("its store cannot be used now", error=error)
-            yield from self._rest(min(LONGEST, FIRST * 2.0**tried), 0.0, None)
-        return True
+    def batch_id(self) -> BatchId:
+        """Return what tells the batch that the processor has now; raise `WrongThread`."""
+        if self._given is None:
+            raise WrongThread("batch_id(): no batch is being processed: expected in a processor")
+        return self.partition.identify(self._given)
 
     def _heard(self, outcome: Any, began: float) -> Any:
         """Announce *outcome*, if it is an error; return it."""
@@ -177,6 +168,8 @@ class Driver(Generic[B]):
         return outcome
 
     def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
+        if self._is_stored and type(effect) is not Find:
+            yield from use_store(self, self.partition.note, self.partition.waits)
         if isinstance(effect, Wait):
             self.called_at = None
             end = yield from self._wait(effect)
@@ -193,6 +186,7 @@ class Driver(Generic[B]):
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
+        self._given = effect.batch
         return self._heard((yield from self.call(processor, effect.batch)), began)
 
     def call(
@@ -225,7 +219,7 @@ class Driver(Generic[B]):
             error=effect.error,
         )
         self._announce_quiet()
-        return (yield from self._rest(effect.seconds, effect.least, effect.news))
+        return (yield from self.rest(effect.seconds, effect.least, effect.news))
 
     def _announce_quiet(self) -> None:
         quiet = self.partition.destination.quiet_for(self._clock.monotonic())
@@ -239,7 +233,7 @@ class Driver(Generic[B]):
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
         """Hand over; return what came of it: nobody has it but where that is None."""
         telemetry, size = self.partition.telemetry, len(effect.items)
-        handler = self.partition.settings.dead_letter
+        handler = self.partition.dead_letter
         if handler is not None:
             error = yield from self.call(handler, effect.items, effect.error, effect.attempts)
             if error is not None:

@@ -7,11 +7,13 @@ It is all that a worker, its cycles and the watchdog know of the buffer.
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from ...abc import BatchId, DeadLetterHandler
 from ...events import ItemsDropped
 from ..options.settings import Settings
 from ..policy.destination import Destination
 from ..policy.front import Front
 from ..telemetry import Telemetry, report
+from .identity import Identities
 
 B = TypeVar("B")
 
@@ -21,12 +23,14 @@ class Partition(Generic[B]):
 
     # fmt: off
     __slots__ = (
-        "_announced", "_in_flight_since", "_since", "destination", "front", "index", "name",
+        "_announced", "_in_flight_since", "_since", "destination", "front", "identities", "index",
+        "name",
         "restarts", "settings", "table", "telemetry",
     )
     # fmt: on
 
-    is_stored = False
+    taker = "The dead_letter handler has taken them"
+    is_stored = waits = False  # whether it has a store, which is waited for at each batch
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Partition(Generic[B]):
     def _begin_anew(self) -> None:
         self.restarts = self._announced = 0
         self._since = self._in_flight_since = 0.0
+        self.identities = Identities(self.name, self.index)
 
     def open(self, wake: Callable[[], object]) -> None:
         """Let writers in; *wake* at once if what was left is as much as `flush_at`."""
@@ -67,6 +72,16 @@ class Partition(Generic[B]):
         age = now - since if counts["waiting"] or counts["in_flight"] else None
         reasons = {"full": counts["dropped"]} if counts["dropped"] else {}
         return {"recovered": 0} | counts | {"oldest_age": age, "drop_reasons": reasons}
+
+    def identify(self, batch: Any) -> BatchId:
+        """Return what tells *batch*, with the processor now, from all others."""
+        counts = self.table.counts()
+        return self.identities.of(batch, counts["delivered"] + counts["dead_lettered"])
+
+    @property
+    def dead_letter(self) -> DeadLetterHandler | None:
+        """Who gets what is given up."""
+        return self.settings.dead_letter
 
     def fill(self) -> None:
         """Load what the next cycle delivers: of a store. May take as long as the disk."""

@@ -274,8 +274,7 @@ def _check_together(made: Settings) -> None:
         raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
     if made.size_of is not None and made.storage is not None:
         raise InvalidOption(
-            f"size_of={made.size_of!r}: expected none with storage, where max_bytes counts the "
-            "bytes that are stored"
+            f"size_of={made.size_of!r}: expected none with storage, where stored bytes are counted"
         )
 
 

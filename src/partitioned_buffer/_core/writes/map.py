@@ -62,12 +62,16 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
             pairs += [(key, value) for key, value in values if value is not MISSING]
         return pairs
 
+    def delete(self, key: K, partition_key: object) -> Steps[None]:
+        """Return the steps that remove *key*, from a store."""
+        raise NotImplementedError
+
     def put_all(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all`, which are checked already."""
         pairs = entries.items() if isinstance(entries, Mapping) else entries
-        checked = (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
+        checked = (tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
         ops: list[Op] = [(key, value, None, self._weigh(value)) for key, value in checked]
         return self._write(ops, partition_key)
 
@@ -75,7 +79,7 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         self, entries: Iterable[tuple[K, V, int]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all_newer`, which are checked already."""
-        triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
+        triples = (tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
         ops: list[Op] = [(k, v, check_version(n), self._weigh(v)) for k, v, n in triples]
         return self._write(ops, partition_key)
 
@@ -89,7 +93,8 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         return write(self.admission, pieces)
 
 
-def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:
+def tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:
+    """Return *entry* as a tuple of that *size*; raise `TypeError` if it is none."""
     try:
         made = tuple(entry)
     except TypeError:

@@ -203,3 +203,11 @@ def streamed(journal: Readable, partition: int) -> Iterator[Chunk]:
     while at < end and (chunks := journal.read(partition, at, STREAMED)):
         yield from chunks
         at = chunks[-1].start + chunks[-1].count
+
+
+def weight_from(db: sqlite3.Connection, number: int, position: int) -> int:
+    """Return how many bytes of data a partition has in the rows from *position* on."""
+    first, last, at = first_at(db, number, position), number << SHIFT | MASK, number << SHIFT
+    query = "select total(length(data)) from chunk where id between ? and ? and id + n > ?"
+    ((size,),) = db.execute(query, (first, last, at | position)).fetchall()
+    return int(size)

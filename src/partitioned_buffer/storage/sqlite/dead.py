@@ -48,8 +48,9 @@ class Dead:
             if not found:
                 return
             last, partition, count, crc, data, error, attempts, when = found[0]
-            is_whole = zlib.crc32(data) == crc
-            said = error.decode(errors="replace")
+            # A flipped bit may make a number of what was bytes.
+            is_whole = isinstance(data, bytes) and zlib.crc32(data) == crc
+            said = error.decode(errors="replace") if isinstance(error, bytes) else "damaged"
             yield Buried(last, partition, count, data if is_whole else None, said, attempts, when)
 
     def forget(self, which: int) -> bool:

@@ -30,7 +30,8 @@ _LONGEST_WAL = 16 << 20
 """Bytes that a WAL keeps when it begins anew, however large a commit was."""
 
 
-def _connected(path: str, mode: str) -> sqlite3.Connection:
+def connected(path: str, mode: str) -> sqlite3.Connection:
+    """Return a connection; *mode* as a URI has it: "rw" makes no file."""
     db = sqlite3.connect(
         f"{Path(path).as_uri()}?mode={mode}",
         uri=True,
@@ -86,7 +87,7 @@ class File:
         return read_terms(self.db)
 
     def _connect(self, terms: Mapping[str, Any]) -> None:
-        self._db = db = _connected(self.path, "rw")
+        self._db = db = connected(self.path, "rw")
         if tables := {name for (name,) in db.execute("select name from sqlite_master")}:
             check_terms(self.path, db, tables, terms)
         for pragma in ("page_size=8192", "auto_vacuum=incremental"):  # of a new one
@@ -107,7 +108,7 @@ class File:
         self._syncs(now=True)
         if not tables:
             create_tables(db, terms)
-        self._reader = _connected(self.path, "ro")
+        self._reader = connected(self.path, "ro")
         self._reader.execute("select count(*) from meta").fetchall()
         self._watch = Watch(self.path)
 

@@ -15,27 +15,18 @@ no commit.
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
-from ...abc import Cursor, Route
+from ...abc import Chunk, Cursor, Route
 from ...errors import StorageError
 from .accepting import Accepting
-from .chunks import (
-    MASK,
-    PARTITIONS,
-    SHIFT,
-    Chunk,
-    first_at,
-    read_chunks,
-    streamed,
-    with_losses,
-)
+from .chunks import PARTITIONS, read_chunks, streamed, weight_from, with_losses
 from .dead import Buried, Dead
 from .file import File
-from .lock import Lock
-from .parts import Part, number_of, read_parts
+from .lock import Lock, tell_after_fork
+from .parts import Depth, Part, number_of, read_parts
 from .reclaiming import Reclaiming
 from .relayout import Moved, begin_layout, move_layout
 from .slots import Slots
@@ -44,16 +35,6 @@ _THE_PARENTS = (
     "it is the parent's, and this process was forked from it: give the buffer of each process a "
     "file of its own, and open it after the fork"
 )
-
-_all: "weakref.WeakSet[Journal]" = weakref.WeakSet()
-
-
-class Depth(NamedTuple):
-    """The position that the next record gets, the cursor, and how many are not settled."""
-
-    end: int
-    cursor: int
-    held: int
 
 
 class Journal:
@@ -73,7 +54,7 @@ class Journal:
         self._load()
         self._finalizer = weakref.finalize(self, _let_go, file, lock)
         self._finalizer.atexit = False  # what is not closed is as after a crash: nothing is lost
-        _all.add(self)
+        tell_after_fork(self)
 
     @classmethod
     def open(
@@ -193,10 +174,7 @@ class Journal:
         """Return how many bytes of data a partition holds from its cursor on."""
         now, number = self.cursor(partition), number_of(self._layout, partition)
         with self._file.view() as db:
-            first, last = first_at(db, number, now.cursor), number << SHIFT | MASK
-            query = "select total(length(data)) from chunk where id between ? and ? and id + n > ?"
-            ((size,),) = db.execute(query, (first, last, number << SHIFT | now.cursor)).fetchall()
-        return int(size)
+            return weight_from(db, number, now.cursor)
 
     def depth(self, partition: int) -> Depth:
         """Return how much a partition holds."""
@@ -254,19 +232,30 @@ class Journal:
         return self._partitions
 
     @property
+    def layout(self) -> int:
+        """How often the records have been moved to other partitions."""
+        return self._layout
+
+    @property
     def needs_relayout(self) -> bool:
         """Whether it was opened for another number of partitions than it has: see `relayout()`."""
         return self._partitions != self._wanted or "moving" in self._file.meta
 
-    def relayout(self, partitions: int, route: Route) -> Moved:
+    def relayout(
+        self, partitions: int, route: Route, prepare: "Callable[[Self], None] | None" = None
+    ) -> Moved:
         """
         Give the file so many partitions, and move what it holds to where *route* says.
 
         Returns how much that was. Killed in the middle it goes on where it was at the next open,
-        and call. Nobody may use the journal meanwhile.
+        and call. Nobody may use the journal meanwhile, but *prepare*, which is called first.
         """
         self._file.check()
         with self._file.writing:
+            if prepare is not None and "moving" not in self._file.meta:
+                wanted, self._wanted = self._wanted, self._partitions
+                prepare(self)
+                self._wanted = wanted
             moved = self._moved(route)
             if self._partitions != partitions:
                 now = map(Part, self._slots.now, self._accepting.known_ends())
@@ -309,12 +298,3 @@ def _let_go(file: File, lock: Lock, slots: Slots | None = None) -> None:
         file.close()
     finally:
         lock.let_go()
-
-
-def _after_fork() -> None:
-    for journal in list(_all):
-        journal.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -9,8 +9,10 @@ looks whether it is still that of the file with the name.
 
 import os
 import sys
+import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from ...errors import StorageBusy
 from .faults import translated
@@ -109,3 +111,27 @@ def _busy(path: str, fd: int) -> StorageBusy:
         )
     error.pid = pid
     return error
+
+
+class Forks(Protocol):
+    """What has to know when this process was forked from another."""
+
+    def forked(self) -> None:
+        """Be in a child: all is the parent's."""
+
+
+_all: "weakref.WeakSet[Forks]" = weakref.WeakSet()
+
+
+def tell_after_fork(one: Forks) -> None:
+    """Have *one* told in a child, as long as it lives."""
+    _all.add(one)
+
+
+def _after_fork() -> None:
+    for one in list(_all):
+        one.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -50,3 +50,11 @@ def write_part(db: sqlite3.Connection, number: int, now: Cursor, stop: int) -> N
 
 def _unpacked(kept: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(kept) // 8}Q", kept)
+
+
+class Depth(NamedTuple):
+    """The position that the next record gets, the cursor, and how many are not settled."""
+
+    end: int
+    cursor: int
+    held: int

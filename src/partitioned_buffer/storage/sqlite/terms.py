@@ -44,10 +44,8 @@ def create_tables(db: sqlite3.Connection, terms: Mapping[str, Any]) -> None:
     db.execute("commit")
 
 
-def check_terms(
-    path: str, db: sqlite3.Connection, tables: set[bytes], terms: Mapping[str, Any]
-) -> None:
-    """Raise `StorageRefused` if the file was made for something else."""
+def terms_of(path: str, db: sqlite3.Connection, tables: set[bytes]) -> dict[str, Any]:
+    """Return what the file was made for; raise `StorageRefused` unless it is one that we know."""
     found: dict[str, Any] = {}
     if {b"meta", b"chunk"} <= tables:
         with suppress(sqlite3.OperationalError):  # a table of that name, and of other columns
@@ -59,6 +57,14 @@ def check_terms(
             f"{path} has format {made_by}, and this version of partitioned-buffer knows formats "
             f"up to {FORMAT}: upgrade it, or deliver what is in the file with what wrote it"
         )
+    return found
+
+
+def check_terms(
+    path: str, db: sqlite3.Connection, tables: set[bytes], terms: Mapping[str, Any]
+) -> None:
+    """Raise `StorageRefused` if the file was made for something else."""
+    found = terms_of(path, db, tables)
     for term in ("kind", "codec"):
         if (held := found[term]) != terms[term]:
             raise StorageRefused(

@@ -13,8 +13,8 @@ for what is still here, and nothing behind it. Every change is one step (see `ta
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..tables.step import Lock
-from .room import StoreRoom
+from ...tables.step import Lock
+from ..room import StoreRoom
 
 Record = tuple[int, Any, int]
 """Position, item, weight."""
@@ -48,7 +48,9 @@ class QueueLine:
     def _change(self, turn: int, changes: dict[str, Any], gone: Sequence[Record] = ()) -> bool:
         """Make *changes* in one step, unless something has come since that *turn*."""
         room, lock, state = self._room, self._lock, self.__dict__
-        size, weight = len(gone), sum(record[2] for record in gone)
+        size = weight = 0
+        if room is not None and gone:
+            size, weight = len(gone), sum(record[2] for record in gone)
         changes["_turn"], before = turn + bool(changes), state.copy()
         _ = lock.take
         try:
@@ -147,13 +149,15 @@ class QueueLine:
 
     def cursor(self) -> tuple[int, list[int], int]:
         """Return up to where all is settled but for what is kept; that; and how much is in hand."""
-        hand, mark = self._hand, self._mark
-        first, kept = self._loaded, list[int]()
-        for record in (*hand, *self._line[self._at :]):
-            if record[0] >= mark:
-                first = record[0]
-                break
-            kept.append(record[0])
+        hand, line, at, mark = self._hand, self._line, self._at, self._mark
+        kept = [record[0] for record in hand if record[0] < mark]
+        if len(kept) < len(hand):
+            first = hand[len(kept)][0]
+        else:
+            while at < len(line) and line[at][0] < mark:
+                kept.append(line[at][0])
+                at += 1
+            first = line[at][0] if at < len(line) else self._loaded
         return (mark if kept else max(first, mark)), kept, len(hand)
 
     def out(self) -> list[int]:

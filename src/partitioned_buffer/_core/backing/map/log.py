@@ -1,0 +1,225 @@
+"""
+What is written to a stored Map's log, and how it becomes the bytes of a chunk.
+
+    kind     its value   its version     its position
+    PUT      yes
+    NEWER    yes         that given
+    DELETE
+    SETTLED              to remember     up to which its key is settled, delivered (None: forget it)
+    BURIED                               likewise, given up: what is remembered stays
+    VOID                                 of an op that its key's `merge` refused
+    KNOWN                delivered last  of a snapshot: which generation, 0 the older one
+    KEPT     yes         or None         of a snapshot: of the last op that made it, or `OWN`
+
+Every op takes one position of its partition. A chunk holds columns, so few calls read it:
+
+    head │ kinds │ hashes │ lengths of keys │ positions │ versions │ large versions │ keys │ values
+
+The columns of positions, versions and values have no gaps: who has one follows from its kind. Keys
+and values come as bytes, for their writers made them; values are what the codec joins.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any, Final, NamedTuple, Protocol
+
+from ....errors import Undecodable
+
+PUT, NEWER, DELETE, SETTLED, BURIED, VOID, KNOWN, KEPT = range(8)
+
+OWN: Final = -1
+"""The position of an entry that a snapshot keeps, and that no later op refers to: its own."""
+
+_VALUED = frozenset({PUT, NEWER, KEPT})
+_VERSIONED = frozenset({NEWER, SETTLED, KNOWN, KEPT})
+_PLACED = frozenset({SETTLED, BURIED, VOID, KNOWN, KEPT})
+_SIMPLE = frozenset({PUT, DELETE})
+
+_HEAD = struct.Struct("<BIII")  # format; how many ops, bytes of large versions, bytes of keys
+_FORMAT = 1
+_NONE, _LARGE = -(1 << 63), 1 - (1 << 63)  # in the column of versions
+
+
+class Op(NamedTuple):
+    """An op as it is written; a plain tuple of the same does as well."""
+
+    kind: int
+    hash: int
+    """Of its key, by which it is routed: 64 bits, signed."""
+    key: bytes
+    value: bytes | None = None
+    version: int | None = None
+    position: int = 0
+
+
+AnyOp = tuple[int, int, bytes, bytes | None, int | None, int]
+
+
+class Values(Protocol):
+    """What is used of a codec."""
+
+    def join(self, records: Sequence[bytes], /) -> bytes: ...
+    def split(self, data: bytes, /) -> list[bytes]: ...
+    def decode(self, data: bytes, count: int, /) -> list[Any]: ...
+    def decode_each(self, data: bytes, count: int, /) -> Any: ...
+    def encode_all(self, items: Sequence[Any], /) -> list[bytes]: ...
+
+
+def join(ops: Sequence[AnyOp], values: Values) -> bytes:
+    """Return the data of a chunk of *ops*."""
+    kinds, hashes, keys, records, versions, positions = zip(*ops, strict=True)
+    met, count, each, large, places = set(kinds), len(kinds), b"", b"", b""
+    if not met <= _SIMPLE:
+        numbers = [at for kind, at in zip(kinds, positions, strict=True) if kind in _PLACED]
+        places = struct.pack(f"<{len(numbers)}q", *numbers)
+        marked = [of for kind, of in zip(kinds, versions, strict=True) if kind in _VERSIONED]
+        each, large = _packed(marked)
+    data = b"".join(keys)
+    parts = [
+        _HEAD.pack(_FORMAT, count, len(large), len(data)),
+        bytes(kinds),
+        struct.pack(f"<{count}q{count}I", *hashes, *map(len, keys)),
+        places,
+        each,
+        large,
+        data,
+        values.join([each for each in records if each is not None]),
+    ]
+    return b"".join(parts)
+
+
+def _packed(versions: Sequence[int | None]) -> tuple[bytes, bytes]:
+    """Return the column of *versions*, and those that it does not hold."""
+    large, column = list[bytes](), list[int]()
+    for version in versions:
+        if version is not None and not -_LARGE > version > _LARGE:
+            data = version.to_bytes(version.bit_length() // 8 + 1, "little", signed=True)
+            large += len(data).to_bytes(4, "little"), data
+            column.append(_LARGE)
+        else:
+            column.append(_NONE if version is None else version)
+    return struct.pack(f"<{len(column)}q", *column), b"".join(large)
+
+
+class Columns(NamedTuple):
+    """A chunk that has been read, but for its keys and values."""
+
+    kinds: bytes
+    hashes: tuple[int, ...]
+    keys: list[bytes]
+    positions: tuple[int, ...]
+    versions: Sequence[int | None]
+    values: bytes
+    valued: int
+    """How many have a value."""
+
+    def ops(self, records: Sequence[Any], keys: Sequence[Any] | None = None) -> Iterator[AnyOp]:
+        """Yield the ops, with values from *records*, and *keys* that are decoded, perhaps."""
+        value, version, place = iter(records), iter(self.versions), iter(self.positions)
+        for kind, hashed, key in zip(self.kinds, self.hashes, keys or self.keys, strict=True):
+            yield (
+                kind,
+                hashed,
+                key,
+                next(value) if kind in _VALUED else None,
+                next(version) if kind in _VERSIONED else None,
+                next(place) if kind in _PLACED else 0,
+            )
+
+
+def kinds_of(data: bytes) -> bytes:
+    """Return the kinds of a chunk's ops, as far as it has any."""
+    return data[_HEAD.size : _HEAD.size + int.from_bytes(data[1:5], "little")]
+
+
+def read(data: bytes, count: int) -> Columns:
+    """Return what a chunk of *count* ops holds; raise `Undecodable`."""
+    try:
+        columns = _read(data, count)
+    except (struct.error, ValueError, KeyError) as error:
+        raise Undecodable(f"{count} ops of a Map's log cannot be read: {error}") from error
+    if len(columns.kinds) != count:
+        raise Undecodable(f"{count} ops of a Map's log were expected: it has {len(columns.kinds)}")
+    return columns
+
+
+def _read(data: bytes, count: int) -> Columns:
+    form, count, size_large, size_keys = _HEAD.unpack_from(data)
+    if form != _FORMAT:
+        raise ValueError(f"format {form}, expected {_FORMAT}")
+    kinds = kinds_of(data)
+    often = dict(zip(range(8), map(kinds.count, range(8)), strict=True))
+    placed, versioned, valued = (
+        sum(map(often.__getitem__, group)) for group in (_PLACED, _VERSIONED, _VALUED)
+    )
+    if sum(often.values()) != count:
+        raise ValueError("an op of no known kind")
+    numbers = struct.unpack_from(
+        f"<{count}q{count}I{placed}q{versioned}q", data, _HEAD.size + count
+    )
+    hashes, lengths, positions, versions = _parted(numbers, count, count, placed, versioned)
+    end = _HEAD.size + count * 13 + 8 * (placed + versioned)
+    large = data[end : end + size_large]
+    ends = list(accumulate(lengths, initial=end + size_large))
+    if ends[-1] != end + size_large + size_keys or ends[-1] > len(data):
+        raise ValueError(f"its keys end at {ends[-1]} of {len(data)} bytes")
+    keys = [data[begin:stop] for begin, stop in pairwise(ends)]
+    whole = _unpacked(versions, large) if versioned else ()
+    return Columns(kinds, hashes, keys, positions, whole, data[ends[-1] :], valued)
+
+
+def _parted(numbers: tuple[int, ...], *sizes: int) -> Iterator[tuple[int, ...]]:
+    """Yield so many of *numbers* each time."""
+    begin = 0
+    for size in sizes:
+        yield numbers[begin : begin + size]
+        begin += size
+
+
+def _unpacked(versions: Sequence[int], large: bytes) -> Sequence[int | None]:
+    if min(versions) > _LARGE:
+        return versions
+    found, at = list[int | None](), 0
+    for version in versions:
+        if version == _LARGE:
+            end = at + 4 + int.from_bytes(large[at : at + 4], "little")
+            if not at + 4 < end <= len(large):
+                raise ValueError("a large version ends too late")
+            found.append(int.from_bytes(large[at + 4 : end], "little", signed=True))
+            at = end
+        else:
+            found.append(None if version == _NONE else version)
+    return found
+
+
+def route(
+    data: bytes,
+    places: Sequence[int],
+    partitions: int,
+    slot_of: Callable[[int, int], int],
+    values: Values,
+) -> Mapping[int, tuple[int, bytes]]:
+    """
+    Return what of *places* goes to which of so many partitions: how many ops, and their data.
+
+    `slot_of(hash, partitions)` says where an op goes. Ops that refer to positions would mean
+    others elsewhere: raises `Undecodable` for them. So what is moved is a snapshot of what was
+    replayed (see `replay.compacted`), which has none of these.
+    """
+    columns = read(data, len(kinds_of(data)))
+    ops = list(columns.ops(values.split(columns.values) if columns.valued else ()))
+    pieces: dict[int, list[AnyOp]] = {}
+    for place, op in zip(places, map(ops.__getitem__, places), strict=True):
+        kind, hashed, *_, position = op
+        if kind in _PLACED and kind != KNOWN and (kind != KEPT or position != OWN):
+            raise Undecodable(f"op {place} refers to a position: a snapshot has to be moved")
+        pieces.setdefault(slot_of(hashed, partitions), []).append(op)
+    return {slot: (len(piece), join(piece, values)) for slot, piece in pieces.items()}
+
+
+def chunked(ops: Sequence[AnyOp], values: Values, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield *ops* in chunks of *size*: how many, and their data."""
+    for begin in range(0, len(ops), size):
+        piece = ops[begin : begin + size]
+        yield len(piece), join(piece, values)

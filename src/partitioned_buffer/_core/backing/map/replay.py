@@ -1,0 +1,264 @@
+"""
+What a stored Map's log comes to when it is read again, and how that is written as a snapshot.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple, Protocol
+
+from ....errors import Undecodable
+from .log import (
+    BURIED,
+    DELETE,
+    KEPT,
+    KNOWN,
+    NEWER,
+    OWN,
+    PUT,
+    SETTLED,
+    VOID,
+    AnyOp,
+    Columns,
+    Values,
+    chunked,
+    kinds_of,
+    read,
+)
+from .marks import FIRST, POSITION, VERSION, Mark, Marks
+
+LOST: Any = object()
+"""Instead of a value, or a key, that does not decode."""
+
+
+_WRITES, _ENDS = frozenset({PUT, NEWER}), frozenset({SETTLED, BURIED})
+
+
+class Keys(Protocol):
+    """What is used of how keys become bytes."""
+
+    def encode(self, key: Any, /) -> bytes: ...
+    def decode(self, data: bytes, /) -> Any: ...
+    def decode_all(self, data: Sequence[bytes], /) -> list[Any]: ...
+
+
+class Replayed(NamedTuple):
+    """What a log comes to."""
+
+    entries: Iterable[tuple[Any, Any, Mark]]
+    """What is held, once: keys, values, marks; with `merge` all that is to be merged, in order."""
+    marks: Marks
+    lost: int
+    """How many ops could not be read."""
+
+
+def replay(
+    chunks: Iterable[tuple[int, int, bytes | None]],
+    values: Values,
+    keys: Keys,
+    *,
+    merge: bool,
+    remember: int,
+) -> Replayed:
+    """
+    Return what a log comes to: *chunks* are positions, numbers of ops, and data or None.
+
+    What cannot be read is lost, and counted; the last value of a key being lost, those before it
+    are not held, either. A lost settling has values come again.
+    """
+    whole = list(chunks)
+    state = (_Merging if merge else _Replay)(values, keys, remember, _voids(whole))
+    for start, count, data in whole:
+        if data is None:
+            state.lost += count
+            continue
+        try:
+            state.take(start, read(data, count))
+        except Undecodable:
+            state.lost += count
+    return Replayed(state.entries(), state.marks, state.lost)
+
+
+def _voids(chunks: Iterable[tuple[int, int, bytes | None]]) -> frozenset[int]:
+    """Return which ops came to nothing, as others say that follow."""
+    found = set[int]()
+    for _, count, data in chunks:
+        if data is not None and VOID in kinds_of(data):
+            try:
+                ops = read(data, count).ops((None,) * count)
+            except Undecodable:
+                continue
+            found.update(op[5] for op in ops if op[0] == VOID)
+    return frozenset(found)
+
+
+class _Replay:
+    """What was read so far: the last value of each key."""
+
+    def __init__(
+        self, values: Values, keys: Keys, remember: int, voids: frozenset[int] = frozenset()
+    ) -> None:
+        self.marks, self.lost = Marks(remember), 0
+        self.values: dict[Any, Any] = {}
+        self._codec, self._keys, self._voids = values, keys, voids
+        self._lossy = False  # whether something of the chunk does not decode
+
+    def take(self, start: int, columns: Columns) -> None:
+        """Do what the ops of a chunk say, the first of which has that position."""
+        keys, values = self._decoded(columns)
+        voids, end = self._voids, start + len(keys)
+        dull = self._lossy or any(start <= at < end for at in voids)
+        if columns.valued == len(keys) == columns.kinds.count(PUT) and not dull:
+            self._put_all(range(start, end), keys, values)
+            return
+        for at, op in enumerate(columns.ops(values, keys), start):
+            if op[2] is LOST:
+                self.lost += 1
+            elif at not in voids:
+                self._apply(at, op)
+
+    def _apply(self, at: int, op: AnyOp) -> None:
+        kind, _, key, value, version, position = op
+        if kind in _WRITES:
+            made = self.marks.next(key, version, at)
+            if made is not None:
+                self._hold(key, value, made)
+        elif kind in _ENDS:
+            self.marks.settle(key, position, version, buried=kind == BURIED)
+            self._forget(key, position)
+        elif kind == KEPT:
+            self._keep(key, value, version, at if position == OWN else position)
+        elif kind == DELETE:
+            self.marks.delete(key)
+            self._forget(key, at)
+        elif kind == KNOWN and version is not None:
+            (self.marks.recent if position else self.marks.older)[key] = version
+
+    def _decoded(self, columns: Columns) -> tuple[list[Any], list[Any]]:
+        """Return the keys and values of a chunk, `LOST` for those that do not decode."""
+        data, count = columns.values, columns.valued
+        self._lossy = False
+        try:
+            keys = self._keys.decode_all(columns.keys)
+        except Undecodable:
+            self._lossy, keys = True, list(map(self._key, columns.keys))
+        try:
+            return keys, self._codec.decode(data, count) if count else []
+        except Undecodable:
+            self._lossy, values = True, [LOST] * count
+            for place, item in self._codec.decode_each(data, count).items:
+                values[place] = item
+            return keys, values
+
+    def _key(self, data: bytes) -> Any:
+        try:
+            return self._keys.decode(data)
+        except Undecodable:
+            return LOST
+
+    def _put_all(self, places: range, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        held = self.marks.held
+        if len(set(keys)) == len(keys) and not any(map(held.__contains__, keys)):
+            held.update(zip(keys, zip(repeat(None), places, places), strict=False))
+        else:
+            for at, key in zip(places, keys, strict=True):
+                before = held.get(key)
+                held[key] = None, at, at if before is None else before[FIRST]
+        self.values.update(zip(keys, values, strict=True))
+
+    def _keep(self, key: Any, value: Any, version: int | None, at: int) -> None:
+        before = self.marks.held.get(key)
+        self._hold(key, value, (version, at, at if before is None else before[FIRST]))
+
+    def _hold(self, key: Any, value: Any, made: Mark) -> None:
+        if value is LOST:  # and what it was written over is not to come back
+            self.lost += 1
+            self.marks.held.pop(key, None)
+            self.values.pop(key, None)
+        else:
+            self.marks.held[key] = made
+            self.values[key] = value
+
+    def _forget(self, key: Any, upto: int) -> None:
+        """Forget the values of *key* up to a position, which the marks have forgotten already."""
+        _ = upto
+        if key not in self.marks.held:
+            self.values.pop(key, None)
+
+    def entries(self) -> Iterator[tuple[Any, Any, Mark]]:
+        for key, made in self.marks.held.items():
+            yield key, self.values[key], made
+
+
+class _Merging(_Replay):
+    """All values of each key that are to be merged again, with their marks."""
+
+    def _put_all(self, places: range, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        held, all_of = self.marks.held, self.values
+        for at, key, value in zip(places, keys, values, strict=True):
+            before = held.get(key)
+            if before is None:
+                held[key] = made = (None, at, at)
+                all_of[key] = [(value, made)]
+            else:
+                held[key] = made = (None, at, before[FIRST])
+                all_of[key].append((value, made))
+
+    def _hold(self, key: Any, value: Any, made: Mark) -> None:
+        if value is LOST:
+            self.lost += 1
+        else:
+            self.marks.held[key] = made
+            self.values.setdefault(key, []).append((value, made))
+
+    def _forget(self, key: Any, upto: int) -> None:
+        left = [each for each in self.values.pop(key, ()) if each[1][POSITION] > upto]
+        if left and key in self.marks.held:
+            self.values[key] = left
+
+    def entries(self) -> Iterator[tuple[Any, Any, Mark]]:
+        for key, last in self.marks.held.items():
+            for value, made in self.values[key]:
+                yield key, value, (made[VERSION], made[POSITION], last[FIRST])
+
+
+# --- snapshots ---------------------------------------------------------------------
+
+Kept = tuple[int, Any, Any, int | None, int]
+"""Of a snapshot, as it is in memory: kind, key, value, version, position."""
+
+
+def known(marks: Marks) -> list[Kept]:
+    """Return the versions that are remembered."""
+    generations = enumerate((marks.older, marks.recent))
+    return [(KNOWN, key, None, v, n) for n, part in generations for key, v in part.items()]
+
+
+def compacted(replayed: Replayed) -> list[Kept]:
+    """Return a snapshot of what was replayed: nothing settles any of it by its position before."""
+    entries = [(KEPT, key, value, made[VERSION], OWN) for key, value, made in replayed.entries]
+    return entries + known(replayed.marks)
+
+
+def written(
+    kept: Sequence[Kept],
+    values: Values,
+    keys: Keys,
+    hash_of: Callable[[Any], int],
+    size: int = 1000,
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the chunks of a snapshot: how many ops, and their data. Raises as the codec does."""
+    for begin in range(0, len(kept), size):
+        piece = kept[begin : begin + size]
+        records = iter(values.encode_all([op[2] for op in piece if op[0] == KEPT]))
+        ops = [
+            (
+                kind,
+                hash_of(key),
+                keys.encode(key),
+                next(records) if kind == KEPT else None,
+                version,
+                position,
+            )
+            for kind, key, _, version, position in piece
+        ]
+        yield from chunked(ops, values, size)

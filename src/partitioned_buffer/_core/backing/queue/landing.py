@@ -1,0 +1,168 @@
+"""
+A stored Queue's table, the committer's half: what is committed lands here.
+
+It waits as bytes, so many at most; beyond, chunks are only counted, and read back by range.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ....abc import Chunk, Store
+from ...tables.step import CLOSED, MADE
+from ..room import StoreRoom
+from .hashes import with_hashes
+from .line import QueueLine, Record
+from .records import QueuePiece, Records
+
+LOADED = 1 << 20
+"""How many bytes are decoded at a time."""
+
+SETTLED = 2000
+"""After how many settled records room is given back."""
+
+
+class QueueLanding(QueueLine):
+    """Of partition *index*; what of it is in memory takes as much as the store says."""
+
+    note_waits = False
+
+    def __init__(self, index: int, room: StoreRoom | None) -> None:
+        self.index = index
+        self._gate = threading.RLock()  # of who lands, and who loads
+        super().__init__(room)
+
+    def reset(self) -> None:
+        super().reset()
+        self.closed = True
+        self._gate = threading.RLock()
+        self._store: Any = None
+        self._committer: Any = None
+        self._wake: Callable[[], object] = lambda: None
+        self._flush_at: int | None = None
+        self._rung = False
+        self._accepted = self._recovered = 0
+        self._begin(0, 0)
+
+    def _begin(self, cursor: int, end: int) -> None:
+        self._start(cursor)
+        self._end, self._goal = end, cursor
+        self._chunks: deque[Chunk] = deque()
+        self._kept_bytes = 0
+        self._spilled = end > cursor  # whether there is more than what `_chunks` has
+        self._first_size: int | None = None  # of the first batch: it was in hand at the crash
+        self._announced: dict[str, int] = {}
+        self.left_over = False  # whether what is in line is the last cycle's
+        self._noted: object = None
+        self._unreclaimed = 0
+
+    def begin(self, store: Store, committer: Any) -> None:
+        """Begin with what *store* holds."""
+        self.reset()
+        self._store, self._committer = store, committer
+        weighed = self._room is not None and self._room.bytes is not None
+        self._records = Records(store, self.index, weighed=weighed)
+        now, end = store.cursor(self.index), store.end(self.index)
+        self._begin(now.cursor, end)
+        kept = self._recover_kept(now.kept)
+        held = len(kept) + end - now.cursor
+        self._line, self._recovered, self._accepted = kept, held, held
+        self._first_size = len(kept) or now.hand or None
+        if self._room is not None:
+            kept_weight = sum(record[2] for record in kept)
+            weight = kept_weight + (self._store.weight(self.index) if self._room.bytes else 0)
+            self._room.add(held, weight)
+
+    def _recover_kept(self, positions: Sequence[int]) -> list[Record]:
+        found: dict[int, Record] = {}
+        for position in positions:
+            if position not in found:
+                for chunk in self._store.read(self.index, position, 1)[:1]:
+                    found |= {record[0]: record for record in self._records.of(chunk, position)}
+        return [found[position] for position in positions if position in found]
+
+    # --- the two ends of a life ------------------------------------------------
+
+    def open(self, wake: Callable[[], object], flush_at: int | None, /) -> None:
+        """Let writers in; `wake` is called once per swap, when `flush_at` wait."""
+        self._wake, self._flush_at, self.closed = wake, flush_at, False
+
+    def close(self) -> None:
+        """Refuse what is not being committed already."""
+        self.closed = True
+
+    def rewire(self, wake: Callable[[], object], /) -> None:
+        """Let another worker be woken."""
+        self._wake = wake
+
+    def retune(self, flush_at: int | None, /) -> None:
+        """Change how many waiting items wake the worker; look how many there are."""
+        self._flush_at, self._rung = flush_at, False
+        self._look()
+
+    # --- the committer's half --------------------------------------------------
+
+    def chunks(self, pieces: Sequence[QueuePiece], /) -> list[tuple[int, bytes]]:
+        """Return *pieces* as chunks: records together, and what is packed by itself."""
+        made: list[tuple[int, bytes]] = []
+        records: list[bytes] = []
+        hashes: list[int] = []
+        join = self._store.codec.join
+        for piece in pieces:
+            if piece.packed is None:
+                records += piece.records
+                hashes += piece.hashes
+                continue
+            if records:
+                made.append((len(records), with_hashes(join(records), hashes)))
+                records, hashes = [], []
+            made.append((len(piece.hashes), with_hashes(piece.packed, piece.hashes)))
+        if records:
+            made.append((len(records), with_hashes(join(records), hashes)))
+        return made
+
+    def landed(
+        self, starts: Sequence[int], chunks: Sequence[tuple[int, bytes]], pieces: Sequence[Any], /
+    ) -> None:
+        """Have what was committed, in order."""
+        count = sum(size for size, _ in chunks)
+        if self._room is not None and self._room.bytes is not None:
+            taken = sum(len(record) for piece in pieces for record in piece.records)
+            self._room.add(0, sum(len(data) for _, data in chunks) - taken)
+        with self._gate:
+            for start, (size, data) in zip(starts, chunks, strict=True):
+                if not self._spilled and self._kept_bytes + len(data) <= self._store.window:
+                    self._chunks.append(Chunk(start, size, data))
+                    self._kept_bytes += len(data)
+                else:
+                    self._spilled = True
+            end = starts[-1] + chunks[-1][0]
+            while not self._change(self._turn, {"_accepted": self._accepted + count, "_end": end}):
+                pass
+        self._look()
+
+    def _look(self) -> None:
+        """Wake the worker, once per swap, if enough waits."""
+        if self._flush_at and not self._rung and self._end - self._goal >= self._flush_at:
+            self._rung = True
+            self._wake()
+
+    def drop(self, count: int, /) -> int:
+        """Count so many writes as accepted and dropped."""
+        while not self.closed:
+            more = {"_accepted": self._accepted + count, "_dropped": self._dropped + count}
+            if self._change(self._turn, more):
+                return MADE
+        return CLOSED
+
+    def _drop_unloaded(self) -> bool:
+        while True:
+            turn, loaded = self._turn, self._loaded
+            if loaded >= self._end:
+                return False
+            changes = {"_loaded": loaded + 1, "_dropped": self._dropped + 1}
+            changes["_goal"] = max(self._goal, loaded + 1)
+            # What it weighed is known when its chunk is loaded: until then it is counted.
+            if self._change(turn, changes, [(loaded, None, 0)]):
+                return True

@@ -1,0 +1,78 @@
+"""
+What a write brings to a stored Queue's table, and how its chunks become items again.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise, repeat
+from typing import Any, NamedTuple
+
+from ....abc import Chunk, Store
+from ....errors import Undecodable
+from .hashes import without_hashes
+from .line import Record
+
+
+class QueuePiece(NamedTuple):
+    """What a write brings to one table: records, or many of them packed."""
+
+    table: Any
+    records: Sequence[bytes]
+    hashes: Sequence[int]
+    packed: bytes | None = None
+
+    @property
+    def error(self) -> None:
+        """What went wrong where it landed: nothing can."""
+
+    def load(self) -> tuple[int, int]:
+        """Return how many items and bytes it is."""
+        return len(self.hashes), sum(map(len, self.records))
+
+    def singles(self) -> "list[QueuePiece]":
+        """Return it item by item."""
+        each = zip(self.records, self.hashes, strict=True)
+        return [QueuePiece(self.table, [record], [hashed]) for record, hashed in each]
+
+
+class Records:
+    """Those of number *partition* in *store*; *weighed* where bytes are bounded."""
+
+    def __init__(self, store: Store, partition: int, *, weighed: bool) -> None:
+        self._store, self._partition, self._weighed = store, partition, weighed
+
+    def of(self, chunk: Chunk, position: int, *, keep: bool = True) -> list[Record]:
+        """
+        Return the records of *chunk* from *position* on, as far as they decode.
+
+        What does not is kept, as given up, so that somebody can look at it.
+        """
+        start, count, data = chunk
+        if data is None:
+            return []
+        records = without_hashes(data)
+        try:
+            items = self._store.codec.decode(records, count)
+        except Undecodable as error:
+            return self._each(chunk, records, position, error if keep else None)
+        size, weights = len(data), repeat(0)
+        if self._weighed:
+            ends = [size * place // count for place in range(count + 1)]
+            weights = (end - begin for begin, end in pairwise(ends))  # type: ignore[assignment]
+        made = list(zip(range(start, start + count), items, weights, strict=False))
+        return made if position <= start else made[position - start :]
+
+    def _each(
+        self, chunk: Chunk, records: bytes, position: int, error: Undecodable | None
+    ) -> list[Record]:
+        store = self._store
+        try:
+            each = store.codec.decode_each(records, chunk.count)
+        except Undecodable:
+            if error is not None:
+                store.bury(self._partition, records, chunk.count, str(error), 0)
+            return []
+        for place, record, why in each.failed if error is not None else ():
+            if chunk.start + place >= position:
+                store.bury(self._partition, store.codec.join([record]), 1, str(why), 0)
+        made = [(chunk.start + place, item, 0) for place, item in each.items]
+        return [record for record in made if record[0] >= position]

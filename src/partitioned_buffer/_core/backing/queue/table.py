@@ -1,0 +1,194 @@
+"""
+A stored Queue's table: what is committed lands here, and waits as bytes, or only on the disk.
+
+            committer            worker, off the loop
+               │ land               │ fill
+               ▼                    ▼
+     ┌────────────────────┐      ┌──────┐
+     │ chunks, so many    │ ───► │ line │ ───► see `line`
+     │ bytes; then counts │      └──────┘
+     └────────────────────┘
+      read back by range
+
+Positions say what is where: *end* is behind all that was committed, *goal* behind what the present
+cycle is to deliver.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ....abc import Chunk, Store
+from .landing import QueueLanding
+from .line import Record
+from .records import Records
+
+LOADED = 1 << 20
+"""How many bytes are decoded at a time."""
+
+SETTLED = 2000
+"""After how many settled records room is given back."""
+
+
+class StoredQueueTable(QueueLanding):
+    """Of one partition."""
+
+    # --- the worker's half -----------------------------------------------------
+
+    @property
+    def identity(self) -> str:
+        """What its store is told by."""
+        return self._store.identity  # type: ignore[no-any-return]
+
+    @property
+    def more(self) -> bool:
+        """Whether the present cycle has more to load."""
+        return self._loaded < self._goal
+
+    def fill(self) -> None:
+        """Load what the cycle delivers next, unless something is left over. May read the disk."""
+        if self.closed:
+            self._committer.catch_up()
+        self.left_over = bool(self._hand) or self._at < len(self._line)
+        if self.left_over:
+            return
+        if not self.more:
+            self._goal, self._rung = self._end, False
+        while self.more and self._at == len(self._line):
+            self._load(self._next_chunks(self._goal - self._loaded))
+
+    def swap(self) -> int:
+        """Return how much is loaded; nothing is in hand."""
+        self.release()
+        return len(self._line) - self._at
+
+    def reach(self, count: int, /) -> int:
+        """Put up to *count* of what waits in memory behind what is in flight; return how many."""
+        before = self._loaded
+        with self._gate:
+            if self._chunks:
+                self._load(self._next_chunks(count))
+        self._goal = max(self._goal, self._loaded)
+        return self._loaded - before
+
+    def take(self, size: int | None = None, /) -> list[Any] | None:
+        first, self._first_size = self._first_size, None
+        return super().take(size if first is None else min(first, size or first))
+
+    def _next_chunks(self, count: int) -> list[Chunk]:
+        """Return what comes next: up to so many records, of so many bytes, or a chunk at least."""
+        with self._gate:
+            found, size, wanted = list[Chunk](), 0, self._loaded + count
+            while self._chunks and (not found or (size < LOADED and found[-1].start < wanted)):
+                chunk = self._chunks.popleft()
+                size += len(chunk.data or b"")
+                found.append(chunk)
+            self._kept_bytes -= size
+        return found or self._read()
+
+    def _read(self) -> list[Chunk]:
+        found = list(self._store.read(self.index, self._loaded, LOADED))
+        with self._gate:
+            if not found or found[-1].start + found[-1].count >= self._end:
+                self._spilled = False
+        return found
+
+    def _load(self, chunks: Sequence[Chunk]) -> None:
+        """Put the records of *chunks* in line."""
+        decoded = [(chunk, self._records.of(chunk, self._loaded)) for chunk in chunks]
+        while True:
+            turn, dropped = self._turn, self._dropped
+            mine, loaded, lost = self._unloaded(decoded)
+            line, missing = self._line[self._at :] + mine, sum(lost.values())
+            changes: dict[str, Any] = {"_line": line, "_at": 0, "_loaded": loaded}
+            changes["_goal"] = max(self._goal, loaded)
+            if missing:
+                reasons = {why: self._reasons.get(why, 0) + lost[why] for why in lost}
+                changes |= {"_dropped": dropped + missing, "_reasons": self._reasons | reasons}
+            if self._change(turn, changes, [(0, None, 0)] * missing):
+                break
+        if self._room is not None and self._room.bytes is not None:
+            size = sum(len(chunk.data or b"") for chunk in chunks)
+            self._room.give_back(0, size - sum(record[2] for record in mine))
+
+    def _unloaded(
+        self, decoded: Sequence[tuple[Chunk, list[Record]]]
+    ) -> tuple[list[Record], int, Counter[str]]:
+        """Return what is to be loaded, up to where, and how much of it is lost for which reason."""
+        loaded, mine, lost = self._loaded, list[Record](), Counter[str]()
+        for (start, count, data), records in decoded:
+            part = records
+            if loaded > start:  # recovered in the middle of it, or dropped since
+                part = [record for record in records if record[0] >= loaded]
+            end = max(loaded, start + count)
+            if missing := end - max(loaded, start) - len(part):
+                lost["damaged" if data is None else "undecodable"] += missing
+            mine += part
+            loaded = end
+        return mine, loaded, lost
+
+    def note(self) -> None:
+        """Have the store know what is settled."""
+        cursor, kept, hand = noted = self.cursor()
+        if noted != self._noted and self._store is not None:
+            self._store.settle(self.index, cursor, kept, hand)
+            before, self._noted = self._noted, noted
+            self._unreclaimed += cursor - (before[0] if isinstance(before, tuple) else cursor)
+            if self._unreclaimed >= SETTLED or (cursor == self._end and not kept):
+                self._unreclaimed = 0
+                self._committer.reclaim()
+
+    # --- the numbers -----------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """Return the table's part of the ledger, at one instant."""
+        while True:
+            turn, goal, loaded = self._turn, self._goal, self._loaded
+            here = len(self._hand) + len(self._line) - self._at
+            counts = {
+                "accepted": self._accepted,
+                "recovered": self._recovered,
+                "delivered": self.delivered,
+                "dead_lettered": self._buried,
+                "dropped": self._dropped,
+                "coalesced": 0,
+                "deleted": 0,
+                "waiting": self._end - max(goal, loaded),
+                "in_flight": max(goal, loaded) - loaded + here,
+            }
+            if self._change(turn, {}):
+                return counts
+
+    def unannounced(self) -> dict[str, int]:
+        """Return how many were dropped since the last call, for which reason."""
+        before, self._announced = self._announced, self.reasons()
+        new = {why: count - before.get(why, 0) for why, count in self._announced.items()}
+        return {why: count for why, count in new.items() if count}
+
+    def reasons(self) -> dict[str, int]:
+        """Return how many were dropped for which reason."""
+        reasons = dict(self._reasons)
+        full = self._dropped - sum(reasons.values())
+        return reasons | ({"full": full} if full else {})
+
+    def __len__(self) -> int:
+        counts = self.counts()
+        return counts["waiting"] + counts["in_flight"]
+
+    def stored(self, store: Store) -> Iterator[Any]:
+        """Yield what *store* holds of it, from the disk, as it is asked for."""
+        now, records = store.cursor(self.index), Records(store, self.index, weighed=False)
+        for chunk in store.records(self.index):
+            for position, item, _ in records.of(chunk, 0, keep=False):
+                if position >= now.cursor or position in now.kept:
+                    yield item
+
+    def keep_dead(self, items: list[Any], error: BaseException, attempts: int) -> None:
+        """Keep what was given up in the store: the dead letter handler, unless one is given."""
+        said = f"{type(error).__name__}: {error}"
+        data = self._store.codec.pack(items)
+        self._store.bury(self.index, data, len(items), said, attempts)
+
+    def faults(self) -> list[BaseException]:
+        """Return none: nothing is merged."""
+        return []

@@ -1,0 +1,10 @@
+"""
+The command line: what is in a durable file, and the ways out of it.
+
+    main.py         what is typed, and what an error becomes
+    inspecting.py   `inspect`: shown as text (text.py) or JSON
+    looking.py      what it counts; items.py: the items that it shows
+    draining.py     `drain`: delivers what is held
+    replaying.py    `replay`: gives back what was given up
+    names.py        module:name, as it is typed; codecs.py: those that a file names
+"""

@@ -1,0 +1,111 @@
+"""`inspect`: what is in a store, as text or JSON."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from .looking import Held, Report, report_of
+from .text import as_json, item_text, printable, table
+
+ABOUT = (
+    "Show what is in the file of a durable buffer: what it was made for, how much each partition "
+    "holds, what was given up or is damaged, and the first items. Nothing of it is changed; it "
+    "has to be stopped, for a file that is in use is refused."
+)
+
+
+def add(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    parser = commands.add_parser("inspect", help="show what is in a file", description=ABOUT)
+    parser.add_argument("path", metavar="PATH", help="the file of a buffer")
+    parser.add_argument("--json", action="store_true", help="print one object of JSON")
+    parser.add_argument(
+        "--items",
+        metavar="N",
+        type=_from_0,
+        default=5,
+        help="how many of the first items to show (default: 5)",
+    )
+    parser.set_defaults(run=run)
+
+
+def _from_0(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; return the exit code."""
+    report = report_of(arguments.path, arguments.items)
+    if arguments.json:
+        _print_json(report)
+    else:
+        _print(report)
+    return 0
+
+
+def _print_json(report: Report) -> None:
+    said = report.as_dict()
+    for shown in said["first"]:
+        if "item" in shown:
+            shown["item"] = as_json(shown["item"])
+    sys.stdout.write(json.dumps(said, indent=2) + "\n")
+
+
+def _print(report: Report) -> None:
+    _say(_heading(report))
+    for trouble in report.trouble:
+        _say(f"\nTrouble: {printable(trouble)}")
+    if report.partitions:
+        rows = [_row(str(each.partition), each) for each in report.partitions]
+        _say("")
+        table(
+            ("partition", "held", "cursor", "end", "oldest", "given up", "damaged"),
+            [*rows, _row("all", report.total())],
+        )
+    _say("")
+    table(("file", "bytes"), list(report.files.items()))
+    if report.first:
+        _say("\nThe first items:")
+    for partition, shown in report.first:
+        what = item_text(shown.what) if shown.is_item else printable(shown.what)
+        _say(f"  partition {partition}, position {shown.position}: {what}")
+
+
+def _row(name: str, held: Held) -> tuple[object, ...]:
+    oldest = "-" if held.oldest is None else held.oldest
+    return name, held.held, held.cursor, held.end, oldest, held.buried, held.damaged
+
+
+def _heading(report: Report) -> str:
+    terms, total = report.terms, report.total()
+    kind, codec = printable(terms.kind), printable(terms.codec)
+    lines = [
+        printable(terms.path),
+        f"A {kind} of {terms.partitions} partitions, codec {codec}, format {terms.format}.",
+    ]
+    if report.partitions:
+        lines.append(f"{total.held:,} held, {total.buried:,} given up, {total.damaged:,} damaged.")
+    if report.counts == "operations":
+        lines.append("Counted are the operations of its log, not entries: a key may have several.")
+    if report.buried_since is not None:
+        lines.append(f"The first was given up on {_moment(report.buried_since)}.")
+    if report.buried_damaged:
+        lines.append(f"{report.buried_damaged:,} of what was given up are damaged.")
+    if report.set_aside:
+        lines.append(f"{report.set_aside:,} damaged rows were set aside, in its table `damaged`.")
+    return "\n".join(lines)
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # a damaged one
+        return f"{seconds} (seconds since 1970)"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

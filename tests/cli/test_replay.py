@@ -1,0 +1,218 @@
+"""What was given up, and is kept in a file, is given back into a buffer of the program."""
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stores import begun, chunk, command, in_use, store
+
+pytest.importorskip("msgspec")
+
+Run = Callable[..., tuple[int, str, str]]
+Program = Callable[[str], Path]
+
+SHOP = """
+    from pathlib import Path
+
+    from partitioned_buffer import AsyncQueue, Map, Queue
+    from partitioned_buffer.errors import Reject
+    from partitioned_buffer.storage import SQLite
+
+
+    def note(said):
+        with Path("sink.txt").open("a") as sink:
+            print(said, file=sink, flush=True)
+
+
+    def sink(batch):
+        note(batch)
+
+
+    def down(batch):
+        note("called")
+        raise OSError("down")
+
+
+    def reject(batch):
+        raise Reject("never")
+
+
+    queue = Queue("shop", sink, partitions=1, processing_batch_size=1000)
+    small = Queue("small", sink, partitions=1, max_size=2, when_full="raise")
+    same = Queue("same", sink, storage=SQLite("events.db", fsync="os"), partitions=2)
+    rejecting = Queue("same", reject, storage=SQLite("events.db", fsync="os"), partitions=2)
+    broken = Queue("broken", down, partitions=1)
+    mapped = Map("map", sink)
+    awaited = AsyncQueue("awaited", sink)
+"""
+
+
+def sunk(folder: Path) -> list[str]:
+    path = folder / "sink.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def dead(path: Path, *pieces: tuple[Any, ...], **options: Any) -> None:
+    """Make a store that keeps *pieces* as given up."""
+    with store(path, **options) as made:
+        for piece in pieces:
+            count, data = chunk(*piece)
+            made.bury(0, data[1:], count, "OSError: down", 8)
+
+
+def given_up(run: Run, path: Path) -> Any:
+    return json.loads(run("inspect", path, "--json")[1])["given_up"]
+
+
+def test_it_is_given_back_and_forgotten(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1, 2), ("three",))
+    code, out, err = run("replay", path, "--into", "shop:queue")
+
+    assert (code, err) == (0, "")
+    assert out == f"3 given back, 0 left in {path}.\n"
+    assert sunk(folder) == ["[1, 2, 'three']"]
+    assert given_up(run, path) == 0
+
+
+def test_into_the_buffer_of_the_same_file(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1, 2), ("three",))
+    code, _, err = run("replay", path, "--into", "shop:same")
+
+    assert (code, err) == (0, "")
+    assert sorted("".join(sunk(folder))) == sorted("[1, 2]['three']")
+    assert given_up(run, path) == 0
+
+
+def test_what_is_given_up_again_is_kept_again(run: Run, path: Path, program: Program) -> None:
+    program(SHOP)
+    dead(path, (1,), (2,))
+    code, out, _ = run("replay", path, "--into", "shop:rejecting")
+
+    assert (code, "2 given back, 0 left" in out) == (0, True)
+    assert given_up(run, path) == 2
+
+
+def test_a_limit_leaves_the_rest(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1, 2), (3,), (4,))
+    code, out, _ = run("replay", path, "--into", "shop:queue", "--limit", 1)
+
+    assert (code, out) == (0, f"2 given back, 2 left in {path}.\n")
+    assert sunk(folder) == ["[1, 2]"]
+    assert given_up(run, path) == 2
+
+
+def test_one_that_runs_is_left_running(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP + "\n    queue.start()\n")
+    dead(path, (1,))
+    code, _, _ = run("replay", path, "--into", "shop:queue")
+    import shop  # type: ignore[import-not-found]  # the program of this test
+
+    assert (code, sunk(folder), shop.queue.running) == (0, ["[1]"], True)
+    shop.queue.stop()
+
+
+def test_one_of_the_file_that_runs_is_used(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP + "\n    same.start()\n")
+    dead(path, (1,))
+    code, _, err = run("replay", path, "--into", "shop:same")
+    import shop
+
+    assert (code, err, sunk(folder), shop.same.running) == (0, "", ["[1]"], True)
+    shop.same.stop()
+
+
+def test_a_full_buffer_is_flushed(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1, 2), (3, 4), (5,))
+    code, _, _ = run("replay", path, "--into", "shop:small")
+
+    assert (code, sunk(folder)) == (0, ["[1, 2]", "[3, 4]", "[5]"])
+
+
+def test_more_than_fits_is_said(run: Run, path: Path, program: Program) -> None:
+    program(SHOP)
+    dead(path, (1, 2, 3))
+    code, _, err = run("replay", path, "--into", "shop:small")
+
+    assert code == 2
+    assert "Traceback" not in err
+    assert given_up(run, path) == 3
+
+
+def test_what_cannot_be_read_stays(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1,))
+    with store(path) as made:
+        made.bury(0, b"\x91\xc1", 1, "down", 1)
+    code, out, _ = run("replay", path, "--into", "shop:queue")
+
+    assert (code, sunk(folder), given_up(run, path)) == (1, ["[1]"], 1)
+    assert "1 given back, 1 left" in out
+    assert "These stay, for they cannot be read:\n1 items of 2: 1 records" in out
+
+
+def test_ctrl_c_keeps_what_is_not_settled(path: Path, run: Run, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1, 2))
+    with begun(folder, "replay", path, "--into", "shop:broken") as process:
+        while "called" not in sunk(folder):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (1, f"0 given back, 2 left in {path}.\n")
+    assert "Ending: what is not settled stays" in err
+    assert given_up(run, path) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--into", "shop:sink"), "it is a function: expected a Queue or a Map"),
+        (("--into", "shop:awaited"), "it is a AsyncQueue: expected a Queue or a Map"),
+        (("--into", "shop:mapped"), "holds items, and .* is a Map: expected a Queue"),
+        (("--into", "shop:gone"), "--into shop:gone: module 'shop' has no attribute"),
+        (("--into", "shop:queue", "--limit", "0"), "expected a whole number from 1"),
+        ((), "required: --into"),
+    ],
+)
+def test_what_is_no_good_is_refused(
+    options: tuple[str, ...], words: str, run: Run, path: Path, program: Program
+) -> None:
+    program(SHOP)
+    dead(path, (1,))
+    code, out, err = run("replay", path, *options)
+
+    assert (code, out) == (2, "")
+    assert re.search(words, err), err
+    assert given_up(run, path) == 1
+
+
+@pytest.mark.parametrize("buffer", ["queue", "same"])
+def test_a_file_in_use_is_refused(buffer: str, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    with in_use(path) as pid:
+        done = command("replay", path, "--into", f"shop:{buffer}", folder=folder)
+
+    assert (done.returncode, done.stdout, sunk(folder)) == (2, "", [])
+    assert f"process {pid} has it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("buffer", ["queue", "same"])
+def test_a_file_that_is_not_there_is_not_made(
+    buffer: str, run: Run, path: Path, program: Program
+) -> None:
+    program(SHOP)
+    code, _, err = run("replay", path, "--into", f"shop:{buffer}")
+
+    assert code == 2
+    assert "there is no such file" in err
+    assert not path.exists()

@@ -2,7 +2,7 @@
 What a buffer in a file costs; with --write renew docs/durable-benchmarks.md.
 
     make bench-durable                            about ten minutes
-    make bench-durable BENCH="--quick"            about one
+    make bench-durable BENCH="--quick"            about two
     make bench-durable BENCH="--folder /mnt/ssd"  on that disk
 
 Each case is a process: under a shim a sync lasts 1 ms, or 100 us, exactly; or there is a disk.
@@ -48,7 +48,8 @@ class Bench:
     def backlog(self, count: int) -> str:
         with tempfile.TemporaryDirectory(dir=self._disk) as folder:
             found = [
-                self._child(case, folder, dict(os.environ), str(count)) for case in ("fill", "drain")
+                self._child(case, folder, dict(os.environ), str(count))
+                for case in ("fill", "drain")
             ]
         return report.backlog(count, *found)
 
@@ -104,15 +105,16 @@ def _shimmed(bench: Bench) -> list[str]:
 
 def measure(bench: Bench, quick: bool) -> str:
     """Run all cases; return the report."""
-    text = [
-        f"CPython {platform.python_version()} on {platform.machine()}, "
-        f"SQLite {sqlite3.sqlite_version}.\n",
-    ]
+    versions = f"CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    text = [f"{versions}, on {platform.machine()}.\n"]
     if bench.library is None:
         text.append("No compiler, or not Linux: what needs the shim is left out.\n")
     else:
         text += _shimmed(bench)
-    text += ["### Batches of 1000 × 100 bytes; on disk, in turn\n", *_batches(bench.on_disk("batches"))]
+    text += [
+        "### Batches of 1000 × 100 bytes; on disk, in turn\n",
+        *_batches(bench.on_disk("batches")),
+    ]
     rows = report.rows_of(bench.on_disk("delivery"))
     text += [
         "### Delivering what waits, ten at a time, per item\n",

@@ -76,7 +76,7 @@ def batches(folder: Path, quick: bool) -> dict[str, Any]:
         **{name: make(folder) for name, make in PEERS.items()},
     }
     try:
-        return _in_turn(subjects, 1000, 5 if quick else 15, 10 if quick else 40)
+        return _in_turn(subjects, 1000, 5 if quick else 15, 10 if quick else 20)
     finally:
         for subject in subjects.values():
             subject.close()
@@ -92,16 +92,17 @@ def pushes(folder: Path, quick: bool) -> dict[str, Any]:
         for item in items:
             floor.put((item,))
 
-    subjects = {
+    subjects: dict[str, Callable[[], float]] = {
         FLOOR: lambda: timed(append, count),
         "Queue.push": lambda: timed(call_each(ours.queue.push, items), count),
     }
     peers = {name: make(folder) for name, make in PEERS.items()}
+    opened: list[Subject] = [floor, ours, *peers.values()]
     for name, peer in peers.items():
         each = [(ITEM,)] * count
         subjects[name] = partial(timed, call_each(peer.put, each), count)
     found = _rounds(subjects, number)
-    for subject in (floor, ours, *peers.values()):
+    for subject in opened:
         subject.close()
     return found
 
@@ -118,7 +119,9 @@ def threads(folder: Path, quick: bool) -> dict[str, Any]:
     def run(many: int) -> float:
         return together(call_each(ours.queue.push, [ITEM] * count), many, count)
 
-    subjects = {f"{many} thread{'s' * (many > 1)}": partial(run, many) for many in (1, 8, 32)}
+    subjects: dict[str, Callable[[], float]] = {
+        f"{many} thread{'s' * (many > 1)}": partial(run, many) for many in (1, 8, 32)
+    }
     try:
         return _rounds(subjects, number)
     finally:

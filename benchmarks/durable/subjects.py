@@ -1,4 +1,4 @@
-"""Ours, its peers, and the floor: each `put()` returns when all of a batch survives a power failure."""
+"""Ours, peers, and the floor: `put()` returns when all of a batch survives a power failure."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -59,7 +59,8 @@ class PersistQueue:
 
     def __init__(self, folder: Path) -> None:
         self._queue = persistqueue.FIFOSQLiteQueue(str(folder / "persist"), multithreading=True)
-        self._queue._putter.execute("pragma synchronous=full")
+        writes: Any = self._queue._putter
+        writes.execute("pragma synchronous=full")
 
     def put(self, batch: Sequence[Any]) -> None:
         for item in batch:

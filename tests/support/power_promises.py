@@ -22,6 +22,7 @@ class Partition:
     due: dict[int, int] = field(default_factory=dict)
     """Of each position that is accepted, and that nobody asked to settle, whose record is there."""
     may: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    accepted: set[int] = field(default_factory=set)
     end: int = 0
     begin: int = 0
     """Before this all was replaced."""
@@ -30,6 +31,7 @@ class Partition:
         for position in range(start, start + count):
             self.due[position] = serial
             self.may[position] = {serial}
+            self.accepted.add(position)
         self.end = max(self.end, start + count)
 
     def settle(self, cursor: int, kept: Sequence[int] = ()) -> None:
@@ -50,8 +52,8 @@ class Promises:
         promises, journal = cls(), _opened(path)
         for number, partition in enumerate(promises.partitions):
             for start, count, data in journal.records(number):
-                assert data is not None
-                partition.accept(int.from_bytes(data[:4], "big"), start, count)
+                if data is not None:  # else it is said to be lost, and was promised by nobody
+                    partition.accept(int.from_bytes(data[:4], "big"), start, count)
             now = journal.cursor(number)
             partition.settle(now.cursor, now.kept)
             partition.end = journal.end(number)
@@ -123,9 +125,10 @@ def _opened(path: Path) -> Journal:
 def _broken_of(partition: Partition, journal: Journal, number: int) -> list[str]:
     broken: list[str] = []
     found: dict[int, int] = {}
+    lost: set[int] = set()
     for chunk in journal.records(number):
         if chunk.data is None:
-            broken.append(f"said to be lost: {chunk}")
+            lost |= set(range(chunk.start, chunk.start + chunk.count))
             continue
         size = len(chunk.data) // chunk.count
         for place in range(chunk.count):
@@ -136,11 +139,12 @@ def _broken_of(partition: Partition, journal: Journal, number: int) -> list[str]
             if position in found or position < max(found, default=0):
                 broken.append(f"out of order: {position}")
             found[position] = serial
-    return broken + _compared(partition, journal, number, found)
+    broken += [f"said to be lost: {each}" for each in lost & partition.accepted]
+    return broken + _compared(partition, journal, number, found, lost)
 
 
 def _compared(
-    partition: Partition, journal: Journal, number: int, found: dict[int, int]
+    partition: Partition, journal: Journal, number: int, found: dict[int, int], lost: set[int]
 ) -> list[str]:
     now, end = journal.cursor(number), journal.end(number)
     unsettled = {each: found[each] for each in found if each >= now.cursor or each in now.kept}
@@ -150,7 +154,7 @@ def _compared(
             broken.append(f"replaced, and back: {position}")
         elif serial not in partition.may[position]:
             broken.append(f"nobody's: {position} {serial}")
-    if sorted(unsettled) != [*now.kept, *range(now.cursor, end)]:
+    if sorted({*unsettled, *lost}) != [*now.kept, *range(now.cursor, end)]:
         broken.append(f"gaps: {sorted(unsettled)} from {now} to {end}")
     if end < partition.end:
         broken.append(f"positions are given again: {end}, {partition.end} were given")

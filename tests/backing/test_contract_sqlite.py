@@ -12,6 +12,7 @@ from partitioned_buffer.testing.storage import StorageContract
 
 class TestThreads(StorageContract):
     def make(self, tmp_path: Path) -> Copied:
+        tmp_path.mkdir(exist_ok=True)
         return Copied(tmp_path / "events.db", fsync="os")
 
     def crashed(self, storage: Copied, tmp_path: Path) -> Copied:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from maplogs import DELETE, NEWER, PUT, Log, opened
-from partitioned_buffer._core.backing.map_table import StoredMapTable
+from partitioned_buffer._core.backing.map.table import StoredMapTable
 
 from partitioned_buffer import PartialFailure, Reject, Retry
 from partitioned_buffer._core.policy.deliver import deliver

@@ -36,6 +36,6 @@ def test_a_storage_is_one(storage: Any) -> None:
     [{"path": ""}, {"path": 5}, {"fsync": "never"}, {"window": -1}, {"window": 1.5}],
 )
 def test_options_of_a_file_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
-    functions = str.encode, bytes.decode
+    given: dict[str, Any] = {"path": tmp_path / "file", "codec": (str.encode, bytes.decode)}
     with pytest.raises(InvalidOption, match=f"^{next(iter(options))}="):
-        SQLite(**{"path": tmp_path / "file", "codec": functions} | options)
+        SQLite(**given | options)

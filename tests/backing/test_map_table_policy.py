@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from maplogs import DELETE, NEWER, PUT, Log, opened
-from partitioned_buffer._core.backing.map.table import StoredMapTable
 
 from partitioned_buffer import PartialFailure, Reject, Retry
+from partitioned_buffer._core.backing.map.table import StoredMapTable
 from partitioned_buffer._core.policy.deliver import deliver
 from partitioned_buffer._core.policy.effects import FLUSH, DeadLetter, Find, Process, Wait
 from partitioned_buffer._core.policy.front import Front

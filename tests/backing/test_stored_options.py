@@ -27,7 +27,7 @@ def test_what_a_stored_buffer_cannot_do_is_refused(
 
 @pytest.mark.parametrize("storage", ["events.db", SQLite, 5])
 def test_a_storage_is_one(storage: Any) -> None:
-    with pytest.raises(InvalidOption, match="expected a Storage, as storage.SQLite"):
+    with pytest.raises(InvalidOption, match=r"expected a Storage, as storage\.SQLite"):
         Queue("storage", print, storage=storage)
 
 

@@ -22,6 +22,9 @@ from ..tables.step import CLOSED, MADE
 from ..telemetry import report
 from .room import StoreRoom
 
+TIDYING = 0.5
+"""Seconds for which room is given back at the end; the next opening goes on with that."""
+
 YIELDS = 4
 """How often it gives way to writers that may be about to submit."""
 
@@ -94,7 +97,8 @@ class Committer:
         self._store, self._room = store, room
         self._tickets: list[Ticket] = []
         self._signal = clock.signal()  # so that fake time stands still as long as it is at work
-        self._idle = self._ended = self._reclaims = False
+        self._idle = self._ended = False
+        self._reclaims = True  # what the last one has left
         self._last = 1  # how many were in the last commit
         self._turn = threading.Lock()  # held from where tickets are begun until they have landed
         self.thread = threading.Thread(target=self._run, name=f"{name}-committer", daemon=True)
@@ -151,6 +155,9 @@ class Committer:
             except BaseException as error:  # whatever it is, writers must not wait for ever
                 report("buffer storage %s: the committer failed", self._store.where, error=error)
         self._fail_all()
+        until = time.monotonic() + TIDYING
+        while self._reclaim() and time.monotonic() < until:
+            pass
         self._signal.close()
 
     def _rest(self) -> None:

@@ -112,7 +112,7 @@ def test_one_that_runs_is_left_running(run: Run, path: Path, program: Program) -
     folder = program(SHOP + "\n    queue.start()\n")
     dead(path, (1,))
     code, _, _ = run("replay", path, "--into", "shop:queue")
-    import shop  # type: ignore[import-not-found]  # the program of this test
+    import shop  # type: ignore[import-not-found]  # noqa: PLC0415  # the program of this test
 
     assert (code, sunk(folder), shop.queue.running) == (0, ["[1]"], True)
     shop.queue.stop()
@@ -122,7 +122,7 @@ def test_one_of_the_file_that_runs_is_used(run: Run, path: Path, program: Progra
     folder = program(SHOP + "\n    same.start()\n")
     dead(path, (1,))
     code, _, err = run("replay", path, "--into", "shop:same")
-    import shop
+    import shop  # noqa: PLC0415  # as above
 
     assert (code, err, sunk(folder), shop.same.running) == (0, "", ["[1]"], True)
     shop.same.stop()

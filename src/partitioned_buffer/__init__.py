@@ -15,7 +15,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          dead.py: what was given up; relayout.py: other partitions than before
     cli/                 the command line, which __main__.py is, too: main.py; inspecting.py
                          looking.py  items.py  text.py: what is in a file; draining.py
-                         replaying.py: the ways out of it; progress.py; names.py  codecs.py:
+                         replaying.py  giving.py: the ways out of it; progress.py; names.py  codecs.py:
                          what is imported
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
 

@@ -13,10 +13,10 @@ from journals import crashed, look_in, opened
 from stores import chunk, command, in_use, store
 
 from partitioned_buffer._core.backing.hashes import with_hashes
+from partitioned_buffer.abc import Cursor
 from partitioned_buffer.storage.codec import make_codec
 from partitioned_buffer.storage.sqlite.parts import Part
 from partitioned_buffer.storage.sqlite.relayout import begin_layout
-from partitioned_buffer.storage.sqlite.slots import Cursor
 
 pytest.importorskip("msgspec")
 

@@ -3,12 +3,15 @@
 import json
 import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stores import begun, chunk, command, in_use, store
+
+from partitioned_buffer import Entry
 
 pytest.importorskip("msgspec")
 
@@ -44,9 +47,18 @@ SHOP = """
     queue = Queue("shop", sink, partitions=1, processing_batch_size=1000)
     small = Queue("small", sink, partitions=1, max_size=2, when_full="raise")
     same = Queue("same", sink, storage=SQLite("events.db", fsync="os"), partitions=2)
-    rejecting = Queue("same", reject, storage=SQLite("events.db", fsync="os"), partitions=2)
+    rejecting = Queue(
+        "same",
+        reject,
+        storage=SQLite("events.db", fsync="os"),
+        partitions=2,
+        dead_letter=lambda *given: rejecting._admission.backing.bury(*given),
+    )
+    losing = Queue("losing", reject)
+    typed = Queue("typed", sink, storage=SQLite("typed.db", codec=str, fsync="os"))
     broken = Queue("broken", down, partitions=1)
-    mapped = Map("map", sink)
+    tight = Map("tight", sink, partitions=1, max_size=2, when_full="raise", merge=lambda a, b: a + b)
+    mapped = Map("map", sink, partitions=1)
     awaited = AsyncQueue("awaited", sink)
 """
 
@@ -98,6 +110,47 @@ def test_what_is_given_up_again_is_kept_again(run: Run, path: Path, program: Pro
     assert given_up(run, path) == 2
 
 
+def test_what_nobody_keeps_is_not_forgotten(run: Run, path: Path, program: Program) -> None:
+    program(SHOP)
+    dead(path, (1,), (2,))
+    code, out, _ = run("replay", path, "--into", "shop:losing")
+
+    assert (code, given_up(run, path)) == (1, 2)
+    assert "0 given back, 2 left" in out
+    assert "2 items, of which 2 were given up again: <Queue 'losing'" in out
+
+
+def test_what_another_storage_does_not_take_stays(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, (1,), ("two",))
+    code, out, _ = run("replay", path, "--into", "shop:typed")
+
+    assert (code, sunk(folder), given_up(run, path)) == (1, ["['two']"], 1)
+    assert "1 items, number 1: item 0 of 1 (from 0) cannot be stored: 1" in out
+
+
+def test_a_maps_entries_go_into_a_map(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    entries = Entry(("tea", 1), 4.2, 7, 0), Entry("milk", 1, 0, 3)
+    dead(path, entries, ("no entry",), kind="Map")
+    code, out, _ = run("replay", path, "--into", "shop:mapped")
+
+    assert (code, given_up(run, path)) == (1, 1)
+    assert "key=('tea', 1), value=4.2, version=7" in sunk(folder)[0]
+    assert "key='milk', value=1, version=0" in sunk(folder)[0]
+    assert "2 given back, 1 left" in out
+    assert "1 items, number 2: it is no entry of a Map" in out
+
+
+def test_a_full_map_gets_each_entry_once(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    dead(path, [Entry(str(each), 1, 0, 0) for each in range(5)], kind="Map")
+    code, _, _ = run("replay", path, "--into", "shop:tight")
+
+    assert code == 0
+    assert sum("".join(sunk(folder)).count(f"key='{each}', value=1,") for each in range(5)) == 5
+
+
 def test_a_limit_leaves_the_rest(run: Run, path: Path, program: Program) -> None:
     folder = program(SHOP)
     dead(path, (1, 2), (3,), (4,))
@@ -112,7 +165,7 @@ def test_one_that_runs_is_left_running(run: Run, path: Path, program: Program) -
     folder = program(SHOP + "\n    queue.start()\n")
     dead(path, (1,))
     code, _, _ = run("replay", path, "--into", "shop:queue")
-    import shop  # type: ignore[import-not-found]  # the program of this test
+    shop = sys.modules["shop"]
 
     assert (code, sunk(folder), shop.queue.running) == (0, ["[1]"], True)
     shop.queue.stop()
@@ -122,7 +175,7 @@ def test_one_of_the_file_that_runs_is_used(run: Run, path: Path, program: Progra
     folder = program(SHOP + "\n    same.start()\n")
     dead(path, (1,))
     code, _, err = run("replay", path, "--into", "shop:same")
-    import shop
+    shop = sys.modules["shop"]
 
     assert (code, err, sunk(folder), shop.same.running) == (0, "", ["[1]"], True)
     shop.same.stop()
@@ -155,7 +208,7 @@ def test_what_cannot_be_read_stays(run: Run, path: Path, program: Program) -> No
 
     assert (code, sunk(folder), given_up(run, path)) == (1, ["[1]"], 1)
     assert "1 given back, 1 left" in out
-    assert "These stay, for they cannot be read:\n1 items of 2: 1 records" in out
+    assert "These stay:\n1 items, number 2: 1 records" in out
 
 
 def test_ctrl_c_keeps_what_is_not_settled(path: Path, run: Run, program: Program) -> None:
@@ -175,9 +228,9 @@ def test_ctrl_c_keeps_what_is_not_settled(path: Path, run: Run, program: Program
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--into", "shop:sink"), "it is a function: expected a Queue or a Map"),
-        (("--into", "shop:awaited"), "it is a AsyncQueue: expected a Queue or a Map"),
-        (("--into", "shop:mapped"), "holds items, and .* is a Map: expected a Queue"),
+        (("--into", "shop:sink"), "it is of type function: expected a Queue or a Map"),
+        (("--into", "shop:awaited"), "it is of type AsyncQueue: expected a Queue or a Map"),
+        (("--into", "shop:mapped"), "<Map 'map' new.*: expected a Queue, as .* is one's"),
         (("--into", "shop:gone"), "--into shop:gone: module 'shop' has no attribute"),
         (("--into", "shop:queue", "--limit", "0"), "expected a whole number from 1"),
         ((), "required: --into"),

@@ -14,6 +14,7 @@ from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProces
 
 # What they assert is shown like what tests assert.
 pytest.register_assert_rewrite("coroutines", "forks", "journals", "letters", "programs")
+pytest.register_assert_rewrite("partitioned_buffer.testing.contract")
 
 # Who starts the tests in the background may have them, and the programs they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -3,7 +3,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
 
     errors.py            what can fail
     events.py            what hooks receive
-    abc.py               every contract: Processor, Hook, Clock
+    abc/                 every contract: Processor, Hook, Clock; storing.py: Storage; batches.py:
+                         what tells a batch from all others
     dead_letters/        file.py: a file for what is given up; records.py: its lines; appending.py
                          writes them, replay.py is the way back
     storage/             codec.py: how items become bytes; msgpack.py  records.py; keys.py: those of
@@ -15,9 +16,12 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          dead.py: what was given up; relayout.py: other partitions than before
     cli/                 the command line, which __main__.py is, too: main.py; inspecting.py
                          looking.py  items.py  text.py: what is in a file; draining.py
-                         replaying.py  giving.py: the ways out of it; progress.py; names.py  codecs.py:
-                         what is imported
-    testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests
+                         replaying.py  giving.py: the ways out of it; progress.py;
+                         names.py  codecs.py: what is imported
+    testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests;
+                         storage.py: a storage in memory; contract/: tests for yours: base.py
+                         watched.py  delivery.py  recovery.py  bounds.py  trouble.py  opening.py
+                         tasks.py  maps.py
 
     _core/               what a buffer is and does, whoever drives it; from the ground up:
       ledger.py          the numbers, and the law they obey
@@ -29,9 +33,12 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          table.py  queue.py  map.py  map_held.py  map_flight.py  keys.py
                          entry.py  room.py; writers.py: one write; implementation.py: which
                          there are, for all of it is in C, too
-      backing/           tables whose truth is a log: map_log.py: its ops, in chunks; map_marks.py:
-                         what it says of keys; map_replay.py: reading it, snapshots;
-                         map_landing.py  map_table.py: what is committed, and delivered from
+      backing/           where what is accepted waits, if not in tables: backing.py: while it is
+                         open; admission.py: a write; room.py; committer.py: one commit for all;
+                         partition.py: its worker's; queue/: line.py  landing.py  table.py
+                         hashes.py  records.py  writes.py; map/: log.py: its ops, in chunks;
+                         marks.py: what it says of keys; replay.py: reading it, snapshots;
+                         landing.py  table.py  stored.py  writes.py
       telemetry.py       hooks and the log
       writes/            routing.py: which partition; queue.py  map.py: writes of many;
                          admission.py  together.py  line.py: a write to a full buffer
@@ -40,8 +47,9 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          number.py: what becomes of what failed; front.py  destination.py: what is
                          known of it
       delivery/          who does it. partition.py: one of them, for its worker; worker.py waits for
-                         the next cycle; cycle.py  in_one.py  returned.py: one cycle; losses.py says
-                         what is given up; handover.py: what an end has left; watchdog.py
+                         the next cycle; cycle.py  in_one.py  returned.py: one cycle; store.py: at
+                         a store; identity.py: ids of batches; losses.py says what is given up;
+                         handover.py: what an end has left; watchdog.py
       buffer/            base.py: settings, state, numbers; run.py: one life; lifecycle.py: start,
                          stop, flush; supervisor.py: what threads and tasks differ in; registry.py:
                          names; ending.py: the end of a block, and of the program: program_end.py,

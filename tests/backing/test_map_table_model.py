@@ -20,8 +20,8 @@ from hypothesis.stateful import (
 )
 from implementations import COUNTED
 
-from partitioned_buffer._core.backing.map_replay import compacted
-from partitioned_buffer._core.backing.map_table import StoredMapTable
+from partitioned_buffer._core.backing.map.replay import compacted
+from partitioned_buffer._core.backing.map.table import StoredMapTable
 
 keys = st.sampled_from(["a", "b", 1, (1, "x")])
 versions = st.integers(-2, 9) | st.just(2**70) | st.just(-(2**63))

@@ -12,7 +12,7 @@ import pytest
 from journals import crashed, look_in, opened
 from stores import chunk, command, in_use, store
 
-from partitioned_buffer._core.backing.hashes import with_hashes
+from partitioned_buffer._core.backing.queue.hashes import with_hashes
 from partitioned_buffer.abc import Cursor
 from partitioned_buffer.storage.codec import make_codec
 from partitioned_buffer.storage.sqlite.parts import Part

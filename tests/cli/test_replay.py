@@ -57,7 +57,7 @@ SHOP = """
     losing = Queue("losing", reject)
     typed = Queue("typed", sink, storage=SQLite("typed.db", codec=str, fsync="os"))
     broken = Queue("broken", down, partitions=1)
-    tight = Map("tight", sink, partitions=1, max_size=2, when_full="raise", merge=lambda a, b: a + b)
+    tight = Map("tight", sink, partitions=1, max_size=2, when_full="raise", merge=max)
     mapped = Map("map", sink, partitions=1)
     awaited = AsyncQueue("awaited", sink)
 """

@@ -37,15 +37,15 @@ ROOMS = {
         "_core.writes abc errors events"
     ),
     "_core.buffer": (
-        "_core.backing _core.delivery _core.ledger _core.options _core.policy _core.tables _core.telemetry "
-        "_core.waiting _core.writes abc errors"
+        "_core.backing _core.delivery _core.ledger _core.options _core.policy _core.tables "
+        "_core.telemetry _core.waiting _core.writes abc errors"
     ),
     "_threads": "_core abc errors",
     "_tasks": "_core abc errors",
     "__init__": "_core _tasks _threads abc errors",
     "dead_letters": "_core.tables errors",
     "storage": "abc errors events",
-    "testing": "__init__ _core.tables abc events",
+    "testing": "__init__ _core.tables abc events storage",
     "cli": "__init__ _core abc errors events storage",
     "__main__": "cli",
 }

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from partitioned_buffer._core.backing.map_landing import MapLanding
-from partitioned_buffer._core.backing.map_log import (
+from partitioned_buffer._core.backing.map.landing import MapLanding
+from partitioned_buffer._core.backing.map.log import (
     BURIED,
     DELETE,
     KEPT,
@@ -15,7 +15,7 @@ from partitioned_buffer._core.backing.map_log import (
     Op,
     join,
 )
-from partitioned_buffer._core.backing.map_replay import Replayed, replay, written
+from partitioned_buffer._core.backing.map.replay import Replayed, replay, written
 from partitioned_buffer.storage.codec import make_codec
 from partitioned_buffer.storage.keys import make_keys
 from partitioned_buffer.storage.stable_hash import stable_hash

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from .._core.backing.hashes import without_hashes
+from .._core.backing.queue.hashes import without_hashes
 from ..errors import InvalidOption, Undecodable
 from ..storage.codec import make_codec
 from ..storage.msgpack import UNTYPED

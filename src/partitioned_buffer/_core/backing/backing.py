@@ -43,7 +43,7 @@ class Backing:
             try:
                 if self._room is not None:
                     self._room.reset()
-                committer = Committer(store, self._room, self._settings.name)
+                committer = self._committer(store)
                 try:
                     for table in self.tables:
                         table.begin(store, committer)
@@ -54,6 +54,10 @@ class Backing:
                 store.close()
                 raise
             self.store, self.committer = store, committer
+
+    def _committer(self, store: Store) -> Committer:
+        settings = self._settings
+        return Committer(store, self._room, settings.name, settings.clock)
 
     def open_store(self) -> Store:
         """Open the store, for somebody else to close it."""
@@ -91,14 +95,6 @@ class Backing:
     def where(self) -> str:
         """What is stored where, for people."""
         return "" if self.store is None else self.store.where
-
-    def bury(self, items: list[Any], error: BaseException, attempts: int) -> None:
-        """Keep what was given up in the store: the dead letter handler, unless another is given."""
-        codec, store = self.storage.codec, self.store
-        if store is None:
-            raise StorageError("the store is closed")
-        said = f"{type(error).__name__}: {error}"
-        store.bury(0, codec.pack(items), len(items), said, attempts)
 
 
 class Left(Sequence[Any]):

@@ -14,10 +14,9 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Any, Protocol
 
-from ...abc import AsyncSignal, Signal, Store
+from ...abc import AsyncSignal, Clock, Signal, Store
 from ...errors import BufferNotRunning, StorageError
 from ..tables.step import CLOSED, MADE
 from ..telemetry import report
@@ -91,10 +90,10 @@ class Ticket:
 class Committer:
     """The thread of one *store*."""
 
-    def __init__(self, store: Store, room: StoreRoom | None, name: str) -> None:
+    def __init__(self, store: Store, room: StoreRoom | None, name: str, clock: Clock) -> None:
         self._store, self._room = store, room
         self._tickets: list[Ticket] = []
-        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._signal = clock.signal()  # so that fake time stands still as long as it is at work
         self._idle = self._ended = self._reclaims = False
         self._last = 1  # how many were in the last commit
         self._turn = threading.Lock()  # held from where tickets are begun until they have landed
@@ -130,14 +129,14 @@ class Committer:
     def end(self) -> None:
         """End the thread, when what was submitted is committed; wait for that."""
         self._ended = True
-        self._tokens.put(None)
+        self._signal.set()
         if self.thread is not threading.current_thread():
             self.thread.join()
 
     def _ring(self) -> None:
         if self._idle:
             self._idle = False
-            self._tokens.put(None)
+            self._signal.set()
 
     # --- the thread ------------------------------------------------------------
 
@@ -152,11 +151,12 @@ class Committer:
             except BaseException as error:  # whatever it is, writers must not wait for ever
                 report("buffer storage %s: the committer failed", self._store.where, error=error)
         self._fail_all()
+        self._signal.close()
 
     def _rest(self) -> None:
         self._idle = True
         if not (self._tickets or self._ended or self._reclaims):
-            self._tokens.get()
+            self._signal.wait(None)
         self._idle = False
 
     def _gather(self) -> None:

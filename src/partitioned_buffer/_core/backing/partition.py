@@ -5,7 +5,7 @@ A partition whose table is a store's: what its worker has to do beside.
 from typing import Any
 from zlib import crc32
 
-from ...abc import BatchId
+from ...abc import BatchId, DeadLetterHandler
 from ...events import ItemsDropped
 from ..delivery.partition import Partition
 
@@ -30,6 +30,16 @@ class StoredPartition(Partition[Any]):
         if not table.left_over:
             self._in_flight_since, self._since = self._since, now
         return table.swap(), table.left_over or table.more
+
+    @property
+    def dead_letter(self) -> DeadLetterHandler | None:
+        """Who gets what is given up: the store, unless another is given."""
+        kept: DeadLetterHandler | None = getattr(self.table, "keep_dead", None)
+        return self.settings.dead_letter or kept
+
+    @property
+    def taker(self) -> str:  # type: ignore[override]  # depends
+        return "They are kept in the store" if self.settings.dead_letter is None else super().taker
 
     @property
     def waits(self) -> bool:  # type: ignore[override]  # its table's

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import BufferFull
-from ..backing.map_writes import stored_map
-from ..backing.queue_writes import stored_queue
 from ..options.settings import Settings
 from ..tables.implementation import MapTable, QueueTable, Room
 from ..writes.admission import Admission
@@ -19,6 +17,8 @@ from ..writes.queue import QueueRoutes
 def queue_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
     """Make what a Queue takes: tables, what admits to them, and what finds them."""
     if made.storage is not None:
+        from ..backing.queue.writes import stored_queue  # noqa: PLC0415  # few take it
+
         return stored_queue(made, face)
     room = _room(made)
     tables = [QueueTable(room) for _ in range(made.partitions or 1)]
@@ -29,6 +29,8 @@ def queue_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
 def map_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
     """Make what a Map takes: tables, what admits to them, and what finds them."""
     if made.storage is not None:
+        from ..backing.map.writes import stored_map  # noqa: PLC0415  # as above
+
         return stored_map(made, face)
     room = _room(made)
     admission = Admission(made, room, face)

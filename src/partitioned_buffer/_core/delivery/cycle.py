@@ -55,6 +55,7 @@ class Driver(Generic[B]):
         self.rest = rest  # waits so many seconds, or less; see `effects.Wait`
         self._refused = 0  # how many the dead letter handler did not take, and still has to
         self._in_one = False  # whether the processor takes whole tables as dicts
+        self._is_special = False  # whether a first attempt takes more than a call
         self.losses = Losses(partition)
         self.abandoned = self.forked = False
         self.lost = False  # the table is another's now
@@ -116,20 +117,19 @@ class Driver(Generic[B]):
         """Return what takes the next batch."""
         size = self.partition.settings.batch_size
         self._in_one = size is None and hasattr(self._table, "take_table")
+        self._is_special = self._in_one or self._is_stored
         take: Callable[[], B | None] = (
             self._table.take_table if self._in_one else partial(self._table.take, size)
         )
         return take
 
-    def _drive(self, effects: Effects, began: float) -> CallingSteps[bool]:
+    def _drive(self, effects: Any, began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
         send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
-        call, outcome = Call(processor, ()), cast("Any", None)
-        special = self._in_one or self._is_stored
+        call, outcome, special = Call(processor, ()), cast("Any", None), self._is_special
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
-                effect: Any = send(outcome)
-                now = monotonic()
+                effect, now = send(outcome), monotonic()
                 if outcome is None:
                     self.settled_at = now
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
@@ -233,7 +233,7 @@ class Driver(Generic[B]):
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
         """Hand over; return what came of it: nobody has it but where that is None."""
         telemetry, size = self.partition.telemetry, len(effect.items)
-        handler = self.partition.settings.dead_letter
+        handler = self.partition.dead_letter
         if handler is not None:
             error = yield from self.call(handler, effect.items, effect.error, effect.attempts)
             if error is not None:

@@ -45,9 +45,9 @@ class Losses:
         name, index = self._partition.name, self._partition.index
         if taken:
             warn(
-                "buffer %r, partition %d: dead-lettered %s after %s: %s. The dead_letter handler "
-                "has taken them",
+                "buffer %r, partition %d: dead-lettered %s after %s: %s. %s",
                 *(name, index, _items(taken), _tries(attempts), _said(error)),
+                self._partition.taker,
             )
         if lost:
             self._partition.report(

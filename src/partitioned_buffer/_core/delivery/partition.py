@@ -7,7 +7,7 @@ It is all that a worker, its cycles and the watchdog know of the buffer.
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from ...abc import BatchId
+from ...abc import BatchId, DeadLetterHandler
 from ...events import ItemsDropped
 from ..options.settings import Settings
 from ..policy.destination import Destination
@@ -29,6 +29,7 @@ class Partition(Generic[B]):
     )
     # fmt: on
 
+    taker = "The dead_letter handler has taken them"
     is_stored = waits = False  # whether it has a store, which is waited for at each batch
 
     def __init__(
@@ -76,6 +77,11 @@ class Partition(Generic[B]):
         """Return what tells *batch*, with the processor now, from all others."""
         counts = self.table.counts()
         return self.identities.of(batch, counts["delivered"] + counts["dead_lettered"])
+
+    @property
+    def dead_letter(self) -> DeadLetterHandler | None:
+        """Who gets what is given up."""
+        return self.settings.dead_letter
 
     def fill(self) -> None:
         """Load what the next cycle delivers: of a store. May take as long as the disk."""

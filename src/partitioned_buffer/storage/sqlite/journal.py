@@ -248,8 +248,7 @@ class Journal:
         Give the file so many partitions, and move what it holds to where *route* says.
 
         Returns how much that was. Killed in the middle it goes on where it was at the next open,
-        and call. Nobody may use the journal meanwhile, but *prepare*, which is called before
-        anything is moved.
+        and call. Nobody may use the journal meanwhile, but *prepare*, which is called first.
         """
         self._file.check()
         with self._file.writing:

@@ -13,8 +13,8 @@ for what is still here, and nothing behind it. Every change is one step (see `ta
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..tables.step import Lock
-from .room import StoreRoom
+from ...tables.step import Lock
+from ..room import StoreRoom
 
 Record = tuple[int, Any, int]
 """Position, item, weight."""

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...abc import Chunk, Store
-from ..tables.step import CLOSED, MADE
+from ....abc import Chunk, Store
+from ...tables.step import CLOSED, MADE
+from ..room import StoreRoom
 from .hashes import with_hashes
-from .queue_line import QueueLine, Record
-from .queue_records import QueuePiece, Records
-from .room import StoreRoom
+from .line import QueueLine, Record
+from .records import QueuePiece, Records
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""

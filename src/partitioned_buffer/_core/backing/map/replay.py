@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
-from ...errors import Undecodable
-from .map_log import (
+from ....errors import Undecodable
+from .log import (
     BURIED,
     DELETE,
     KEPT,
@@ -24,7 +24,7 @@ from .map_log import (
     kinds_of,
     read,
 )
-from .map_marks import FIRST, POSITION, VERSION, Mark, Marks
+from .marks import FIRST, POSITION, VERSION, Mark, Marks
 
 LOST: Any = object()
 """Instead of a value, or a key, that does not decode."""

@@ -1,5 +1,5 @@
 """
-How entries get into a stored Map, and how they are read: see `queue_writes`.
+How entries get into a stored Map, and how they are read: see `queue/writes`.
 
 What lands is what comes back from its bytes, as after a crash.
 """
@@ -7,19 +7,19 @@ What lands is what comes back from its bytes, as after a crash.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...abc import Store
-from ..options.settings import Settings
-from ..tables.entry import check_version
-from ..tables.implementation import MapTable
-from ..waiting.steps import Steps
-from ..writes.line import Face
-from ..writes.map import tuple_of
-from ..writes.routing import deal_slots
-from .admission import StoredAdmission
-from .map_log import DELETE, NEWER, PUT, route
-from .map_replay import compacted
-from .map_stored import BackedMapTable, MapPiece, hash_of, snapshot_chunks
-from .room import StoreRoom
+from ....abc import Store
+from ...options.settings import Settings
+from ...tables.entry import check_version
+from ...tables.implementation import MapTable
+from ...waiting.steps import Steps
+from ...writes.line import Face
+from ...writes.map import tuple_of
+from ...writes.routing import deal_slots
+from ..admission import StoredAdmission
+from ..room import StoreRoom
+from .log import DELETE, NEWER, PUT, route
+from .replay import compacted
+from .stored import BackedMapTable, MapPiece, hash_of, snapshot_chunks
 
 
 def stored_map(

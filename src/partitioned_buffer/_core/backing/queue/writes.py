@@ -9,17 +9,17 @@ always closed, so that each write comes here; it says for which stored table tha
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..options.settings import Settings
-from ..tables.implementation import QueueTable
-from ..waiting.steps import Steps
-from ..writes.line import Face
-from ..writes.queue import listed
-from ..writes.routing import deal_slots
-from .admission import StoredAdmission
+from ...options.settings import Settings
+from ...tables.implementation import QueueTable
+from ...waiting.steps import Steps
+from ...writes.line import Face
+from ...writes.queue import listed
+from ...writes.routing import deal_slots
+from ..admission import StoredAdmission
+from ..room import StoreRoom
 from .hashes import NO_KEY, route_of_queue
-from .queue_records import QueuePiece
-from .queue_table import StoredQueueTable
-from .room import StoreRoom
+from .records import QueuePiece
+from .table import StoredQueueTable
 
 
 def stored_queue(
@@ -86,6 +86,8 @@ class StoredQueueRoutes:
         """Return the steps that write *items*."""
         batch = listed(items)
         codec, admission = self._storage.codec, self._admission
+        if not batch:
+            return admission.write([])
         if partition_key is None and self._key is None:
             table, hashes = self._next(), [NO_KEY] * len(batch)
             if admission.room is None and len(batch) > 1:

@@ -5,7 +5,7 @@ A stored Queue's table: what is committed lands here, and waits as bytes, or onl
                │ land               │ fill
                ▼                    ▼
      ┌────────────────────┐      ┌──────┐
-     │ chunks, so many    │ ───► │ line │ ───► see `queue_line`
+     │ chunks, so many    │ ───► │ line │ ───► see `line`
      │ bytes; then counts │      └──────┘
      └────────────────────┘
       read back by range
@@ -18,10 +18,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...abc import Chunk, Store
-from .queue_landing import QueueLanding
-from .queue_line import Record
-from .queue_records import Records
+from ....abc import Chunk, Store
+from .landing import QueueLanding
+from .line import Record
+from .records import Records
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""
@@ -182,6 +182,12 @@ class StoredQueueTable(QueueLanding):
             for position, item, _ in records.of(chunk, 0, keep=False):
                 if position >= now.cursor or position in now.kept:
                     yield item
+
+    def keep_dead(self, items: list[Any], error: BaseException, attempts: int) -> None:
+        """Keep what was given up in the store: the dead letter handler, unless one is given."""
+        said = f"{type(error).__name__}: {error}"
+        data = self._store.codec.pack(items)
+        self._store.bury(self.index, data, len(items), said, attempts)
 
     def faults(self) -> list[BaseException]:
         """Return none: nothing is merged."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from ..tables.entry import Entry
-from ..tables.step import CLOSED
-from .map_landing import MapLanding
-from .map_log import BURIED, SETTLED
-from .map_marks import POSITION, VERSION
+from ...tables.entry import Entry
+from ...tables.step import CLOSED
+from .landing import MapLanding
+from .log import BURIED, SETTLED
+from .marks import POSITION, VERSION
 
 Raw = Entry[Any, Any]
 """An entry of the inner table: its value is a pair."""

@@ -5,16 +5,16 @@ A stored Map's table, at its store: how its log is read, written and kept short.
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from ...abc import Storage, Store
-from ...errors import StorageError
-from ..options.settings import Settings
-from ..telemetry import report
-from ..waiting.clock import SystemSignal
-from .committer import Ticket
-from .map_log import AnyOp, join
-from .map_replay import Replayed, compacted, replay, written
-from .map_table import StoredMapTable
-from .room import StoreRoom
+from ....abc import Storage, Store
+from ....errors import StorageError
+from ...options.settings import Settings
+from ...telemetry import report
+from ...waiting.clock import SystemSignal
+from ..committer import Ticket
+from ..room import StoreRoom
+from .log import AnyOp, join
+from .replay import Replayed, compacted, replay, written
+from .table import StoredMapTable
 
 LONG, TIMES = 20_000, 4
 """How many ops a log may have before it is compacted: so many, and so many times what it holds."""

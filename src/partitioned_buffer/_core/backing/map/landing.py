@@ -19,11 +19,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..tables import implementation
-from ..tables.entry import MISSING, Entry
-from .map_log import BURIED, DELETE, KEPT, NEWER, PUT, SETTLED, VOID
-from .map_marks import FIRST, POSITION, VERSION, Mark, Marks
-from .map_replay import Kept, Replayed, known
+from ...tables import implementation
+from ...tables.entry import MISSING, Entry
+from .log import BURIED, DELETE, KEPT, NEWER, PUT, SETTLED, VOID
+from .marks import FIRST, POSITION, VERSION, Mark, Marks
+from .replay import Kept, Replayed, known
 
 Landing = tuple[int, Any, Any, int | None, int]
 """

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
-from ...errors import Undecodable
+from ....errors import Undecodable
 
 PUT, NEWER, DELETE, SETTLED, BURIED, VOID, KNOWN, KEPT = range(8)
 
@@ -205,7 +205,7 @@ def route(
 
     `slot_of(hash, partitions)` says where an op goes. Ops that refer to positions would mean
     others elsewhere: raises `Undecodable` for them. So what is moved is a snapshot of what was
-    replayed (see `map_replay.compacted`), which has none of these.
+    replayed (see `replay.compacted`), which has none of these.
     """
     columns = read(data, len(kinds_of(data)))
     ops = list(columns.ops(values.split(columns.values) if columns.valued else ()))

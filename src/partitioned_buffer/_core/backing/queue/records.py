@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
-from ...abc import Chunk, Store
-from ...errors import Undecodable
+from ....abc import Chunk, Store
+from ....errors import Undecodable
 from .hashes import without_hashes
-from .queue_line import Record
+from .line import Record
 
 
 class QueuePiece(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from ...abc import Codec, Route
+from ....abc import Codec, Route
 
 NO_KEY: Final = -1
 

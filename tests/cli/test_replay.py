@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from stores import begun, chunk, command, in_use, store
 
-from partitioned_buffer import Entry
+from partitioned_buffer._core.backing.map.log import KEPT, OWN, join
+from partitioned_buffer.storage.codec import make_codec
+from partitioned_buffer.storage.keys import make_keys
 
 pytest.importorskip("msgspec")
 
@@ -47,17 +49,12 @@ SHOP = """
     queue = Queue("shop", sink, partitions=1, processing_batch_size=1000)
     small = Queue("small", sink, partitions=1, max_size=2, when_full="raise")
     same = Queue("same", sink, storage=SQLite("events.db", fsync="os"), partitions=2)
-    rejecting = Queue(
-        "same",
-        reject,
-        storage=SQLite("events.db", fsync="os"),
-        partitions=2,
-        dead_letter=lambda *given: rejecting._admission.backing.bury(*given),
-    )
+    rejecting = Queue("same", reject, storage=SQLite("events.db", fsync="os"), partitions=2)
+    refusing = Map("refusing", reject, storage=SQLite("events.db", fsync="os"), partitions=1)
     losing = Queue("losing", reject)
     typed = Queue("typed", sink, storage=SQLite("typed.db", codec=str, fsync="os"))
     broken = Queue("broken", down, partitions=1)
-    tight = Map("tight", sink, partitions=1, max_size=2, when_full="raise", merge=max)
+    tight = Map("tight", sink, partitions=1, max_size=2, when_full="raise", merge=int.__add__)
     mapped = Map("map", sink, partitions=1)
     awaited = AsyncQueue("awaited", sink)
 """
@@ -74,6 +71,18 @@ def dead(path: Path, *pieces: tuple[Any, ...], **options: Any) -> None:
         for piece in pieces:
             count, data = chunk(*piece)
             made.bury(0, data[1:], count, "OSError: down", 8)
+
+
+def dead_entries(path: Path, entries: dict[Any, tuple[Any, int | None]]) -> None:
+    """Make a Map's store that keeps *entries*, values and versions by keys, as given up."""
+    codec = make_codec()
+    keys = make_keys(codec)
+    ops = [
+        (KEPT, 0, keys.encode(key), codec.encode(value), version, OWN)
+        for key, (value, version) in entries.items()
+    ]
+    with store(path, kind="Map", partitions=1) as made:
+        made.bury(0, join(ops, codec), len(ops), "OSError: down", 8)
 
 
 def given_up(run: Run, path: Path) -> Any:
@@ -131,20 +140,31 @@ def test_what_another_storage_does_not_take_stays(run: Run, path: Path, program:
 
 def test_a_maps_entries_go_into_a_map(run: Run, path: Path, program: Program) -> None:
     folder = program(SHOP)
-    entries = Entry(("tea", 1), 4.2, 7, 0), Entry("milk", 1, 0, 3)
-    dead(path, entries, ("no entry",), kind="Map")
+    dead_entries(path, {("tea", 1): (4.2, 7), "milk": (1, None)})
+    with store(path, kind="Map", partitions=1) as made:
+        made.bury(0, b"no log", 1, "down", 1)
     code, out, _ = run("replay", path, "--into", "shop:mapped")
 
     assert (code, given_up(run, path)) == (1, 1)
     assert "key=('tea', 1), value=4.2, version=7" in sunk(folder)[0]
     assert "key='milk', value=1, version=0" in sunk(folder)[0]
     assert "2 given back, 1 left" in out
-    assert "1 items, number 2: it is no entry of a Map" in out
+    assert "1 items, number 2: 1 ops of a Map's log cannot be read" in out
+
+
+def test_a_map_keeps_what_it_gives_up_again(run: Run, path: Path, program: Program) -> None:
+    program(SHOP)
+    dead_entries(path, {"tea": (1, 7), "milk": (2, None)})
+    code, _, _ = run("replay", path, "--into", "shop:refusing")
+
+    assert (code, given_up(run, path)) == (0, 2)
+    code, _, _ = run("replay", path, "--into", "shop:mapped")
+    assert (code, given_up(run, path)) == (0, 0)
 
 
 def test_a_full_map_gets_each_entry_once(run: Run, path: Path, program: Program) -> None:
     folder = program(SHOP)
-    dead(path, [Entry(str(each), 1, 0, 0) for each in range(5)], kind="Map")
+    dead_entries(path, {str(each): (1, None) for each in range(5)})
     code, _, _ = run("replay", path, "--into", "shop:tight")
 
     assert code == 0

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import Map, Queue
-from ..errors import InvalidOption, RetryAfter, StorageError
+from ..errors import InvalidOption, RetryAfter
 from ..storage import SQLite
 from ..storage.look import Terms, look
 from ..storage.records import Codec
@@ -139,24 +139,14 @@ class _Calls:
 def _made(terms: Terms, codec: Codec, calls: _Calls, options: dict[str, Any]) -> Any:
     kind: Any = Map if terms.kind == "Map" else Queue
 
-    def keep(items: list[Any], error: BaseException, attempts: int) -> None:
-        buffer._admission.backing.bury(items, error, attempts)
-
-    buffer = kind(
+    return kind(
         "drain",
         calls,
         storage=SQLite(terms.path, codec=codec),
         partitions=terms.partitions,
         processing_interval=TURN,
-        dead_letter=keep,
         **options,
     )
-    if buffer._admission.backing is None:
-        raise StorageError(
-            f"{terms.path}: this version of partitioned-buffer cannot deliver a {terms.kind}'s "
-            "file: expected a newer one"
-        )
-    return buffer
 
 
 @contextmanager

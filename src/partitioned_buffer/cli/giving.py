@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import Entry, Map
+from .._core.backing.map.log import read
 from ..errors import BufferFull, Undecodable
+from ..storage.keys import make_keys
 from ..storage.records import Codec
 from ..storage.sqlite.dead import Buried
 from ..storage.sqlite.journal import Journal
@@ -50,8 +52,9 @@ class Giving:
     def _items(self, each: Buried) -> list[Any]:
         if each.data is None:
             raise Undecodable("it is damaged")
-        items = self._codec.decode(each.data, each.count)
-        return list(map(_entry, items)) if isinstance(self._buffer, Map) else items
+        if isinstance(self._buffer, Map):
+            return _entries(self._codec, each.data, each.count)
+        return self._codec.decode(each.data, each.count)
 
     def _push(self, items: list[Any]) -> None:
         if not isinstance(self._buffer, Map):
@@ -94,16 +97,11 @@ class Giving:
         return True
 
 
-def _entry(item: Any) -> Entry[Any, Any]:
-    """Return a Map's entry, which may come back as a list."""
-    try:
-        key, value, version, updates = item
-        entry = Entry(_key(key), value, version, updates)
-        hash(entry.key)
-    except (TypeError, ValueError) as error:
-        raise Undecodable(f"it is no entry of a Map: {error}") from error
-    return entry
-
-
-def _key(key: Any) -> Any:
-    return tuple(map(_key, key)) if isinstance(key, list) else key
+def _entries(codec: Codec, data: bytes, count: int) -> list[Entry[Any, Any]]:
+    """Return what a Map has given up: kept as in its log. Raises `Undecodable`."""
+    columns, keys = read(data, count), make_keys(codec)
+    values = codec.decode(columns.values, columns.valued)
+    return [
+        Entry(keys.decode(key), value, version or 0, 0)
+        for _, _, key, value, version, _ in columns.ops(values)
+    ]

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from ...tables import implementation
 from ...tables.entry import MISSING, Entry
-from .log import BURIED, DELETE, KEPT, NEWER, PUT, SETTLED, VOID
+from .log import BURIED, DELETE, KEPT, SETTLED, VOID, WRITES
 from .marks import FIRST, POSITION, VERSION, Mark, Marks
 from .replay import Kept, Replayed, known
 
@@ -30,8 +30,6 @@ Landing = tuple[int, Any, Any, int | None, int]
 What is landed: kind, key, value, version, weight. Of what is `settled()`, the value is the position
 up to which that goes.
 """
-
-_WRITES = frozenset({PUT, NEWER})
 
 _BYTES = 1 << 62
 """More than any table holds: a room that has a bound counts bytes."""
@@ -99,13 +97,14 @@ class MapLanding:
         """
         Do what *ops* say, which were committed from that *position* on; in the order of the log.
 
-        Returns what each of them raised, None if nothing: it came to nothing then, and the log is
-        told so by what is settled next.
+        Returns what each of them raised, None if nothing: it came to nothing then, which is the
+        last of what is `settled()`. That has to be committed before any writer of these, or of
+        later ones, is answered: read without it, the log could say that another was not newer.
         """
         raised, weights, count = list[BaseException | None](), 0, 0
         for at, op in enumerate(ops, position):
             error = None
-            if op[0] in _WRITES:
+            if op[0] in WRITES:
                 count, weights = count + 1, weights + op[4]
             try:
                 self._do(at, op)
@@ -120,7 +119,7 @@ class MapLanding:
 
     def _do(self, at: int, op: Landing) -> None:
         kind, key, value, version, weight = op
-        if kind in _WRITES:
+        if kind in WRITES:
             mark = self._marks.next(key, version, at)
             if mark is None:
                 self._stale += 1
@@ -145,9 +144,12 @@ class MapLanding:
         What `merge` refuses is left out, and counted as `unmerged`.
         """
         self._marks = Marks(self._remember)
-        self._marks.recent, self._marks.older = replayed.marks.recent, replayed.marks.older
+        self._marks.recent, self._marks.older = (
+            dict(replayed.marks.recent),
+            dict(replayed.marks.older),
+        )
         weigh = self._weigh
-        for key, value, mark in replayed.entries:
+        for key, value, mark in replayed.entries():
             try:
                 self._place(key, value, mark, 0 if weigh is None else weigh(value))
             except Exception:
@@ -174,11 +176,12 @@ class MapLanding:
     def snapshot(self) -> list[Kept]:
         """Return all that the log comes to: what is held by it, and remembered."""
         inner = self._inner.held()  # before what is leaving, so that it is found here or there
-        held, seen, kept = self._marks.held, set[int](), list[Kept]()
-        for key, (value, mark), _, _ in [*self._leaving.values(), *inner]:
+        here = {mark[POSITION] for _, (_, mark), _, _ in inner}
+        left = [each for at, each in list(self._leaving.items()) if at not in here]
+        held, kept = self._marks.held, list[Kept]()
+        for key, (value, mark), _, _ in [*left, *inner]:  # of each key the older one first
             now, at = held.get(key), mark[POSITION]
-            if now is not None and at >= now[FIRST] and at not in seen:  # and not deleted since
-                seen.add(at)
+            if now is not None and at >= now[FIRST]:  # and not deleted since
                 kept.append((KEPT, key, value, mark[VERSION], at))
         return kept + known(self._marks)
 

@@ -31,10 +31,12 @@ PUT, NEWER, DELETE, SETTLED, BURIED, VOID, KNOWN, KEPT = range(8)
 OWN: Final = -1
 """The position of an entry that a snapshot keeps, and that no later op refers to: its own."""
 
-_VALUED = frozenset({PUT, NEWER, KEPT})
-_VERSIONED = frozenset({NEWER, SETTLED, KNOWN, KEPT})
-_PLACED = frozenset({SETTLED, BURIED, VOID, KNOWN, KEPT})
+WRITES = frozenset({PUT, NEWER})
+VALUED = frozenset({PUT, NEWER, KEPT})
+VERSIONED = frozenset({NEWER, SETTLED, KNOWN, KEPT})
+PLACED = frozenset({SETTLED, BURIED, VOID, KNOWN, KEPT})
 _SIMPLE = frozenset({PUT, DELETE})
+_GROUPS = [bytes(sorted(group)) for group in (PLACED, VERSIONED, VALUED, range(8))]
 
 _HEAD = struct.Struct("<BIII")  # format; how many ops, bytes of large versions, bytes of keys
 _FORMAT = 1
@@ -71,9 +73,9 @@ def join(ops: Sequence[AnyOp], values: Values) -> bytes:
     kinds, hashes, keys, records, versions, positions = zip(*ops, strict=True)
     met, count, each, large, places = set(kinds), len(kinds), b"", b"", b""
     if not met <= _SIMPLE:
-        numbers = [at for kind, at in zip(kinds, positions, strict=True) if kind in _PLACED]
+        numbers = [at for kind, at in zip(kinds, positions, strict=True) if kind in PLACED]
         places = struct.pack(f"<{len(numbers)}q", *numbers)
-        marked = [of for kind, of in zip(kinds, versions, strict=True) if kind in _VERSIONED]
+        marked = [of for kind, of in zip(kinds, versions, strict=True) if kind in VERSIONED]
         each, large = _packed(marked)
     data = b"".join(keys)
     parts = [
@@ -122,9 +124,9 @@ class Columns(NamedTuple):
                 kind,
                 hashed,
                 key,
-                next(value) if kind in _VALUED else None,
-                next(version) if kind in _VERSIONED else None,
-                next(place) if kind in _PLACED else 0,
+                next(value) if kind in VALUED else None,
+                next(version) if kind in VERSIONED else None,
+                next(place) if kind in PLACED else 0,
             )
 
 
@@ -145,20 +147,19 @@ def read(data: bytes, count: int) -> Columns:
 
 
 def _read(data: bytes, count: int) -> Columns:
-    form, count, size_large, size_keys = _HEAD.unpack_from(data)
-    if form != _FORMAT:
-        raise ValueError(f"format {form}, expected {_FORMAT}")
+    version, count, size_large, size_keys = _HEAD.unpack_from(data)
+    if version != _FORMAT:
+        raise ValueError(f"format {version}, expected {_FORMAT}")
     kinds = kinds_of(data)
-    often = dict(zip(range(8), map(kinds.count, range(8)), strict=True))
-    placed, versioned, valued = (
-        sum(map(often.__getitem__, group)) for group in (_PLACED, _VERSIONED, _VALUED)
+    placed, versioned, valued, some = (
+        len(kinds) - len(kinds.translate(None, group)) for group in _GROUPS
     )
-    if sum(often.values()) != count:
+    if some != count:
         raise ValueError("an op of no known kind")
-    numbers = struct.unpack_from(
-        f"<{count}q{count}I{placed}q{versioned}q", data, _HEAD.size + count
-    )
-    hashes, lengths, positions, versions = _parted(numbers, count, count, placed, versioned)
+    form = f"<{count}q{count}I{placed + versioned}q"
+    numbers = struct.unpack_from(form, data, _HEAD.size + count)
+    lengths, behind = numbers[count : 2 * count], 2 * count + placed
+    positions, versions = numbers[2 * count : behind], numbers[behind:]
     end = _HEAD.size + count * 13 + 8 * (placed + versioned)
     large = data[end : end + size_large]
     ends = list(accumulate(lengths, initial=end + size_large))
@@ -166,15 +167,7 @@ def _read(data: bytes, count: int) -> Columns:
         raise ValueError(f"its keys end at {ends[-1]} of {len(data)} bytes")
     keys = [data[begin:stop] for begin, stop in pairwise(ends)]
     whole = _unpacked(versions, large) if versioned else ()
-    return Columns(kinds, hashes, keys, positions, whole, data[ends[-1] :], valued)
-
-
-def _parted(numbers: tuple[int, ...], *sizes: int) -> Iterator[tuple[int, ...]]:
-    """Yield so many of *numbers* each time."""
-    begin = 0
-    for size in sizes:
-        yield numbers[begin : begin + size]
-        begin += size
+    return Columns(kinds, numbers[:count], keys, positions, whole, data[ends[-1] :], valued)
 
 
 def _unpacked(versions: Sequence[int], large: bytes) -> Sequence[int | None]:
@@ -212,7 +205,7 @@ def route(
     pieces: dict[int, list[AnyOp]] = {}
     for place, op in zip(places, map(ops.__getitem__, places), strict=True):
         kind, hashed, *_, position = op
-        if kind in _PLACED and kind != KNOWN and (kind != KEPT or position != OWN):
+        if kind in PLACED and kind != KNOWN and (kind != KEPT or position != OWN):
             raise Undecodable(f"op {place} refers to a position: a snapshot has to be moved")
         pieces.setdefault(slot_of(hashed, partitions), []).append(op)
     return {slot: (len(piece), join(piece, values)) for slot, piece in pieces.items()}

@@ -12,12 +12,14 @@ from .log import (
     DELETE,
     KEPT,
     KNOWN,
-    NEWER,
     OWN,
+    PLACED,
     PUT,
     SETTLED,
+    VALUED,
+    VERSIONED,
     VOID,
-    AnyOp,
+    WRITES,
     Columns,
     Values,
     chunked,
@@ -30,7 +32,7 @@ LOST: Any = object()
 """Instead of a value, or a key, that does not decode."""
 
 
-_WRITES, _ENDS = frozenset({PUT, NEWER}), frozenset({SETTLED, BURIED})
+_ENDS = frozenset({SETTLED, BURIED})
 
 
 class Keys(Protocol):
@@ -44,11 +46,19 @@ class Keys(Protocol):
 class Replayed(NamedTuple):
     """What a log comes to."""
 
-    entries: Iterable[tuple[Any, Any, Mark]]
-    """What is held, once: keys, values, marks; with `merge` all that is to be merged, in order."""
     marks: Marks
+    values: dict[Any, Any]
+    """By key; with `merge` lists of all that is to be merged, with marks, in order."""
+    merges: bool
     lost: int
     """How many ops could not be read."""
+
+    def entries(self) -> Iterator[tuple[Any, Any, Mark]]:
+        """Yield keys, values and marks of what is held, keys in the order of their first ops."""
+        values = self.values
+        for key, last in self.marks.held.items():
+            for value, made in values[key] if self.merges else ((values[key], last),):
+                yield key, value, (made[VERSION], made[POSITION], last[FIRST])
 
 
 def replay(
@@ -75,7 +85,7 @@ def replay(
             state.take(start, read(data, count))
         except Undecodable:
             state.lost += count
-    return Replayed(state.entries(), state.marks, state.lost)
+    return Replayed(state.marks, state.values, merge, state.lost)
 
 
 def _voids(chunks: Iterable[tuple[int, int, bytes | None]]) -> frozenset[int]:
@@ -110,28 +120,32 @@ class _Replay:
         if columns.valued == len(keys) == columns.kinds.count(PUT) and not dull:
             self._put_all(range(start, end), keys, values)
             return
-        for at, op in enumerate(columns.ops(values, keys), start):
-            if op[2] is LOST:
+        value, version, place = iter(values), iter(columns.versions), iter(columns.positions)
+        for at, kind, key in zip(range(start, end), columns.kinds, keys, strict=True):
+            what = next(value) if kind in VALUED else None
+            newer = next(version) if kind in VERSIONED else None
+            upto = next(place) if kind in PLACED else 0
+            if key is LOST:
                 self.lost += 1
-            elif at not in voids:
-                self._apply(at, op)
+            elif at in voids:
+                pass
+            elif kind in WRITES:
+                self._write(key, what, newer, at)
+            elif kind in _ENDS:
+                self.marks.settle(key, upto, newer, buried=kind == BURIED)
+                self._forget(key, upto)
+            elif kind == DELETE:
+                self.marks.delete(key)
+                self._forget(key, at)
+            elif kind == KEPT:
+                self._keep(key, what, newer, at if upto == OWN else upto)
+            elif kind == KNOWN and newer is not None:
+                (self.marks.recent if upto else self.marks.older)[key] = newer
 
-    def _apply(self, at: int, op: AnyOp) -> None:
-        kind, _, key, value, version, position = op
-        if kind in _WRITES:
-            made = self.marks.next(key, version, at)
-            if made is not None:
-                self._hold(key, value, made)
-        elif kind in _ENDS:
-            self.marks.settle(key, position, version, buried=kind == BURIED)
-            self._forget(key, position)
-        elif kind == KEPT:
-            self._keep(key, value, version, at if position == OWN else position)
-        elif kind == DELETE:
-            self.marks.delete(key)
-            self._forget(key, at)
-        elif kind == KNOWN and version is not None:
-            (self.marks.recent if position else self.marks.older)[key] = version
+    def _write(self, key: Any, value: Any, version: int | None, at: int) -> None:
+        made = self.marks.next(key, version, at)
+        if made is not None:
+            self._hold(key, value, made)
 
     def _decoded(self, columns: Columns) -> tuple[list[Any], list[Any]]:
         """Return the keys and values of a chunk, `LOST` for those that do not decode."""
@@ -184,10 +198,6 @@ class _Replay:
         if key not in self.marks.held:
             self.values.pop(key, None)
 
-    def entries(self) -> Iterator[tuple[Any, Any, Mark]]:
-        for key, made in self.marks.held.items():
-            yield key, self.values[key], made
-
 
 class _Merging(_Replay):
     """All values of each key that are to be merged again, with their marks."""
@@ -215,11 +225,6 @@ class _Merging(_Replay):
         if left and key in self.marks.held:
             self.values[key] = left
 
-    def entries(self) -> Iterator[tuple[Any, Any, Mark]]:
-        for key, last in self.marks.held.items():
-            for value, made in self.values[key]:
-                yield key, value, (made[VERSION], made[POSITION], last[FIRST])
-
 
 # --- snapshots ---------------------------------------------------------------------
 
@@ -235,7 +240,7 @@ def known(marks: Marks) -> list[Kept]:
 
 def compacted(replayed: Replayed) -> list[Kept]:
     """Return a snapshot of what was replayed: nothing settles any of it by its position before."""
-    entries = [(KEPT, key, value, made[VERSION], OWN) for key, value, made in replayed.entries]
+    entries = [(KEPT, key, value, made[VERSION], OWN) for key, value, made in replayed.entries()]
     return entries + known(replayed.marks)
 
 

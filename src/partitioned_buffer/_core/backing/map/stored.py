@@ -12,7 +12,7 @@ from ...telemetry import report
 from ...waiting.clock import SystemSignal
 from ..committer import Ticket
 from ..room import StoreRoom
-from .log import AnyOp, join
+from .log import KEPT, OWN, AnyOp, join
 from .replay import Replayed, compacted, replay, written
 from .table import StoredMapTable
 
@@ -112,7 +112,10 @@ class BackedMapTable(StoredMapTable):
     ) -> None:
         """Do what was committed, in order."""
         landings = [landing for piece in pieces for landing in piece.landings]
-        errors = iter(self.land(starts[0], landings) if starts else ())
+        raised = self.land(starts[0], landings) if starts else []
+        if any(raised):
+            self._note_at_once()
+        errors = iter(raised)
         for piece in pieces:
             for _ in piece.landings:
                 piece.error = next(errors) or piece.error
@@ -122,6 +125,26 @@ class BackedMapTable(StoredMapTable):
                 self._compact(self.snapshot())
             except StorageError:
                 self._logged -= LONG // 2  # later
+
+    def _note_at_once(self) -> None:
+        """Have the log say what `merge` has refused, before a writer is told anything."""
+        settled = self.settled()
+        try:
+            ops = self._ops(settled)
+            row = self.index, len(ops), join(ops, self._storage.codec)
+            (start,) = self._store.append([row])
+        except StorageError as error:
+            self.unsettle(settled)
+            report("buffer %r: what merge() refused may come again", self._made.name, error=error)
+        else:
+            self.land(start, settled)
+
+    def _ops(self, settled: Sequence[Any]) -> list[AnyOp]:
+        keys = self._storage.keys
+        return [
+            (kind, hash_of(self._storage, self._made, key), keys.encode(key), None, version, at)
+            for kind, key, at, version, _ in settled
+        ]
 
     # --- the worker's half -------------------------------------------------------
 
@@ -143,17 +166,21 @@ class BackedMapTable(StoredMapTable):
                 raise
 
     def _commit(self, settled: Sequence[Any]) -> None:
-        keys, signal = self._storage.keys, SystemSignal()
-        ops: list[AnyOp] = [
-            (kind, hash_of(self._storage, self._made, key), keys.encode(key), None, version, at)
-            for kind, key, at, version, _ in settled
-        ]
-        ticket = Ticket([MapPiece(self, ops, settled)], signal, durable=False)
+        signal = SystemSignal()
+        piece = MapPiece(self, self._ops(settled), settled)
+        ticket = Ticket([piece], signal, durable=False)
         self._committer.submit(ticket)
         while ticket.outcome is None:
             signal.wait(None)
         if ticket.error is not None:
             raise ticket.error
+
+    def keep_dead(self, items: list[Any], error: BaseException, attempts: int) -> None:
+        """Keep what was given up in the store: the dead letter handler, unless one is given."""
+        said = f"{type(error).__name__}: {error}"
+        kept = [(KEPT, key, value, version or None, OWN) for key, value, version, _ in items]
+        for count, data in snapshot_chunks(kept, self._storage, self._made):
+            self._store.bury(self.index, data, count, said, attempts)
 
     # --- what is known -------------------------------------------------------------
 

@@ -95,7 +95,7 @@ def test_it_is_given_back_and_forgotten(run: Run, path: Path, program: Program) 
     code, out, err = run("replay", path, "--into", "shop:queue")
 
     assert (code, err) == (0, "")
-    assert out == f"3 given back, 0 left in {path}.\n"
+    assert out == f"3 given back, 0 kept in {path}.\n"
     assert sunk(folder) == ["[1, 2, 'three']"]
     assert given_up(run, path) == 0
 
@@ -115,7 +115,7 @@ def test_what_is_given_up_again_is_kept_again(run: Run, path: Path, program: Pro
     dead(path, (1,), (2,))
     code, out, _ = run("replay", path, "--into", "shop:rejecting")
 
-    assert (code, "2 given back, 0 left" in out) == (0, True)
+    assert (code, "2 given back, 2 kept" in out) == (0, True)
     assert given_up(run, path) == 2
 
 
@@ -125,7 +125,7 @@ def test_what_nobody_keeps_is_not_forgotten(run: Run, path: Path, program: Progr
     code, out, _ = run("replay", path, "--into", "shop:losing")
 
     assert (code, given_up(run, path)) == (1, 2)
-    assert "0 given back, 2 left" in out
+    assert "0 given back, 2 kept" in out
     assert "2 items, of which 2 were given up again: <Queue 'losing'" in out
 
 
@@ -148,7 +148,7 @@ def test_a_maps_entries_go_into_a_map(run: Run, path: Path, program: Program) ->
     assert (code, given_up(run, path)) == (1, 1)
     assert "key=('tea', 1), value=4.2, version=7" in sunk(folder)[0]
     assert "key='milk', value=1, version=0" in sunk(folder)[0]
-    assert "2 given back, 1 left" in out
+    assert "2 given back, 1 kept" in out
     assert "1 items, number 2: 1 ops of a Map's log cannot be read" in out
 
 
@@ -176,7 +176,7 @@ def test_a_limit_leaves_the_rest(run: Run, path: Path, program: Program) -> None
     dead(path, (1, 2), (3,), (4,))
     code, out, _ = run("replay", path, "--into", "shop:queue", "--limit", 1)
 
-    assert (code, out) == (0, f"2 given back, 2 left in {path}.\n")
+    assert (code, out) == (0, f"2 given back, 2 kept in {path}.\n")
     assert sunk(folder) == ["[1, 2]"]
     assert given_up(run, path) == 2
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_read_stays(run: Run, path: Path, program: Program) -> No
     code, out, _ = run("replay", path, "--into", "shop:queue")
 
     assert (code, sunk(folder), given_up(run, path)) == (1, ["[1]"], 1)
-    assert "1 given back, 1 left" in out
+    assert "1 given back, 1 kept" in out
     assert "These stay:\n1 items, number 2: 1 records" in out
 
 
@@ -240,7 +240,7 @@ def test_ctrl_c_keeps_what_is_not_settled(path: Path, run: Run, program: Program
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
 
-    assert (process.returncode, out) == (1, f"0 given back, 2 left in {path}.\n")
+    assert (process.returncode, out) == (1, f"0 given back, 2 kept in {path}.\n")
     assert "Ending: what is not settled stays" in err
     assert given_up(run, path) == 2
 

@@ -61,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
                 giving.give(takewhile(lambda each: each.id <= newest, journal.buried()))
         except KeyboardInterrupt:
             sys.stderr.write("Ending: what is not settled stays, and comes again.\n")
-    sys.stdout.write(_said(giving, total - giving.settled, arguments.path))
+        _, kept = _what_is_there(journal)  # with what was given up again
+    sys.stdout.write(_said(giving, kept, arguments.path))
     return 0 if giving.settled >= limit else 1
 
 
@@ -122,8 +123,8 @@ def _what_is_there(journal: Journal) -> tuple[int, int]:
     return newest, total
 
 
-def _said(giving: Giving, left: int, path: str) -> str:
-    lines = [f"{giving.settled:,} given back, {left:,} left in {path}."]
+def _said(giving: Giving, kept: int, path: str) -> str:
+    lines = [f"{giving.settled:,} given back, {kept:,} kept in {path}."]
     if giving.refused:
         lines += ["These stay:", *map(printable, giving.refused)]
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@
 #   make test          all tests
 #   make check         formatter, linter, type checkers, generated documentation
 #   make bench         measure, and renew the tables and the plot in docs/benchmarks.md
+#   make bench-durable  the same for buffers in a file, in docs/durable-benchmarks.md
 #   make behaviour     what ours and its peers do when things go wrong (Python 3.13)
 #   make mutants       break the tables and the delivery policy in every small way; list what no
 #                      test noticed
@@ -29,8 +30,8 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench behaviour mutants mutants-c mutants-twin mutants-writes \
-	sanitize test-twin wheels stress soak docs clean
+.PHONY: demo test test-core check bench bench-durable behaviour mutants mutants-c mutants-twin \
+	mutants-writes sanitize test-twin wheels stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -65,6 +66,9 @@ check: $(VENV)/.dev $(VENV)/.bench
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.speed $(BENCH)
+
+bench-durable: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.durable $(BENCH)
 
 behaviour: $(VENV)/.behaviour
 	$(BIN)/python -m benchmarks.behaviour $(BEHAVIOUR)
@@ -135,7 +139,7 @@ stress: $(VENV)/.core
 soak: ROUNDS = 1
 soak: SCHEDULES = 1000
 soak: $(VENV)/.test
-	$(BIN)/python -m pytest tests/models tests/races tests/process --ignore=tests/races/schedules
+	$(BIN)/python -m pytest tests/models tests/races tests/process tests/storage --ignore=tests/races/schedules
 	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
 
 docs: $(VENV)/.dev

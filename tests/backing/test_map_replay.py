@@ -62,6 +62,28 @@ def test_a_version_is_remembered_when_it_was_delivered_not_when_it_was_buried() 
     assert log.replay().marks.recent == {"a": 5}
 
 
+def test_what_is_buried_leaves_the_version_that_was_delivered_before() -> None:
+    log = written((NEWER, "a", 1, 5), (SETTLED, "a", 0, 5), (NEWER, "a", 2, 6), (BURIED, "a", 2))
+
+    assert log.replay().marks.recent == {"a": 5}
+
+
+def test_a_plain_put_that_was_delivered_has_the_version_forgotten_though_another_waits() -> None:
+    log = written((NEWER, "a", 1, 5), (SETTLED, "a", 0, 5))
+    log.append(log.op(PUT, "a", 2), log.op(PUT, "a", 3))
+    log.append(log.op(SETTLED, "a", 2))
+
+    assert held(log.replay()) == [("a", 3, None, 3)]
+    assert log.replay().marks.held == {"a": (None, 3, 3)}
+    assert log.replay().marks.recent == {}
+
+
+def test_no_version_is_remembered_if_none_is_to_be() -> None:
+    log = written((NEWER, "a", 1, 5), (SETTLED, "a", 0, 5))
+
+    assert log.replay(remember=0).marks.recent == {}
+
+
 def test_a_delete_forgets_what_is_settled_later_too() -> None:
     log = written((NEWER, "a", 1, 5), (DELETE, "a"), (SETTLED, "a", 0, 5), (NEWER, "a", 2, 1))
 

@@ -183,17 +183,96 @@ def test_a_snapshot_holds_what_is_settled_and_not_noted_yet(
     assert table.snapshot() == again.snapshot()
 
 
-# --- with threads ----------------------------------------------------------------------
+def test_a_snapshot_does_not_hold_what_was_deleted_while_it_was_out(log: Log, made: Any) -> None:
+    table = opened(StoredMapTable, merge=operator.add, made=made)
+    log.land(table, (PUT, "a", 1))
+    table.swap()
+    table.take()
+    log.land(table, (DELETE, "a"), (PUT, "a", 2))
+    log.compact(table.snapshot())
+
+    assert [value for _, value, _ in log.replay(merge=True).entries()] == [2]
+
+
+# --- room ------------------------------------------------------------------------------
 
 
 class Bound:
     def __init__(self) -> None:
         self.lock, self.used, self.used_bytes = threading.Lock(), 0, 0
 
+    def take(self, *weights: int) -> None:
+        with self.lock:
+            self.used += len(weights)
+            self.used_bytes += sum(weights)
+
     def give_back(self, size: int, weight: int) -> None:
         with self.lock:
             self.used -= size
             self.used_bytes -= weight
+
+
+def bounded(made: Any, log: Log, merge: Any = None) -> tuple[Any, Bound]:
+    """Return a table that holds 2 for "a" and 3 for "b", which weigh 4 and 9."""
+    bound = Bound()
+    table = opened(
+        StoredMapTable, merge=merge, weigh=lambda value: value**2, bound=bound, made=made
+    )
+    bound.take(4, 9)
+    log.land(table, (PUT, "a", 2, None, 4), (NEWER, "b", 3, 5, 9))
+    assert (bound.used, bound.used_bytes) == table.load() == (2, 13)
+    return table, bound
+
+
+def test_what_is_written_over_or_not_newer_gives_room_back(log: Log, made: Any) -> None:
+    table, bound = bounded(made, log)
+    bound.take(1, 16)
+    log.land(table, (PUT, "a", 1, None, 1), (NEWER, "b", 4, 5, 16))
+
+    assert (bound.used, bound.used_bytes) == table.load() == (2, 10)
+
+
+def test_what_merge_makes_larger_takes_room(log: Log, made: Any) -> None:
+    table, bound = bounded(made, log, operator.add)
+    bound.take(4)
+    log.land(table, (PUT, "a", 2, None, 4))
+
+    assert (bound.used, bound.used_bytes) == table.load() == (2, 25)
+
+
+def test_what_is_settled_or_deleted_gives_room_back(log: Log, made: Any) -> None:
+    table, bound = bounded(made, log)
+    table.swap()
+    table.take(1)
+    table.acknowledge()
+    assert (bound.used, bound.used_bytes) == (1, 9)
+    log.land(table, (DELETE, "b"))
+    assert (bound.used, bound.used_bytes) == (0, 0)
+
+
+def test_what_was_deleted_while_it_was_out_gives_room_back_at_last(log: Log, made: Any) -> None:
+    for end in ("swap", "release"):
+        table, bound = bounded(made, log)
+        table.swap()
+        table.take()
+        log.land(table, (DELETE, "a"))
+        assert (bound.used, bound.used_bytes) == (2, 13)
+        getattr(table, end)()
+        assert (bound.used, bound.used_bytes) == table.load() == (1, 9)
+
+
+def test_what_is_put_over_one_in_flight_gives_room_back(log: Log, made: Any) -> None:
+    table, bound = bounded(made, log)
+    table.swap()
+    bound.take(1)
+    log.land(table, (PUT, "a", 1, None, 1))
+    table.swap()
+    table.take()
+
+    assert (bound.used, bound.used_bytes) == table.load() == (2, 10)
+
+
+# --- with threads ----------------------------------------------------------------------
 
 
 class Meeting:
@@ -219,9 +298,7 @@ class Meeting:
             else:
                 version = self.log.end - int(pick() * 9) if kind == NEWER else None
                 ops.append((kind, key, value, version, value))
-        with self.bound.lock:
-            self.bound.used += sum(op[0] != DELETE for op in ops)
-            self.bound.used_bytes += sum(op[4] for op in ops if op[0] != DELETE)
+        self.bound.take(*(op[4] for op in ops if op[0] != DELETE))
         assert not any(self.log.land(self.table, *ops)[1])
         self.journal()
         if pick() < 0.1:

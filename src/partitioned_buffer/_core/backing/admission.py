@@ -9,7 +9,7 @@ the middle of a commit has written, whatever it raises.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from ...errors import WrongThread
 from ..options.settings import Settings
@@ -30,7 +30,7 @@ class _Ready:
 
     def wait(self, _timeout: float | None) -> Any:
         """Return at once, or what can be awaited."""
-        return _Nothing()
+        return _NOTHING
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -41,7 +41,10 @@ class _Nothing:
         return iter(())
 
 
-READY: Any = _Ready()
+_NOTHING = _Nothing()
+
+
+READY: Final = Pause(cast("Any", _Ready()), 0.0)
 
 DROPPED: Final = -1
 """The outcome of a write that gave way, and is counted."""
@@ -80,12 +83,43 @@ class StoredAdmission(Admission):
     def write(self, pieces: Sequence[Piece]) -> Steps[None]:
         """Write *pieces*: in one commit, if they can fit; what drops does so one by one."""
         yield from self.may_wait()
+        ticket = self._quick(pieces)
+        if ticket is not None:
+            try:
+                while ticket.outcome is None:
+                    yield Pause(ticket.signal, None)
+            finally:
+                self._let_go(ticket)
+            if ticket.error is not None:
+                raise ticket.error
+            if ticket.outcome == MADE:
+                return _raise_what_went_wrong(pieces)
+        yield from self._write_parts(pieces)
+
+    def _quick(self, pieces: Sequence[Piece]) -> Ticket | None:
+        """Submit *pieces* if there is room at once; most often there is."""
+        committer, room = self.backing.committer, self.room
+        if committer is None or not pieces:
+            return None
+        size, weight = (0, 0) if room is None else _load(pieces)
+        ticket = Ticket(pieces, self.face._signal(), size, weight)
+        try:
+            if room is not None and not (room.fits(size, weight) and room.take(ticket)):
+                self._let_go(ticket)
+                return None
+            committer.submit(ticket)
+        except BaseException:
+            self._let_go(ticket)
+            raise
+        return ticket
+
+    def _write_parts(self, pieces: Sequence[Piece]) -> Steps[None]:
         closed = any(table.closed for table in self.backing.tables)
         if closed and (error := self.face._refused()) is not None:
             raise error
-        done, parts = 0, self._parts(pieces)
+        done = 0
         try:
-            for part in parts:
+            for part in self._parts(pieces):
                 yield from self._write_together(part)
                 done += sum(piece.load()[0] for group in part for piece in group)
         except BaseException as error:
@@ -124,10 +158,7 @@ class StoredAdmission(Admission):
         finally:
             for ticket in tickets:
                 self._let_go(ticket)
-        for group in groups:
-            for piece in group:
-                if piece.error is not None:
-                    raise piece.error
+        _raise_what_went_wrong([piece for group in groups for piece in group])
 
     def _ticket(self, pieces: Sequence[Piece]) -> Ticket:
         return Ticket(pieces, self.face._signal(), *_load(pieces))
@@ -147,7 +178,7 @@ class StoredAdmission(Admission):
                 "itself"
             )
         try:
-            yield Pause(READY, 0.0)
+            yield READY
         except MustNotWait:
             raise TypeError(
                 f"buffer {self.settings.name!r} is stored: a write is accepted when it is on the "
@@ -211,6 +242,12 @@ class StoredAdmission(Admission):
                 if room.take(ticket):
                     return MADE
         return DROPPED if mine.drop(ticket.size) == MADE else CLOSED
+
+
+def _raise_what_went_wrong(pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        if piece.error is not None:
+            raise piece.error
 
 
 def _load(pieces: Sequence[Piece]) -> tuple[int, int]:

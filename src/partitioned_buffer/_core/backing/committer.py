@@ -198,7 +198,7 @@ class Committer:
                 ticket.outcome = CLOSED
             if ticket.outcome != MADE and self._room is not None:
                 self._room.leave(ticket)
-            ticket.signal.set()
+        _set_all([ticket.signal for ticket in begun])
 
     def _commit(self, begun: Sequence[Ticket]) -> None:
         by_table: dict[Landing, list[Any]] = {}
@@ -230,6 +230,18 @@ class Committer:
                 if ticket.is_mine():
                     ticket.error = BufferNotRunning(f"{self._store.where} is closed")
                     self._let_go([ticket])
+
+
+def _set_all(signals: Sequence[Any]) -> None:
+    """Raise *signals*: those of one event loop together, for each way in to it takes long."""
+    by_home: dict[Any, list[Any]] = {}
+    for signal in signals:
+        if (home := getattr(signal, "home", None)) is None:
+            signal.set()
+        else:
+            by_home.setdefault(home, []).append(signal)
+    for together in by_home.values():
+        together[0].set_all(together)
 
 
 def _own(error: BaseException) -> BaseException:

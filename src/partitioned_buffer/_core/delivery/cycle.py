@@ -78,7 +78,10 @@ class Driver(Generic[B]):
                 return False
             size, left_over = self.partition.swap()
             self.partition.announce()
-            settled = not size or (yield from self._process())
+            if size:
+                settled = yield from self._process()
+            elif self._is_stored:  # what was dropped is settled, too
+                yield from use_store(self, self.partition.note, self.partition.waits, 1)
         self.partition.announce()
         return settled
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
@@ -29,6 +29,17 @@ class AsyncioSignal:
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             self._loop.call_soon_threadsafe(self._raise)
 
+    @property
+    def home(self) -> object:
+        """Whose thread is told of what is raised."""
+        return self._loop
+
+    @staticmethod
+    def set_all(signals: "Sequence[AsyncioSignal]") -> None:
+        """Raise the flags of one loop, soon, which takes one way in for all."""
+        with suppress(RuntimeError):
+            signals[0]._loop.call_soon_threadsafe(_raise_all, signals)
+
     def _raise(self) -> None:
         self._up = True
         if self._waiter is not None:
@@ -51,6 +62,11 @@ class AsyncioSignal:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def _raise_all(signals: Sequence[AsyncioSignal]) -> None:
+    for signal in signals:
+        signal._raise()
 
 
 def _end(waiter: "asyncio.Future[None]") -> None:

@@ -1,6 +1,6 @@
 """trio, imported only where it runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any
@@ -26,6 +26,17 @@ class TrioSignal:
         with suppress(trio.RunFinishedError):  # nobody waits
             self._token.run_sync_soon(self._raise)  # also from signal handlers and finalizers
 
+    @property
+    def home(self) -> object:
+        """Whose thread is told of what is raised."""
+        return self._token
+
+    @staticmethod
+    def set_all(signals: "Sequence[TrioSignal]") -> None:
+        """Raise the flags of one loop, soon, which takes one way in for all."""
+        with suppress(trio.RunFinishedError):
+            signals[0]._token.run_sync_soon(_raise_all, signals)
+
     def _raise(self) -> None:
         self._up = True
         if self._event is not None:
@@ -44,6 +55,11 @@ class TrioSignal:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def _raise_all(signals: Sequence[TrioSignal]) -> None:
+    for signal in signals:
+        signal._raise()
 
 
 def _nothing() -> None:

@@ -71,6 +71,27 @@ class Bounds(Base):
             assert life.delivered == [0, 1, 5, 6]
             assert room_of(life) == (0, 0)
 
+    def test_no_more_bytes_are_dropped_than_have_to_be(self, tmp_path: Path) -> None:
+        item, options = "x" * 100, {"max_bytes": 1000, "when_full": "drop_oldest"}
+        for window in (0, 1 << 20):
+            inner = self.make(tmp_path / str(window))
+            inner.window = window
+            with self.life(inner, **options) as life:
+                life.processor.block()  # should a worker be woken, what it has is not dropped
+                life.push(*[item] * 7)
+                before = life.queue.stats().dropped
+                life.queue.push_all([item] * 4)
+                assert life.queue.stats().dropped - before <= 6
+                assert life.queue.size() >= 4
+                life.processor.unblock()
+                life.queue.flush()
+                assert room_of(life) == (0, 0)
+                life.push(item)
+                assert life.queue.size() + life.queue.stats().delivered >= 1
+                life.queue.flush()
+                assert life.delivered[-1] == item
+                assert room_of(life) == (0, 0)
+
     def test_dropped_items_do_not_come_again(self, tmp_path: Path) -> None:
         options: Any = {"max_size": FULL, "when_full": "drop_oldest"}
         with self.life(self.watched(tmp_path), processing_batch_size=1, **options) as life:

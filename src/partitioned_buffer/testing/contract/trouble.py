@@ -124,6 +124,20 @@ class Trouble(Base):
             with self.life(again) as life:
                 assert life.queue.stats().recovered == 0
 
+    def test_nor_does_it_come_again_if_there_was_nothing_else(self, tmp_path: Path) -> None:
+        with self.life(self.watched(tmp_path)) as life:
+            life.push(1, 2)
+            again = self.after_crash(life, tmp_path)
+        codec = again.codec
+        again.codec = Forgetful(codec, [1, 2])
+        with silent(), self.life(again) as life:
+            life.queue.flush()
+            assert life.queue.stats().dropped == 2
+            last = self.after_crash(life, tmp_path / "again")
+        last.codec = Forgetful(codec, [1, 2])
+        with silent(), self.life(last) as life:
+            assert life.queue.stats().recovered == 0
+
 
 @contextmanager
 def silent() -> Iterator[None]:

@@ -14,7 +14,7 @@ from ...tables.step import CLOSED, MADE
 from ..room import StoreRoom
 from .hashes import with_hashes
 from .line import QueueLine, Record
-from .records import QueuePiece, Records
+from .records import QueuePiece, Records, weight_from
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""
@@ -51,6 +51,7 @@ class QueueLanding(QueueLine):
         self._chunks: deque[Chunk] = deque()
         self._kept_bytes = 0
         self._spilled = end > cursor  # whether there is more than what `_chunks` has
+        self._is_whole = True  # whether what is settled of the next chunk counts as held, too
         self._first_size: int | None = None  # of the first batch: it was in hand at the crash
         self._announced: dict[str, int] = {}
         self.left_over = False  # whether what is in line is the last cycle's
@@ -161,8 +162,23 @@ class QueueLanding(QueueLine):
             turn, loaded = self._turn, self._loaded
             if loaded >= self._end:
                 return False
-            changes = {"_loaded": loaded + 1, "_dropped": self._dropped + 1}
+            weight = 0
+            if self._room is not None and self._room.bytes is not None:
+                weight = self._weight_of_next(loaded)
+            changes = {"_loaded": loaded + 1, "_dropped": self._dropped + 1, "_is_whole": False}
             changes["_goal"] = max(self._goal, loaded + 1)
-            # What it weighed is known when its chunk is loaded: until then it is counted.
-            if self._change(turn, changes, [(loaded, None, 0)]):
+            if self._change(turn, changes, [(loaded, None, weight)]):
                 return True
+
+    def _weight_of_next(self, loaded: int) -> int:
+        """Return what goes with the record at *loaded*: its bytes, and such as are settled."""
+        whole = self._is_whole
+        with self._gate:
+            while self._chunks and sum(self._chunks[0][:2]) <= loaded:
+                self._kept_bytes -= len(self._chunks.popleft().data or b"")
+            if not self._chunks or self._chunks[0].start > loaded:  # it waits on the disk alone
+                for chunk in self._store.read(self.index, loaded, 1)[:1]:
+                    self._chunks.appendleft(chunk)
+                    self._kept_bytes += len(chunk.data or b"")
+            chunk = self._chunks[0]
+        return weight_from(chunk, 0 if whole else loaded) - weight_from(chunk, loaded + 1)

@@ -34,6 +34,13 @@ class QueuePiece(NamedTuple):
         return [QueuePiece(self.table, [record], [hashed]) for record, hashed in each]
 
 
+def weight_from(chunk: Chunk, position: int) -> int:
+    """Return what the records of *chunk* weigh from *position* on: its bytes, dealt out evenly."""
+    start, count, data = chunk
+    place, size = min(max(0, position - start), count), len(data or b"")
+    return size - size * place // count
+
+
 class Records:
     """Those of number *partition* in *store*; *weighed* where bytes are bounded."""
 

@@ -21,7 +21,7 @@ from typing import Any
 from ....abc import Chunk, Store
 from .landing import QueueLanding
 from .line import Record
-from .records import Records
+from .records import Records, weight_from
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""
@@ -65,9 +65,8 @@ class StoredQueueTable(QueueLanding):
     def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits in memory behind what is in flight; return how many."""
         before = self._loaded
-        with self._gate:
-            if self._chunks:
-                self._load(self._next_chunks(count))
+        if self._chunks:  # nobody else takes any
+            self._load(self._next_chunks(count))
         self._goal = max(self._goal, self._loaded)
         return self._loaded - before
 
@@ -97,19 +96,19 @@ class StoredQueueTable(QueueLanding):
         """Put the records of *chunks* in line."""
         decoded = [(chunk, self._records.of(chunk, self._loaded)) for chunk in chunks]
         while True:
-            turn, dropped = self._turn, self._dropped
+            turn, dropped, at = self._turn, self._dropped, self._loaded
+            held = sum(weight_from(chunk, 0 if self._is_whole else at) for chunk in chunks)
             mine, loaded, lost = self._unloaded(decoded)
             line, missing = self._line[self._at :] + mine, sum(lost.values())
             changes: dict[str, Any] = {"_line": line, "_at": 0, "_loaded": loaded}
-            changes["_goal"] = max(self._goal, loaded)
+            changes |= {"_goal": max(self._goal, loaded), "_is_whole": False}
             if missing:
                 reasons = {why: self._reasons.get(why, 0) + lost[why] for why in lost}
                 changes |= {"_dropped": dropped + missing, "_reasons": self._reasons | reasons}
             if self._change(turn, changes, [(0, None, 0)] * missing):
                 break
         if self._room is not None and self._room.bytes is not None:
-            size = sum(len(chunk.data or b"") for chunk in chunks)
-            self._room.give_back(0, size - sum(record[2] for record in mine))
+            self._room.give_back(0, held - sum(record[2] for record in mine))
 
     def _unloaded(
         self, decoded: Sequence[tuple[Chunk, list[Record]]]

@@ -2,7 +2,7 @@
 A stored Map's table, at its store: how its log is read, written and kept short.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from ....abc import Storage, Store
@@ -77,7 +77,7 @@ class BackedMapTable(StoredMapTable):
             name, where = self._made.name, store.where
             report("buffer %r: %d writes in %s are lost: damaged", name, self._lost, where)
         self._logged = store.end(self.index) - store.cursor(self.index).cursor
-        self._compact(compacted(replayed))
+        self._compact(lambda: compacted(replayed), len(self))
         if self._room_of_store is not None:
             self._room_of_store.add(*self.load())
 
@@ -91,12 +91,18 @@ class BackedMapTable(StoredMapTable):
             remember=made.remember_versions,
         )
 
-    def _compact(self, kept: Sequence[Any]) -> None:
-        """Put a snapshot in place of the log, if that is much longer."""
-        if self._logged > len(kept) + max(LONG, (TIMES - 1) * len(kept)):
+    def _compact(self, snapshot: Callable[[], Sequence[Any]], held: int) -> None:
+        """Put a snapshot in place of the log, if that is much longer than what it holds."""
+        if self._logged <= LONG + TIMES * held:
+            return
+        try:
+            kept = snapshot()
             chunks = snapshot_chunks(kept, self._storage, self._made)
             self._store.replace(self.index, chunks)
             self._logged = len(kept)
+        except (StorageError, TypeError) as error:  # a value that `merge` made, and nobody encodes
+            report("buffer %r: its log stays long for now", self._made.name, error=error)
+            self._logged -= LONG  # so that it is not tried each time
 
     def chunks(self, pieces: Sequence[MapPiece], /) -> list[tuple[int, bytes]]:
         """Return *pieces* as a chunk of the log."""
@@ -120,11 +126,7 @@ class BackedMapTable(StoredMapTable):
             for _ in piece.landings:
                 piece.error = next(errors) or piece.error
         self._logged += len(landings)
-        if self._logged > LONG + TIMES * len(self):
-            try:
-                self._compact(self.snapshot())
-            except StorageError:
-                self._logged -= LONG // 2  # later
+        self._compact(self.snapshot, len(self))
 
     def _note_at_once(self) -> None:
         """Have the log say what `merge` has refused, before a writer is told anything."""

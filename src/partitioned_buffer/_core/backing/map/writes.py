@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ....abc import Store
+from ....errors import InvalidOption
 from ...options.settings import Settings
 from ...tables.entry import check_version
 from ...tables.implementation import MapTable
@@ -25,7 +26,12 @@ from .stored import BackedMapTable, MapPiece, hash_of, snapshot_chunks
 def stored_map(
     made: Settings, face: Face
 ) -> tuple[list[BackedMapTable], StoredAdmission, "StoredMapRoutes"]:
-    """Make what a stored Map takes."""
+    """Make what a stored Map takes; raise `InvalidOption` for what it cannot do."""
+    if made.when_full == "drop_oldest":
+        raise InvalidOption(
+            "when_full='drop_oldest': expected 'block', 'raise' or 'drop_newest' for a stored Map, "
+            "which drops nothing that is on the disk"
+        )
     room = StoreRoom(made.max_size, made.max_bytes, made.when_full) if made.bounded else None
     tables = [BackedMapTable(index, made, room) for index in range(made.partitions or 1)]
     admission = MapAdmission(made, room, face)

@@ -9,12 +9,13 @@ always closed, so that each write comes here; it says for which stored table tha
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ....errors import InvalidOption
 from ...options.settings import Settings
 from ...tables.implementation import QueueTable
 from ...waiting.steps import Steps
 from ...writes.line import Face
 from ...writes.queue import listed
-from ...writes.routing import deal_slots
+from ...writes.routing import by_content, deal_slots
 from ..admission import StoredAdmission
 from ..room import StoreRoom
 from .hashes import NO_KEY, route_of_queue
@@ -25,7 +26,12 @@ from .table import StoredQueueTable
 def stored_queue(
     made: Settings, face: Face
 ) -> tuple[list[StoredQueueTable], StoredAdmission, "StoredQueueRoutes"]:
-    """Make what a stored Queue takes."""
+    """Make what a stored Queue takes; raise `InvalidOption` for what it cannot do."""
+    if made.partition_key is by_content:
+        raise InvalidOption(
+            "partition_key=by_content: expected a function that returns text, bytes, numbers, or "
+            "tuples of these, for hashes of Python's own differ from process to process"
+        )
     bounded = made.bounded
     room = StoreRoom(made.max_size, made.max_bytes, made.when_full) if bounded else None
     tables = [StoredQueueTable(index, room) for index in range(made.partitions or 1)]

@@ -16,8 +16,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          dead.py: what was given up; relayout.py: other partitions than before
     cli/                 the command line, which __main__.py is, too: main.py; inspecting.py
                          looking.py  items.py  text.py: what is in a file; draining.py
-                         replaying.py: the ways out of it; progress.py; names.py  codecs.py:
-                         what is imported
+                         replaying.py  giving.py: the ways out of it; progress.py;
+                         names.py  codecs.py: what is imported
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests;
                          storage.py: a storage in memory; contract/: tests for yours: base.py
                          watched.py  delivery.py  recovery.py  bounds.py  trouble.py  opening.py

@@ -12,7 +12,10 @@ import pytest
 from stores import begun, chunk, command, in_use, store
 
 from partitioned_buffer import Map, Queue
+from partitioned_buffer.abc import Cursor
 from partitioned_buffer.storage import SQLite
+from partitioned_buffer.storage.sqlite.parts import Part
+from partitioned_buffer.storage.sqlite.relayout import begin_layout
 
 pytest.importorskip("msgspec")
 
@@ -118,6 +121,17 @@ def test_what_a_queue_has_left_is_delivered(run: Run, path: Path, program: Progr
 
     assert (code, "3 delivered" in out) == (0, True)
     assert sorted("".join(sunk(folder))) == sorted("[1, 2]['keyed']")
+
+
+def test_a_move_that_was_interrupted_goes_on(run: Run, path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    with store(path, [1, 2, 3]) as made:
+        made.settle(0, 1)
+        begin_layout(made._file, 3, [Part(made.cursor(0), 3), Part(Cursor(), 0)])
+    code, out, _ = run("drain", path, "--processor", "shop:sink")
+
+    assert (code, "2 delivered, 0 left" in out) == (0, True)
+    assert sunk(folder) == ["[2, 3]"]
 
 
 def test_ctrl_c_leaves_the_rest(path: Path, run: Run, program: Program) -> None:

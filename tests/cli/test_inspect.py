@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from journals import crashed, look_in, opened
-from stores import chunk, command, in_use, store
+from stores import begun, chunk, command, in_use, store
 
 from partitioned_buffer._core.backing.queue.hashes import with_hashes
 from partitioned_buffer.abc import Cursor
@@ -335,3 +335,32 @@ def test_a_number_of_items_that_is_none_is_refused(number: str, run: Run, path: 
 
     assert code == 2
     assert "expected a whole number from 0" in err
+
+
+def test_who_reads_no_further_gets_no_traceback(path: Path) -> None:
+    with store(path, ["a"]):
+        pass
+    with begun(path.parent, "inspect", path) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (1, "")
+
+
+def test_ctrl_c_is_no_traceback(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("partitioned_buffer.cli.inspecting.report_of", interrupted)
+
+    assert run("inspect", path) == (130, "", "")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("inspect", "--help"), ()])
+def test_it_says_how_it_is_used(arguments: tuple[str, ...], run: Run) -> None:
+    code, out, err = run(*arguments)
+
+    assert code == (0 if arguments else 2)
+    assert "usage: partitioned-buffer" in out + err

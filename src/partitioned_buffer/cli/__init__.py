@@ -5,6 +5,7 @@ The command line: what is in a durable file, and the ways out of it.
     inspecting.py   `inspect`: shown as text (text.py) or JSON
     looking.py      what it counts; items.py: the items that it shows
     draining.py     `drain`: delivers what is held
-    replaying.py    `replay`: gives back what was given up
+    replaying.py    `replay`: gives back what was given up; giving.py: what that takes
+    progress.py     how far they have come
     names.py        module:name, as it is typed; codecs.py: those that a file names
 """

@@ -3,23 +3,23 @@
 import argparse
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 from .. import Map, Queue
-from ..errors import BufferFull, InvalidOption, StorageError, Undecodable
+from ..errors import InvalidOption
 from ..storage import SQLite
 from ..storage.look import look, open_as_made
 from ..storage.records import Codec
-from ..storage.sqlite.dead import Buried
 from ..storage.sqlite.journal import Journal
 from .codecs import codec_named
 from .draining import add_codec, from_1
+from .giving import Giving
 from .names import typed
 from .progress import Progress
+from .text import printable
 
 ABOUT = (
     "Give what was given up, and is kept in the file of a durable buffer, back into a buffer of "
@@ -27,8 +27,6 @@ ABOUT = (
     "forgotten when it is settled, so who ends this in the middle goes on with the next replay; "
     "what is given up again is kept again. Exits with 0 when all was given back, else with 1."
 )
-PART = 1000
-"""How many items are given to a buffer before it is flushed, and they are forgotten."""
 
 
 def add(commands: Any) -> None:
@@ -39,7 +37,7 @@ def add(commands: Any) -> None:
         "--into",
         metavar="MODULE:BUFFER",
         required=True,
-        help="the Queue that gets the items, as in shop.events:queue",
+        help="the buffer that gets it, as in shop.events:queue",
     )
     parser.add_argument(
         "--limit",
@@ -56,29 +54,26 @@ def run(arguments: argparse.Namespace) -> int:
     buffer = _buffer(arguments.into)
     with _opened(arguments, buffer) as (journal, codec):
         newest, total = _what_is_there(journal)
-        limit = arguments.limit or total
-        replay = _Replay(buffer, journal, codec, limit)
+        limit = min(arguments.limit or total, total)
+        giving = Giving(buffer, journal, codec, limit)
         try:
-            with Progress(buffer.name, min(limit, total), lambda: replay.settled, "given back"):
-                replay.give(takewhile(lambda each: each.id <= newest, journal.buried()))
+            with Progress(buffer.name, limit, lambda: giving.settled, "given back"):
+                giving.give(takewhile(lambda each: each.id <= newest, journal.buried()))
         except KeyboardInterrupt:
             sys.stderr.write("Ending: what is not settled stays, and comes again.\n")
-        left = total - replay.settled
-    sys.stdout.write(_said(replay, left, arguments.path))
-    return 1 if left and replay.settled < limit else 0
+        _, kept = _what_is_there(journal)  # with what was given up again
+    sys.stdout.write(_said(giving, kept, arguments.path))
+    return 0 if giving.settled >= limit else 1
 
 
 def _buffer(name: str) -> Any:
     found = typed("--into", name)
     if not isinstance(found, Queue | Map):
         raise InvalidOption(
-            f"--into {name}: it is a {type(found).__name__}: expected a Queue or a Map, which are "
-            "for threads"
+            f"--into {name}: it is of type {type(found).__name__}: expected a Queue or a Map, "
+            "which are for threads"
         )
     return found
-
-
-# --- what is given back, and where it is kept
 
 
 @contextmanager
@@ -86,8 +81,7 @@ def _opened(
     arguments: argparse.Namespace, buffer: Any
 ) -> Generator[tuple[Journal, Codec], None, None]:
     """Have the buffer run, and the journal open: its own, if that is the file."""
-    storage = buffer._settings.storage
-    real = os.path.realpath(arguments.path)
+    storage, real = buffer._settings.storage, os.path.realpath(arguments.path)
     if isinstance(storage, SQLite) and os.path.realpath(storage.path) == real:
         if not buffer.running:
             look(real)  # a start would make it if it were not there
@@ -95,10 +89,9 @@ def _opened(
             yield buffer._admission.backing.store.journal, storage.codec
         return
     terms = look(real)
-    if terms.kind != "Queue":
-        raise StorageError(
-            f"{real}: this version of partitioned-buffer cannot give back what a {terms.kind} has "
-            "given up: expected a newer one"
+    if not isinstance(buffer, Map if terms.kind == "Map" else Queue):
+        raise InvalidOption(
+            f"--into {arguments.into}: {buffer!r}: expected a {terms.kind}, as {real} is one's"
         )
     codec = codec_named(terms.codec, given=arguments.codec, allow_pickle=arguments.allow_pickle)
     journal = open_as_made(terms)
@@ -130,64 +123,8 @@ def _what_is_there(journal: Journal) -> tuple[int, int]:
     return newest, total
 
 
-@dataclass
-class _Replay:
-    """How far it has come."""
-
-    buffer: Any
-    journal: Journal
-    codec: Codec
-    limit: int
-    given: int = 0
-    settled: int = 0
-    unread: list[str] = field(default_factory=list[str])
-    _ids: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-
-    def give(self, those: Iterator[Buried]) -> None:
-        """Give *those* to the buffer, part by part."""
-        for each in those:
-            if self.given >= self.limit:
-                break
-            try:
-                items = self._items(each)
-            except Undecodable as error:
-                self.unread.append(f"{each.count} items of {each.id}: {error}")
-                continue
-            self._push(items)
-            self.given += len(items)
-            self._ids.append((each.id, len(items)))
-            if self.given - self.settled >= PART:
-                self._settle()
-        self._settle()
-
-    def _items(self, each: Buried) -> list[Any]:
-        if each.data is None:
-            raise Undecodable("they are damaged")
-        return self.codec.decode(each.data, each.count)
-
-    def _push(self, items: list[Any]) -> None:
-        try:
-            self.buffer.push_all(items)
-        except BufferFull:
-            if not self._ids:
-                raise
-            self._settle()  # which makes room
-            self.buffer.push_all(items)
-
-    def _settle(self) -> None:
-        """Flush, and forget what has been given."""
-        if not self._ids:
-            return
-        self.buffer.flush()
-        while self._ids:
-            which, count = self._ids[0]
-            self.journal.forget_buried(which)
-            self.settled += count
-            del self._ids[0]
-
-
-def _said(replay: _Replay, left: int, path: str) -> str:
-    lines = [f"{replay.settled:,} given back, {left:,} left in {path}."]
-    if replay.unread:
-        lines += ["These stay, for they cannot be read:", *replay.unread]
+def _said(giving: Giving, kept: int, path: str) -> str:
+    lines = [f"{giving.settled:,} given back, {kept:,} kept in {path}."]
+    if giving.refused:
+        lines += ["These stay:", *map(printable, giving.refused)]
     return "\n".join(lines) + "\n"

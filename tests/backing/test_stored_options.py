@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
 from partitioned_buffer import InvalidOption, Map, Queue, by_content
+from partitioned_buffer._core.writes.routing import slot_numbers
 from partitioned_buffer.storage import SQLite
 from partitioned_buffer.testing.storage import DictStorage
 
@@ -39,3 +41,10 @@ def test_options_of_a_file_are_checked(tmp_path: Path, options: dict[str, Any]) 
     given: dict[str, Any] = {"path": tmp_path / "file", "codec": (str.encode, bytes.decode)}
     with pytest.raises(InvalidOption, match=f"^{next(iter(options))}="):
         SQLite(**given | options)
+
+
+def test_the_slots_of_a_number_of_partitions_never_change() -> None:
+    # A file's keys would go on in another partition, beside those that wait.
+    sums = {count: crc32(bytes(slot_numbers(count))) for count in (1, 2, 3, 8, 64)}
+
+    assert sums == {1: 41846716, 2: 1101184079, 3: 3370808407, 8: 2871455551, 64: 336854263}

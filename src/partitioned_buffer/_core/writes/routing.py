@@ -14,6 +14,7 @@ serves tables in memory; it must not be used for tables that outlive a process.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from .admission import Admission
@@ -31,6 +32,12 @@ def deal_slots(partitions: Sequence[P]) -> tuple[P, ...]:
     slots = [partitions[i % len(partitions)] for i in range(count)]
     random.Random(0).shuffle(slots)
     return tuple(slots)
+
+
+@lru_cache(maxsize=16)
+def slot_numbers(partitions: int) -> tuple[int, ...]:
+    """Return which of so many partitions each slot belongs to: always the same, for stores."""
+    return deal_slots(range(partitions))
 
 
 def _next_prime(number: int) -> int:

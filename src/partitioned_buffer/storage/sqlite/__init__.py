@@ -64,7 +64,8 @@ class SQLite:
         window: int = WINDOW,
     ) -> None:
         _check(path, fsync, window)
-        self.path, self.fsync, self.window = os.fspath(path), fsync, window
+        self.path, self.window = os.fspath(path), window
+        self.fsync: Literal["commit", "os"] = fsync
         self.codec = make_codec(codec)
         self.keys = make_keys(self.codec)
 

@@ -5,7 +5,7 @@ What a storage under test has to be given, and what its tests share.
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -148,7 +148,7 @@ def raised(kind: type[E], call: Callable[..., object], *args: Any, **kwargs: Any
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Have nobody warn of a fork among threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,5 +1,7 @@
 """A full buffer: what is stored counts, until it is settled."""
 
+# pyright: reportUnknownLambdaType=false
+
 import threading
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """What is accepted is delivered, in order, in batches that can be told apart."""
 
+# pyright: reportUnknownLambdaType=false
+
 from pathlib import Path
 
 from ... import PartialFailure, Reject

@@ -1,5 +1,7 @@
 """Who may open a store, and with how many partitions."""
 
+# pyright: reportUnknownLambdaType=false
+
 import os
 from pathlib import Path
 from typing import Any

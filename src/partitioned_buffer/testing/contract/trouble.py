@@ -1,7 +1,9 @@
 """A storage that fails; items that cannot be stored, or cannot be read any more."""
 
+# pyright: reportUnknownLambdaType=false
+
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,7 +142,7 @@ class Trouble(Base):
 
 
 @contextmanager
-def silent() -> Iterator[None]:
+def silent() -> Generator[None]:
     """Have nothing logged that is to be expected."""
     logger = logging.getLogger("partitioned_buffer")
     before, logger.disabled = logger.disabled, True

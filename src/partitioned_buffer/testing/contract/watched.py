@@ -32,7 +32,7 @@ class Watched:
     def codec(self, codec: Any) -> None:
         self.inner.codec = codec
 
-    def open(self, terms: Terms, /) -> "WatchedStore":
+    def open(self, terms: Terms, /) -> Any:
         """Open the other's store."""
         return WatchedStore(self.inner.open(terms), self)
 

@@ -48,12 +48,12 @@ class BackedMapTable(StoredMapTable):
     def __init__(self, index: int, made: Settings, room: StoreRoom | None) -> None:
         self.index, self._made = index, made
         self._storage = cast("Any", made.storage)
-        weigh = None
-        if room is not None and room.bytes is not None:
-            encode = self._storage.codec.encode
-            weigh = lambda value: len(encode(value))  # noqa: E731  # given to two
+        weigh = self._weigh_stored if room is not None and room.bytes is not None else None
         self._room_of_store = room
         super().__init__(merge=made.merge, remember=made.remember_versions, weigh=weigh, bound=room)
+
+    def _weigh_stored(self, value: Any) -> int:
+        return len(self._storage.codec.encode(value))
 
     def reset(self) -> None:
         super().reset()

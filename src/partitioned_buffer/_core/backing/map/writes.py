@@ -5,6 +5,7 @@ What lands is what comes back from its bytes, as after a crash.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ....abc import Store
@@ -15,7 +16,7 @@ from ...tables.implementation import MapTable
 from ...waiting.steps import Steps
 from ...writes.line import Face
 from ...writes.map import tuple_of
-from ...writes.routing import deal_slots
+from ...writes.routing import deal_slots, slot_numbers
 from ..admission import StoredAdmission
 from ..room import StoreRoom
 from .log import DELETE, NEWER, PUT, route
@@ -38,13 +39,17 @@ def stored_map(
     backing, codec = admission.backing, admission.backing.storage.codec
     backing.tables, backing.kind = tables, "Map"
 
-    def slot_of(hashed: int, partitions: int) -> int:
-        slots = deal_slots(range(partitions))
-        return slots[hashed % len(slots)]
+    def route_ops(data: bytes, places: Sequence[int], count: int) -> Mapping[int, Any]:
+        return route(data, places, count, _slot_of, codec)
 
-    backing.route = lambda data, places, count: route(data, places, count, slot_of, codec)
-    backing.prepare = lambda store, partitions: _compact_all(made, store, partitions)
+    backing.route = route_ops
+    backing.prepare = partial(_compact_all, made)
     return tables, admission, StoredMapRoutes(face, tables, admission)
+
+
+def _slot_of(hashed: int, partitions: int) -> int:
+    slots = slot_numbers(partitions)
+    return slots[hashed % len(slots)]
 
 
 def _compact_all(made: Settings, store: Store, partitions: int) -> None:

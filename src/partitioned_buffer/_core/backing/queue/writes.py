@@ -15,7 +15,7 @@ from ...tables.implementation import QueueTable
 from ...waiting.steps import Steps
 from ...writes.line import Face
 from ...writes.queue import listed
-from ...writes.routing import by_content, deal_slots
+from ...writes.routing import by_content, deal_slots, slot_numbers
 from ..admission import StoredAdmission
 from ..room import StoreRoom
 from .hashes import NO_KEY, route_of_queue
@@ -38,7 +38,7 @@ def stored_queue(
     admission = QueueAdmission(made, room, face)
     backing = admission.backing
     backing.tables, backing.kind = tables, "Queue"
-    backing.route = route_of_queue(made.storage.codec, lambda count: deal_slots(range(count)))  # type: ignore[union-attr]
+    backing.route = route_of_queue(made.storage.codec, slot_numbers)  # type: ignore[union-attr]
     return tables, admission, StoredQueueRoutes(face, tables, admission)
 
 

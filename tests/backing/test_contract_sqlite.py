@@ -1,19 +1,22 @@
 """Everything that buffers expect of a storage, over a file."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from portal import Portal
-from storages import Copied
+from storages import Copied, as_json, of_json
 
 from partitioned_buffer import AsyncQueue
 from partitioned_buffer.testing.storage import StorageContract
+
+CODEC: Any = None if find_spec("msgspec") else (as_json, of_json)
 
 
 class TestThreads(StorageContract):
     def make(self, tmp_path: Path) -> Copied:
         tmp_path.mkdir(exist_ok=True)
-        return Copied(tmp_path / "events.db", fsync="os")
+        return Copied(tmp_path / "events.db", fsync="os", codec=CODEC)
 
     def crashed(self, storage: Copied, tmp_path: Path) -> Copied:
         return storage.copy(tmp_path / "after the crash")

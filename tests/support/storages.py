@@ -1,5 +1,6 @@
 """Storages of a buffer under test, which can crash in the middle of it."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Copied(SQLite):
             for suffix in ("", "-wal", "-ack"):  # shared memory is made anew
                 if Path(f"{self.path}{suffix}").exists():  # nobody has it open
                     shutil.copy(f"{self.path}{suffix}", f"{to / 'events.db'}{suffix}")
-        return Copied(to / "events.db", fsync="os", window=self.window)
+        return Copied(to / "events.db", fsync="os", codec=self.codec, window=self.window)
 
     def buried(self, kind: str = "Queue", partitions: int = 1) -> list[Any]:
         """Return the items that were given up and are kept; no buffer has it open."""
@@ -35,3 +36,12 @@ class Copied(SQLite):
             store.close()
         found = [self.codec.decode(each.data or b"", each.count) for each in kept]
         return [item for items in found for item in items]
+
+
+def as_json(item: Any) -> bytes:
+    """Encode as a codec does that needs nothing installed."""
+    return json.dumps(item).encode()
+
+
+def of_json(record: bytes) -> Any:
+    return json.loads(record)

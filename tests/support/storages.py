@@ -14,6 +14,10 @@ class Copied(SQLite):
 
     opened: Any = None
 
+    def __init__(self, path: Path, **options: Any) -> None:
+        self._options = options
+        super().__init__(path, **options)
+
     def open(self, terms: Terms, /) -> Any:
         self.opened = super().open(terms)
         return self.opened
@@ -25,7 +29,7 @@ class Copied(SQLite):
             for suffix in ("", "-wal", "-ack"):  # shared memory is made anew
                 if Path(f"{self.path}{suffix}").exists():  # nobody has it open
                     shutil.copy(f"{self.path}{suffix}", f"{to / 'events.db'}{suffix}")
-        return Copied(to / "events.db", fsync="os", codec=self.codec, window=self.window)
+        return Copied(to / "events.db", **self._options | {"window": self.window})
 
     def buried(self, kind: str = "Queue", partitions: int = 1) -> list[Any]:
         """Return the items that were given up and are kept; no buffer has it open."""

@@ -139,7 +139,7 @@ stress: $(VENV)/.core
 soak: ROUNDS = 1
 soak: SCHEDULES = 1000
 soak: $(VENV)/.test
-	$(BIN)/python -m pytest tests/models tests/races tests/process tests/storage --ignore=tests/races/schedules
+	$(BIN)/python -m pytest tests/models tests/races tests/process tests/storage tests/backing --ignore=tests/races/schedules
 	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
 
 docs: $(VENV)/.dev

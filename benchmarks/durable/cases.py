@@ -169,7 +169,9 @@ def delivery(folder: Path, quick: bool) -> dict[str, Any]:
         ).start()
         for at in range(0, count, 1000):
             queue.push_all(items[at : at + 1000])
-        return timed(queue.stop, count)
+        taken = timed(queue.flush, count)
+        queue.stop()
+        return taken
 
     def stored() -> float:
         place = Path(tempfile.mkdtemp(dir=folder)) / "delivery.db"

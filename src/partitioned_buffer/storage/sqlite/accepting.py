@@ -75,7 +75,8 @@ class Accepting:
 
     def _insert(self, made: Sequence[Row], ends: Sequence[int], *, durable: bool = True) -> None:
         overdue = self._slots.overdue()
-        with self._file.transaction(durable=durable) as db:
+        single = len(made) == 1 and not overdue
+        with self._file.transaction(durable=durable, single=single) as db:
             if len(made) == 1:  # executemany() takes longer
                 db.execute(INSERT, made[0])
             else:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ... import PartialFailure, Reject
-from .base import PATIENT, Base
+from .base import PATIENT, Base, eventually
 from .delivery import check_ids
 
 
@@ -135,6 +135,18 @@ class Recovery(Base):
             life.push(5)
             life.queue.flush()
             assert life.processor.items == [1, 2, 3, 4, 5]
+
+    def test_a_call_that_a_stop_has_left_is_settled_when_it_returns(self, tmp_path: Path) -> None:
+        with self.life(self.watched(tmp_path), processing_batch_size=2) as life:
+            life.push(1, 2, 3)
+            life.begin_batch()
+            assert len(life.queue.stop(0).left) == 3
+            life.processor.unblock()
+            eventually(lambda: life.queue._run.has_ended)
+            life.queue.start()
+            assert life.queue.stats().recovered == 1
+            life.queue.flush()
+            assert life.delivered == [1, 2, 3]
 
     def test_what_failed_for_good_is_buried_by_the_next_life(self, tmp_path: Path) -> None:
         with self.life(self.watched(tmp_path)) as life:

@@ -91,16 +91,17 @@ class Codec(ABC):
         except Exception:
             self._one_by_one(items)
             raise
+        if not set(map(type, records)) <= _ONLY_BYTES:
+            return self._one_by_one(items)
+        if not self.checks:
+            return records
         try:
-            if set(map(type, records)) <= _ONLY_BYTES:
-                if self.checks:
-                    self._all_came_back(items, self._items(self.join(records)))
-                return records
+            self._all_came_back(items, self._items(self.join(records)))
         except MemoryError:
             raise
-        except Exception:  # noqa: S110  # whose it is, the second time says
-            pass
-        return self._one_by_one(items)
+        except Exception:  # whose it is, if it is anybody's, the second time says
+            return self._one_by_one(items)
+        return records
 
     def _one_by_one(self, items: Sequence[Any]) -> list[bytes]:
         count = len(items)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ... import PartialFailure, Reject
+from ... import PartialFailure, Reject, Retry
 from .base import PATIENT, Base, eventually
 from .delivery import check_ids
 
@@ -72,6 +72,24 @@ class Recovery(Base):
             life.queue.flush()
             assert life.processor.calls[0] == part
             assert life.delivered == [1, 3, 5, 6, 7]
+
+    def test_what_failed_comes_again_with_what_it_was_tried_with(self, tmp_path: Path) -> None:
+        with self.life(self.watched(tmp_path), processing_batch_size=5) as life:
+            life.processor.fail(PartialFailure([1, 4]))
+            life.push(*range(10))
+            life.clock.advance(life.queue._settings.processing_interval)
+            life.processor.wait_for_call()
+            life.processor.block()
+            life.queue.update_options(retry=Retry(wait_initial=1.0, jitter=0.0))
+            life.clock.jump(PATIENT.wait_initial)
+            life.processor.wait_for_call()
+            tried = life.processor.calls[1]
+            again = self.after_crash(life, tmp_path)
+        assert tried[1] == [1, 4, 5, 6, 7]
+        with self.life(again, processing_batch_size=5) as life:
+            life.queue.flush()
+            assert life.processor.calls[0] == tried
+            assert life.delivered == [1, 4, 5, 6, 7, 8, 9]
 
     def test_what_was_given_up_does_not_come_again(self, tmp_path: Path) -> None:
         with self.life(self.watched(tmp_path)) as life:

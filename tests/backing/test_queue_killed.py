@@ -142,8 +142,16 @@ def check_what_came_twice(lives: list[list[Said]], sizes: list[int]) -> None:
             if not mine:
                 continue
             in_flight |= {one.item for one in mine[-1]}
-            if next_ones and is_new(mine) and {one.item for one in next_ones[0]} & delivered:
+            if not next_ones:
+                continue
+            twice = {one.item for one in next_ones[0]} & delivered_by(life, mine[-1])
+            if twice and is_new(mine):
                 assert next_ones[0][0][2:5] == (*mine[-1][0][2:3], min(mine[-1][0].size, size), 0)
+
+
+def delivered_by(life: list[Said], batch: list[Said]) -> set[Item]:
+    """Return what a call has delivered, perhaps before a kill."""
+    return {one.item for one in life if one.kind == DELIVERED and one.batch == batch[0].batch}
 
 
 def is_new(batches: list[list[Said]]) -> bool:

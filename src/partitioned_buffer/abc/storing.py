@@ -18,8 +18,8 @@ class Cursor(NamedTuple):
     """
     Everything before *cursor* is settled but for the positions *kept*.
 
-    *hand*: how many records from the cursor on were with the processor. *counter* says which of
-    two is newer.
+    *hand*: how many records, from the first of those kept on, were with the processor. *counter*
+    says which of two is newer.
     """
 
     counter: int = 0

@@ -78,22 +78,45 @@ class Codec(ABC):
             return self._record(item)
         except MemoryError:
             raise
-        except Exception as error:
-            raise self._refusal("", item, error) from error
+        except Exception:
+            self._again("", item)
+            raise  # it is not the item's: a signal handler has raised it, say
 
     def encode_all(self, items: Sequence[Any]) -> list[bytes]:
         """Return the record of each; raise `TypeError` that names the first that cannot be."""
         try:
             records = list(map(self._encode, items))
-            if set(map(type, records)) <= _ONLY_BYTES:
-                if self.checks:
-                    self._all_came_back(items, self._items(self.join(records)))
-                return records
         except MemoryError:
             raise
-        except Exception:  # noqa: S110  # whose it is, the second time says
-            pass
-        return [self._at(place, items) for place in range(len(items))]
+        except Exception:
+            self._one_by_one(items)
+            raise
+        if not set(map(type, records)) <= _ONLY_BYTES:
+            return self._one_by_one(items)
+        if not self.checks:
+            return records
+        try:
+            self._all_came_back(items, self._items(self.join(records)))
+        except MemoryError:
+            raise
+        except Exception:  # whose it is, if it is anybody's, the second time says
+            return self._one_by_one(items)
+        return records
+
+    def _one_by_one(self, items: Sequence[Any]) -> list[bytes]:
+        count = len(items)
+        return [
+            self._again(f" {place} of {count} (from 0)", item) for place, item in enumerate(items)
+        ]
+
+    def _again(self, where: str, item: Any) -> bytes:
+        """Return the record of *item*; raise `TypeError` that says *where* it is."""
+        try:
+            return self._record(item)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._refusal(where, item, error) from error
 
     def pack(self, items: Sequence[Any]) -> bytes:
         """Return the data of a chunk of *items*: as `join(encode_all(items))`, and faster."""
@@ -116,15 +139,6 @@ class Codec(ABC):
 
     def _all_came_back(self, items: Sequence[Any], back: Sequence[Any]) -> None:  # noqa: B027
         """Raise if one of *back* may not be what it should come back as."""
-
-    def _at(self, place: int, items: Sequence[Any]) -> bytes:
-        try:
-            return self._record(items[place])
-        except MemoryError:
-            raise
-        except Exception as error:
-            where = f" {place} of {len(items)} (from 0)"
-            raise self._refusal(where, items[place], error) from error
 
     def _refusal(self, where: str, item: Any, error: Exception) -> TypeError:
         return TypeError(

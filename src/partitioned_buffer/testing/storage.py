@@ -11,6 +11,7 @@ runs, with pytest, everything that buffers expect of a storage over yours. See `
 import json
 import threading
 import uuid
+import weakref
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -42,7 +43,7 @@ class DictStorage:
         self.fails: BaseException | None = None
         """What every use of the store raises now: `StorageFull("...")`, say; None: it works."""
         self._disk = _Disk()
-        self._opened: DictStore | None = None
+        self._opened: weakref.ref[DictStore] | None = None  # an interrupted open() leaves none
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -60,7 +61,7 @@ class DictStorage:
         codec. With other partitions than before, what is held is moved by `terms.route`.
         """
         with self._lock:
-            if self._opened is not None:
+            if self._opened is not None and self._opened() is not None:
                 raise StorageBusy("the DictStorage is open: another buffer has it")
             disk = self._disk
             disk.admit(terms, self.codec.name)
@@ -68,8 +69,9 @@ class DictStorage:
                 if terms.prepare is not None:
                     terms.prepare(DictStore(self, disk), len(disk.parts))
                 disk.deal_anew(terms)
-            self._opened = DictStore(self, disk)
-            return self._opened
+            store = DictStore(self, disk)
+            self._opened = weakref.ref(store)
+            return store
 
     def crash(self) -> None:
         """
@@ -78,7 +80,8 @@ class DictStorage:
         A buffer that has it open goes on by itself, with a copy that nobody sees.
         """
         with self._lock:
-            disk, store, self._opened = self._disk, self._opened, None
+            disk, opened, self._opened = self._disk, self._opened, None
+            store = None if opened is None else opened()
             with threading.Lock() if store is None else store._lock:
                 self._disk = disk.copy()
 
@@ -89,7 +92,7 @@ class DictStorage:
 
     def _let_go(self, store: "DictStore") -> None:
         with self._lock:
-            if store is self._opened:
+            if self._opened is not None and self._opened() is store:
                 self._opened = None
 
 

@@ -30,34 +30,46 @@ class Backing:
         self._forget()
 
     def _forget(self) -> None:
+        self.retired = False  # whether it is to be closed, and not to be used by another life
         self.store: Store | None = None
         self.committer: Committer | None = None
+        self._opened: tuple[Store, Committer | None] | None = None  # what has to be closed
         self._lock = threading.Lock()
 
     def open(self) -> None:
         """Open the store, and recover what is in it; once more does no harm."""
         with self._lock:
-            if self.store is not None:
+            if self.store is not None and not self.retired:
                 return
+            self.store = self.committer = None
+            self._let_go()
+            self.retired = False
             store = self.open_store()
+            self._opened = store, None
             try:
-                if self._room is not None:
-                    self._room.reset()
-                committer = self._committer(store)
-                try:
-                    for table in self.tables:
-                        table.begin(store, committer)
-                except BaseException:
-                    committer.end()
-                    raise
+                committer = self._recovered(store)
+                self.store, self.committer = store, committer
             except BaseException:
-                store.close()
+                self._reset()
+                self._let_go()
                 raise
-            self.store, self.committer = store, committer
 
-    def _committer(self, store: Store) -> Committer:
+    def _reset(self) -> None:
+        """Have the tables be empty, wherever they were interrupted."""
+        if self._room is not None:
+            self._room.reset()
+        for table in self.tables:
+            table.reset()
+
+    def _recovered(self, store: Store) -> Committer:
+        """Have the tables begin with what *store* holds; return its committer."""
+        self._reset()
         settings = self._settings
-        return Committer(store, self._room, settings.name, settings.clock)
+        committer = Committer(store, self._room, settings.name, settings.clock)
+        self._opened = store, committer
+        for table in self.tables:
+            table.begin(store, committer)
+        return committer
 
     def open_store(self) -> Store:
         """Open the store, for somebody else to close it."""
@@ -66,17 +78,22 @@ class Backing:
         return storage.open(Terms(name, self.kind, partitions, self.route, self.prepare))
 
     def close(self) -> None:
-        """Let go of the store; once more does no harm."""
+        """Let go of the store; once more does no harm, and goes on where it was interrupted."""
         with self._lock:
-            store, committer = self.store, self.committer
             self.store = self.committer = None
-            if committer is not None:
-                committer.end()
-            if store is not None:
-                try:
-                    store.close()
-                except StorageError as error:
-                    report("buffer %r: its store", self._settings.name, error=error)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._opened is None:
+            return
+        store, committer = self._opened
+        if committer is not None:
+            committer.end()
+        try:
+            store.close()
+        except StorageError as error:
+            report("buffer %r: its store", self._settings.name, error=error)
+        self._opened = None
 
     def left(self, count: int) -> "Left":
         """Return what the tables hold, which is *count* items, without reading it."""
@@ -135,6 +152,8 @@ class Left(Sequence[Any]):
 
 def _read(backing: Backing) -> Iterator[Any]:
     """Yield what is in the store, partition by partition."""
+    if backing.store is None:
+        backing.close()  # should that have been interrupted
     store = backing.store
     opened = backing.open_store() if store is None else None
     try:

@@ -21,7 +21,7 @@ REASONS = {
 class StoredPartition(Partition[Any]):
     """See `Partition`."""
 
-    __slots__ = ()
+    __slots__ = ("worker_ended",)
     is_stored = True
 
     def swap(self) -> tuple[int, bool]:

@@ -56,6 +56,9 @@ class Buffer(Generic[B]):
             kind(index, table, settings, self._telemetry, destination)
             for index, table in enumerate(tables)
         ]
+        if settings.storage is not None:
+            for partition in self._partitions:
+                partition.worker_ended = self._close_store_late  # type: ignore[method-assign]
         self._run: Run[Any] = Run("new")
         self._lock = threading.RLock()  # for a finalizer or signal handler that comes here again
 
@@ -172,6 +175,19 @@ class Buffer(Generic[B]):
         """Let go of it, when nobody is going to settle anything."""
         if (backing := self._admission.backing) is not None:
             backing.close()
+
+    def _retire_store(self, run: Run[Any]) -> None:
+        """Let go of it as soon as nobody is with the processor, whose batch is settled then."""
+        if (backing := self._admission.backing) is not None:
+            backing.retired = True
+            if run.has_ended:
+                self._close_store()
+
+    def _close_store_late(self) -> None:
+        """Let go of it after the last of those whom a stop has left with the processor."""
+        with self._lock:
+            if self._state == "stopped" and self._run.has_ended:
+                self._close_store()
 
     def _left(self) -> Sequence[Any]:
         if (backing := self._admission.backing) is not None:

@@ -247,7 +247,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
             first, run.state = run.state != "stopped", "stopped"
             if run is self._run:
                 registry.release(self)
-                self._close_store()
+                self._retire_store(run)
         return first
 
     # --- flush, and what both wait with -------------------------------------------

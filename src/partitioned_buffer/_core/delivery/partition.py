@@ -83,6 +83,9 @@ class Partition(Generic[B]):
         """Who gets what is given up."""
         return self.settings.dead_letter
 
+    def worker_ended(self) -> None:
+        """Take note that its worker is with the processor no more."""
+
     def fill(self) -> None:
         """Load what the next cycle delivers: of a store. May take as long as the disk."""
 

@@ -147,6 +147,7 @@ class Worker(ABC, Generic[B]):
         self.ended = True
         try:
             self.report_all()
+            self.partition.worker_ended()
         finally:  # who keeps fake time sees somebody who is not idle until all have been told
             self._signal.close()
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ... import PartialFailure, Reject
-from .base import PATIENT, Base
+from ... import PartialFailure, Reject, Retry
+from .base import PATIENT, Base, eventually
 from .delivery import check_ids
 
 
@@ -73,6 +73,24 @@ class Recovery(Base):
             assert life.processor.calls[0] == part
             assert life.delivered == [1, 3, 5, 6, 7]
 
+    def test_what_failed_comes_again_with_what_it_was_tried_with(self, tmp_path: Path) -> None:
+        with self.life(self.watched(tmp_path), processing_batch_size=5) as life:
+            life.processor.fail(PartialFailure([1, 4]))
+            life.push(*range(10))
+            life.clock.advance(life.queue._settings.processing_interval)
+            life.processor.wait_for_call()
+            life.processor.block()
+            life.queue.update_options(retry=Retry(wait_initial=1.0, jitter=0.0))
+            life.clock.jump(PATIENT.wait_initial)
+            life.processor.wait_for_call()
+            tried = life.processor.calls[1]
+            again = self.after_crash(life, tmp_path)
+        assert tried[1] == [1, 4, 5, 6, 7]
+        with self.life(again, processing_batch_size=5) as life:
+            life.queue.flush()
+            assert life.processor.calls[0] == tried
+            assert life.delivered == [1, 4, 5, 6, 7, 8, 9]
+
     def test_what_was_given_up_does_not_come_again(self, tmp_path: Path) -> None:
         with self.life(self.watched(tmp_path)) as life:
             life.processor.fail(PartialFailure(retry=[2], reject=[0]))
@@ -135,6 +153,18 @@ class Recovery(Base):
             life.push(5)
             life.queue.flush()
             assert life.processor.items == [1, 2, 3, 4, 5]
+
+    def test_a_call_that_a_stop_has_left_is_settled_when_it_returns(self, tmp_path: Path) -> None:
+        with self.life(self.watched(tmp_path), processing_batch_size=2) as life:
+            life.push(1, 2, 3)
+            life.begin_batch()
+            assert len(life.queue.stop(0).left) == 3
+            life.processor.unblock()
+            eventually(lambda: life.queue._run.has_ended)
+            life.queue.start()
+            assert life.queue.stats().recovered == 1
+            life.queue.flush()
+            assert life.delivered == [1, 2, 3]
 
     def test_what_failed_for_good_is_buried_by_the_next_life(self, tmp_path: Path) -> None:
         with self.life(self.watched(tmp_path)) as life:

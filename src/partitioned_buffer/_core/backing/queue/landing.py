@@ -69,7 +69,8 @@ class QueueLanding(QueueLine):
         kept = self._recover_kept(now.kept)
         held = len(kept) + end - now.cursor
         self._line, self._recovered, self._accepted = kept, held, held
-        self._first_size = len(kept) or now.hand or None
+        lost = len(now.kept) - len(kept)
+        self._first_size = max(0, now.hand - lost) or len(kept) or None
         if self._room is not None:
             kept_weight = sum(record[2] for record in kept)
             weight = kept_weight + (self._store.weight(self.index) if self._room.bytes else 0)

@@ -50,11 +50,12 @@ class StoredQueueTable(QueueLanding):
         if self.closed:
             self._committer.catch_up()
         self.left_over = bool(self._hand) or self._at < len(self._line)
-        if self.left_over:
+        least = self._first_size or 1  # what was in hand at a crash comes again as it was
+        if self.left_over and len(self._hand) + len(self._line) - self._at >= least:
             return
         if not self.more:
             self._goal, self._rung = self._end, False
-        while self.more and self._at == len(self._line):
+        while self.more and len(self._line) - self._at < least:
             self._load(self._next_chunks(self._goal - self._loaded))
 
     def swap(self) -> int:

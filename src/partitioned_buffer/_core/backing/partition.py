@@ -71,3 +71,9 @@ class StoredPartition(Partition[Any]):
     def note(self) -> None:
         """Have the store know what is settled."""
         self.table.note()
+
+    def unnoted(self, error: Exception) -> None:
+        """Say that the store does not know it; once, until it does."""
+        if self.table.unnoted is None:
+            self.report("its store does not take note of what is settled now", error=error)
+        self.table.unnoted = error

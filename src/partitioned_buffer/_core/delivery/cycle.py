@@ -32,7 +32,7 @@ from .in_one import InOne
 from .losses import Losses
 from .partition import Partition
 from .returned import refuse_undone
-from .store import use_store
+from .store import send_and_note, use_store
 
 B = TypeVar("B")
 
@@ -120,7 +120,7 @@ class Driver(Generic[B]):
         """Return what takes the next batch."""
         size = self.partition.settings.batch_size
         self._in_one = size is None and hasattr(self._table, "take_table")
-        self._is_special = self._in_one or self._is_stored
+        self._is_special = self._in_one or self.partition.waits
         take: Callable[[], B | None] = (
             self._table.take_table if self._in_one else partial(self._table.take, size)
         )
@@ -128,7 +128,7 @@ class Driver(Generic[B]):
 
     def _drive(self, effects: Any, began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
-        send, monotonic, processor = effects.send, self._clock.monotonic, self._processor
+        send, monotonic, processor = self._sender(effects), self._clock.monotonic, self._processor
         call, outcome, special = Call(processor, ()), cast("Any", None), self._is_special
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
@@ -158,6 +158,12 @@ class Driver(Generic[B]):
             effect, outcome, call.args, self._given = None, None, (), None
         return False
 
+    def _sender(self, effects: Effects) -> Callable[[Any], Any]:
+        """Return what goes on with *effects*; of a quick store, with a note of what is settled."""
+        if not self._is_stored or self.partition.waits:
+            return effects.send
+        return partial(send_and_note, self.partition, effects.send)
+
     def batch_id(self) -> BatchId:
         """Return what tells the batch that the processor has now; raise `WrongThread`."""
         if self._given is None:
@@ -171,7 +177,7 @@ class Driver(Generic[B]):
         return outcome
 
     def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
-        if self._is_stored and type(effect) is not Find:
+        if self.partition.waits and type(effect) is not Find:
             yield from use_store(self, self.partition.note, self.partition.waits)
         if isinstance(effect, Wait):
             self.called_at = None

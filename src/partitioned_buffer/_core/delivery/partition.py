@@ -92,6 +92,9 @@ class Partition(Generic[B]):
     def note(self) -> None:
         """Have the store, if there is one, know what is settled."""
 
+    def unnoted(self, error: Exception) -> None:
+        """Say that the store does not know it."""
+
     def announce(self) -> None:
         """Tell what was dropped since the last time, and which values `merge` did not unite."""
         dropped: int = self.table.counts()["dropped"]

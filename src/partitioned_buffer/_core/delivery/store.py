@@ -47,6 +47,21 @@ def use_store(
     return True
 
 
+def send_and_note(partition: Partition[Any], send: Callable[[Any], Any], outcome: Any) -> Any:
+    """
+    Go on, and have the store know what is settled by then, before the next call.
+
+    A store that does not take the note is no reason to deliver nothing: it says so, and what it
+    does not know comes again after a crash.
+    """
+    effect = send(outcome)
+    try:
+        partition.note()
+    except Exception as error:
+        partition.unnoted(error)
+    return effect
+
+
 def _asked(
     driver: AtStore, function: Callable[[], object], waits: bool
 ) -> CallingSteps[BaseException | None]:

@@ -56,7 +56,8 @@ class QueueLanding(QueueLine):
         self._announced: dict[str, int] = {}
         self.left_over = False  # whether what is in line is the last cycle's
         self._noted: object = None
-        self._unreclaimed = 0
+        self.unnoted: Exception | None = None  # why the store does not take note now
+        self._reclaimed = cursor
 
     def begin(self, store: Store, committer: Any) -> None:
         """Begin with what *store* holds."""

@@ -51,7 +51,7 @@ class QueueLine:
         size = weight = 0
         if room is not None and gone:
             size, weight = len(gone), sum(record[2] for record in gone)
-        changes["_turn"], before = turn + bool(changes), state.copy()
+        changes["_turn"], before = turn + bool(changes), (self._hand, self._line)
         _ = lock.take
         try:
             same = turn == self._turn
@@ -147,9 +147,11 @@ class QueueLine:
 
     # --- what is said of it ----------------------------------------------------
 
-    def cursor(self) -> tuple[int, list[int], int]:
+    def cursor(self) -> tuple[int, Sequence[int], int]:
         """Return up to where all is settled but for what is kept; that; and how much is in hand."""
         hand, line, at, mark = self._hand, self._line, self._at, self._mark
+        if hand and hand[0][0] >= mark:  # so it is, most often
+            return hand[0][0], (), len(hand)
         kept = [record[0] for record in hand if record[0] < mark]
         if len(kept) < len(hand):
             first = hand[len(kept)][0]
@@ -158,7 +160,7 @@ class QueueLine:
                 kept.append(line[at][0])
                 at += 1
             first = line[at][0] if at < len(line) else self._loaded
-        return (mark if kept else max(first, mark)), kept, len(hand)
+        return (mark if kept else max(first, mark)), tuple(kept), len(hand)
 
     def out(self) -> list[int]:
         """Return the positions of what was returned last."""

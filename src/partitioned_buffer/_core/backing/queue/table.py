@@ -129,13 +129,13 @@ class StoredQueueTable(QueueLanding):
 
     def note(self) -> None:
         """Have the store know what is settled."""
-        cursor, kept, hand = noted = self.cursor()
+        noted = self.cursor()
         if noted != self._noted and self._store is not None:
+            cursor, kept, hand = noted
             self._store.settle(self.index, cursor, kept, hand)
-            before, self._noted = self._noted, noted
-            self._unreclaimed += cursor - (before[0] if isinstance(before, tuple) else cursor)
-            if self._unreclaimed >= SETTLED or (cursor == self._end and not kept):
-                self._unreclaimed = 0
+            self._noted, self.unnoted = noted, None
+            if cursor - self._reclaimed >= SETTLED or (cursor == self._end and not kept):
+                self._reclaimed = cursor
                 self._committer.reclaim()
 
     # --- the numbers -----------------------------------------------------------

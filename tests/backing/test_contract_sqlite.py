@@ -7,12 +7,20 @@ from portal import Portal
 from storages import Copied
 
 from partitioned_buffer import AsyncQueue
-from partitioned_buffer.testing.storage import StorageContract
+from partitioned_buffer.testing.storage import MapStorageContract, StorageContract
 
 
 class TestThreads(StorageContract):
     def make(self, tmp_path: Path) -> Copied:
         tmp_path.mkdir(exist_ok=True)
+        return Copied(tmp_path / "events.db", fsync="os")
+
+    def crashed(self, storage: Copied, tmp_path: Path) -> Copied:
+        return storage.copy(tmp_path / "after the crash")
+
+
+class TestMap(MapStorageContract):
+    def make(self, tmp_path: Path) -> Copied:
         return Copied(tmp_path / "events.db", fsync="os")
 
     def crashed(self, storage: Copied, tmp_path: Path) -> Copied:

@@ -6,10 +6,15 @@ from typing import Any
 from portal import Portal
 
 from partitioned_buffer import AsyncQueue
-from partitioned_buffer.testing.storage import DictStorage, StorageContract
+from partitioned_buffer.testing.storage import DictStorage, MapStorageContract, StorageContract
 
 
 class TestThreads(StorageContract):
+    def make(self, tmp_path: Path) -> DictStorage:
+        return DictStorage()
+
+
+class TestMap(MapStorageContract):
     def make(self, tmp_path: Path) -> DictStorage:
         return DictStorage()
 

@@ -8,7 +8,7 @@ from portal import Portal
 from storages import Copied, as_json, of_json
 
 from partitioned_buffer import AsyncQueue
-from partitioned_buffer.testing.storage import StorageContract
+from partitioned_buffer.testing.storage import MapStorageContract, StorageContract
 
 CODEC: Any = None if find_spec("msgspec") else (as_json, of_json)
 
@@ -17,6 +17,14 @@ class TestThreads(StorageContract):
     def make(self, tmp_path: Path) -> Copied:
         tmp_path.mkdir(exist_ok=True)
         return Copied(tmp_path / "events.db", fsync="os", codec=CODEC)
+
+    def crashed(self, storage: Copied, tmp_path: Path) -> Copied:
+        return storage.copy(tmp_path / "after the crash")
+
+
+class TestMap(MapStorageContract):
+    def make(self, tmp_path: Path) -> Copied:
+        return Copied(tmp_path / "events.db", fsync="os")
 
     def crashed(self, storage: Copied, tmp_path: Path) -> Copied:
         return storage.copy(tmp_path / "after the crash")

@@ -150,11 +150,8 @@ class File:
         self, *, durable: bool = True, single: bool = False
     ) -> Generator[sqlite3.Connection]:
         """
-        Write all of it, or nothing; not *durable*: what a power failure may undo.
-
-        A *single* statement is a transaction by itself, and takes half of the time so.
-
-        Raises `StorageError`, having written nothing.
+        Write all of it, or nothing; not *durable*: what a power failure may undo. A *single*
+        statement is a transaction by itself. Raises `StorageError`, having written nothing.
         """
         with self.writing:
             self.check()

@@ -14,6 +14,7 @@
 #   make mutants-c     break the tables in C in many places; list what no test noticed
 #   make mutants-twin  the same with the tables in plain Python
 #   make mutants-writes  the same with what writes to them
+#   make mutants-stores  the same with what buffers keep in a file
 #   make test-core     all tests that need pytest alone (free-threaded builds, say)
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make soak          all rounds of the tests that try their luck again and again, and more schedules
@@ -31,7 +32,7 @@ export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-core check bench bench-durable behaviour mutants mutants-c mutants-twin \
-	mutants-writes sanitize test-twin wheels stress soak docs clean
+	mutants-writes mutants-stores sanitize test-twin wheels stress soak docs clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -104,6 +105,9 @@ mutants-twin: $(VENV)/.models
 
 mutants-writes: $(VENV)/.models
 	$(BIN)/python tests/mutants/writes.py $(MUTANTS)
+
+mutants-stores: $(VENV)/.models
+	$(BIN)/python tests/mutants/stores.py $(MUTANTS)
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core

@@ -15,9 +15,20 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 CORE = Path("partitioned_buffer", "_core")
+
+
+class Where(NamedTuple):
+    """In which folders the files of a list are, and its tests."""
+
+    files: Path = CORE
+    tests: str = "tests/core"
+
+
+IN_CORE = Where()
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class Mutant:
 
     name: str
     file: str
-    """Below `_core`."""
+    """Below the folder of its list's files."""
     old: str
     new: str
     within: str = ""
@@ -34,7 +45,7 @@ class Mutant:
     also: tuple[str, str] | None = None
     """Another piece, likewise."""
     tests: tuple[str, ...] = ()
-    """Which are to notice it, below `tests/core`; else those of its list."""
+    """Which are to notice it, below the folder of its list's tests; else those of its list."""
 
 
 def broken(text: str, mutant: Mutant) -> str | None:
@@ -65,7 +76,7 @@ def compile_in(folder: Path) -> None:
     )  # fmt: skip
 
 
-def failed(folder: Path, test: str, *, compiled: bool) -> str | None:
+def failed(folder: Path, test: str, where: Where, *, compiled: bool) -> str | None:
     """Return what of *test* failed over the package in *folder*; None: nothing."""
     environment = os.environ | {
         "PYTHONPATH": str(folder),
@@ -76,7 +87,7 @@ def failed(folder: Path, test: str, *, compiled: bool) -> str | None:
     command = [
         sys.executable, "-m", "pytest", "-v", "-x", "-p", "no:cacheprovider",
         "-o", "faulthandler_timeout=40", "-o", "faulthandler_exit_on_timeout=true",
-        "--confcutdir=tests", f"tests/core/{test}",
+        "--confcutdir=tests", f"{where.tests}/{test}",
         "-k", "not python" if compiled else "not c- and not [c] and not -c]",
     ]  # fmt: skip
     try:
@@ -97,12 +108,12 @@ def failed(folder: Path, test: str, *, compiled: bool) -> str | None:
     return f"{test}: {how} in {last[-1] if last else 'its beginning'}"
 
 
-def noticed_by(mutant: Mutant, tests: Sequence[str], *, compiled: bool) -> str | None:
+def noticed_by(mutant: Mutant, tests: Sequence[str], where: Where, *, compiled: bool) -> str | None:
     """Return which test failed; None: none did."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copied(folder)
-        file = folder / CORE / mutant.file
+        file = folder / where.files / mutant.file
         text = broken(file.read_text(), mutant)
         if text is None:
             return None
@@ -110,20 +121,22 @@ def noticed_by(mutant: Mutant, tests: Sequence[str], *, compiled: bool) -> str |
         if compiled:
             compile_in(folder)
         for test in mutant.tests or tests:
-            if (found := failed(folder, test, compiled=compiled)) is not None:
+            if (found := failed(folder, test, where, compiled=compiled)) is not None:
                 return found
     return None
 
 
-def break_each(mutants: Sequence[Mutant], tests: Sequence[str], *, compiled: bool) -> None:
+def break_each(
+    mutants: Sequence[Mutant], tests: Sequence[str], where: Where = IN_CORE, *, compiled: bool
+) -> None:
     """Break one after the other, those whose names begin as the command line says."""
     chosen = [each for each in mutants if each.name.startswith(" ".join(sys.argv[1:]))]
     wrong = []
     for mutant in chosen:
-        if broken((ROOT / "src" / CORE / mutant.file).read_text(), mutant) is None:
+        if broken((ROOT / "src" / where.files / mutant.file).read_text(), mutant) is None:
             by = f"NO SUCH TEXT IN {mutant.file}"
             wrong.append(mutant)
-        elif (by := noticed_by(mutant, tests, compiled=compiled) or "") == "":
+        elif (by := noticed_by(mutant, tests, where, compiled=compiled) or "") == "":
             by = "NOT NOTICED"
             wrong.append(mutant)
         print(f"{mutant.name:60} {by}", flush=True)

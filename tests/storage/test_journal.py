@@ -1,5 +1,6 @@
 """What is accepted is read back, in order, until it is settled."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from journals import append, crashed, held, look_in, reclaim_all
 
 from partitioned_buffer.abc import Chunk, Cursor
+from partitioned_buffer.errors import StorageError
 from partitioned_buffer.storage.sqlite import Journal
 from partitioned_buffer.storage.sqlite.parts import Depth
 
@@ -45,6 +47,16 @@ def test_what_is_settled_is_not_held(journal: Journal) -> None:
     assert journal.cursor(0) == Cursor(1, 4, (1, 2), 2)
     assert journal.depth(0) == Depth(6, 4, 4)
     assert held(journal) == "bcef"
+
+
+def test_what_is_not_settled_weighs_as_many_bytes_as_its_chunks(journal: Journal) -> None:
+    append(journal, "abc", "de")
+    found: list[int] = []
+    for cursor in (0, 1, 3, 5):
+        journal.settle(0, cursor)
+        found.append(journal.weight(0))
+
+    assert found == [5, 5, 2, 0]
 
 
 @pytest.mark.parametrize("kept", [(), (1, 5), tuple(range(40)), (0, 69_999)])
@@ -175,6 +187,7 @@ def test_what_replaces_a_partition_is_all_that_is_in_it(
     journal.settle(0, 2)
 
     assert journal.replace(0, [(2, b"XY"), (1, b"Z")]) == [6, 8]
+    assert look_in(path, "select n from chunk order by id") == "[[2], [1], [5]]"
     assert held(journal) == "XYZ"
     assert append(journal, "!") == [9]
 
@@ -225,6 +238,19 @@ def test_an_interrupt_in_the_middle_gives_no_position_twice(
 
     assert append(journal, "def") == [3 + len("_look_again")]
     assert held(journal) == "abc_look_againdef"
+
+
+@pytest.mark.parametrize("error", [KeyError, sqlite3.OperationalError])
+def test_a_transaction_that_fails_has_done_nothing(
+    error: type[Exception], journal: Journal
+) -> None:
+    append(journal, "abc")
+    with pytest.raises((KeyError, StorageError)), journal._file.transaction() as db:
+        db.execute("delete from chunk")
+        raise error
+
+    append(journal, "def")
+    assert held(journal) == "abcdef"
 
 
 def test_what_is_given_up_is_kept_until_it_is_forgotten(journal: Journal, opened: Open) -> None:

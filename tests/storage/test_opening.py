@@ -19,7 +19,7 @@ from partitioned_buffer.errors import (
     StorageFull,
     StorageRefused,
 )
-from partitioned_buffer.storage.sqlite import Journal
+from partitioned_buffer.storage.sqlite import Journal, lock
 
 Open = Callable[..., Journal]
 
@@ -84,6 +84,25 @@ def test_one_that_is_forgotten_opens(opened: Open, path: Path) -> None:
     gc.collect()
 
     opened()
+
+
+def test_a_lock_whose_name_was_removed_meanwhile_is_taken_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gave it up removed the name, after it was opened and before it was locked."""
+    names, locked = [Path(f"{path}-lock")], lock._locked
+
+    def locked_later(fd: int) -> bool:
+        while names:
+            names.pop().unlink()
+        return locked(fd)
+
+    monkeypatch.setattr(lock, "_locked", locked_later)
+    one = lock.Lock(str(path))
+    with pytest.raises(StorageBusy):
+        lock.Lock(str(path))
+    one.let_go()
+    lock.Lock(str(path)).let_go()
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,14 @@ def test_slots_ahead_of_the_database_give_no_position_twice(
     assert held(again) == ""
     assert append(again, "e") == [4]
     assert held(again) == "e"
+
+
+def test_what_fits_no_slot_waits_until_it_is_in_a_row_or_settled(path: Path) -> None:
+    written, kept = made(path), tuple(range(20))
+    written.settle(0, 100, kept, 0)
+    before = written.overdue()
+    written.settle(0, 101, kept, 0)
+    written.are_in_rows(before)
+    assert written.overdue() == {0: Cursor(2, 101, kept)}
+    written.settle(0, 102, (), 0)
+    assert written.overdue() == {}

@@ -16,12 +16,6 @@ from .hashes import with_hashes
 from .line import QueueLine, Record
 from .records import QueuePiece, Records, weight_from
 
-LOADED = 1 << 20
-"""How many bytes are decoded at a time."""
-
-SETTLED = 2000
-"""After how many settled records room is given back."""
-
 
 class QueueLanding(QueueLine):
     """Of partition *index*; what of it is in memory takes as much as the store says."""

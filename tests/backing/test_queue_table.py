@@ -1,0 +1,103 @@
+"""A stored Queue's table by itself: what lands, and what is loaded of it, in order."""
+
+from typing import Any
+
+import pytest
+
+from partitioned_buffer._core.backing.queue import table as module
+from partitioned_buffer._core.backing.queue.hashes import NO_KEY, route_of_queue, with_hashes
+from partitioned_buffer._core.backing.queue.records import QueuePiece
+from partitioned_buffer._core.backing.queue.table import StoredQueueTable
+from partitioned_buffer._core.writes.routing import slot_numbers
+from partitioned_buffer.abc import Terms
+from partitioned_buffer.testing.storage import DictStorage
+
+
+class Idle:
+    """A committer that has nothing to do."""
+
+    reclaims = 0
+
+    def catch_up(self) -> None: ...
+
+    def reclaim(self) -> None:
+        self.reclaims += 1
+
+
+class Made:
+    """A table, and its store."""
+
+    def __init__(self, window: int = 1 << 20) -> None:
+        self.store = DictStorage(window=window).open(Terms("made", "Queue", 1, lambda *_: {}))
+        self.table = StoredQueueTable(0, None)
+        self.committer = Idle()
+        self.table.begin(self.store, self.committer)
+        self.table.open(lambda: None, None)
+
+    def piece(self, *items: Any) -> QueuePiece:
+        records = [self.store.codec.encode(item) for item in items]
+        return QueuePiece(self.table, records, [NO_KEY] * len(items))
+
+    def packed(self, *items: Any) -> QueuePiece:
+        return QueuePiece(self.table, (), [NO_KEY] * len(items), self.store.codec.pack(items))
+
+    def land(self, *pieces: QueuePiece) -> None:
+        chunks = self.table.chunks(pieces)
+        starts = self.store.append([(0, *chunk) for chunk in chunks])
+        self.table.landed(starts, chunks, pieces)
+
+    def load(self) -> list[Any]:
+        """Return what is loaded at once; it is delivered."""
+        self.table.fill()
+        self.table.swap()
+        items = self.table.take() or []
+        self.table.acknowledge()
+        self.table.note()
+        return items
+
+
+def test_what_is_packed_lands_between_what_was_written_before_and_after() -> None:
+    made = Made()
+    made.land(made.piece(1), made.piece(2), made.packed(3, 4), made.piece(5), made.packed(6, 7))
+
+    assert made.load() == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_lands_while_the_disk_is_being_read_comes_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOADED", 1)
+    made = Made(window=20)
+    made.land(made.piece("larger than the window"))
+    made.land(made.piece(2))
+    assert made.load() == ["larger than the window"]
+    made.land(made.piece(3))
+    assert [made.load() for _ in range(3)] == [[2], [3], []]
+
+
+def test_room_is_given_back_when_much_is_settled_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOADED", 1)
+    monkeypatch.setattr(module, "SETTLED", 3)
+    made = Made(window=0)
+    for number in range(8):
+        made.land(made.piece(number))
+    found: list[int] = []
+    for _ in range(8):
+        made.load()
+        found.append(made.committer.reclaims)
+
+    assert found == [0, 0, 0, 1, 1, 1, 2, 3]
+
+
+def test_what_has_no_key_is_dealt_to_all_partitions_and_chunks_stay_together() -> None:
+    codec = DictStorage().codec
+    route = route_of_queue(codec, slot_numbers)
+    found: set[int] = set()
+    for number in range(20):
+        records = [codec.encode(each) for each in (number, "again")]
+        chunk = with_hashes(codec.join(records), [NO_KEY, NO_KEY])
+        ((where, (count, data)),) = route(chunk, [0, 1], 3).items()
+        assert (count, data) == (2, chunk)
+        found.add(where)
+
+    assert found == {0, 1, 2}

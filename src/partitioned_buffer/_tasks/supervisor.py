@@ -140,6 +140,14 @@ class TaskSupervisor:
 
     def go(self, steps: Generator[Any, None, R], /) -> R:
         """Go through *steps*, which must not wait: whoever wants to wait awaits them."""
+        partition = self._partitions[0]
+        if partition.is_stored:
+            steps.close()
+            raise TypeError(
+                f"buffer {partition.name!r} is stored: a write is accepted when it is on the disk, "
+                "which takes a wait, and this one must not: await the method without _nowait; "
+                "from another thread, by asyncio.run_coroutine_threadsafe"
+            )
         return now(steps)
 
     def thread(self) -> None:

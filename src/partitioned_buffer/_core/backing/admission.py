@@ -7,44 +7,19 @@ A writer that is interrupted, or cancelled, before its write was begun has writt
 the middle of a commit has written, whatever it raises.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from ...errors import WrongThread
 from ..options.settings import Settings
 from ..tables.step import CLOSED, FULL, MADE
-from ..waiting.steps import MustNotWait, Pause, Steps
+from ..waiting.steps import Pause, Steps
 from ..writes.admission import Admission
 from ..writes.line import Face
 from .backing import Backing
 from .committer import Ticket
 from .room import StoreRoom
-
-
-class _Ready:
-    """A signal that is always up."""
-
-    def set(self) -> None:
-        """Nothing to do."""
-
-    def wait(self, _timeout: float | None) -> Any:
-        """Return at once, or what can be awaited."""
-        return _NOTHING
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
-class _Nothing:
-    def __await__(self) -> Iterable[None]:
-        return iter(())
-
-
-_NOTHING = _Nothing()
-
-
-READY: Final = Pause(cast("Any", _Ready()), 0.0)
 
 DROPPED: Final = -1
 """The outcome of a write that gave way, and is counted."""
@@ -82,7 +57,7 @@ class StoredAdmission(Admission):
 
     def write(self, pieces: Sequence[Piece]) -> Steps[None]:
         """Write *pieces*: in one commit, if they can fit; what drops does so one by one."""
-        yield from self.may_wait()
+        self._forbid_committer()
         ticket = self._quick(pieces)
         if ticket is not None:
             try:
@@ -165,26 +140,17 @@ class StoredAdmission(Admission):
 
     def _let_go(self, ticket: Ticket) -> None:
         """Write nothing for *ticket*, unless it is begun."""
-        if ticket.is_mine() and self.room is not None:
+        if ticket.right and ticket.is_mine() and self.room is not None:
             self.room.leave(ticket)
         ticket.signal.close()
 
-    def may_wait(self) -> Steps[None]:
-        """Raise unless this caller may wait for a commit."""
+    def _forbid_committer(self) -> None:
         if self.backing.is_committer():
             raise WrongThread(
                 f"a write to buffer {self.settings.name!r} was made while it lands what was "
                 "written before (in merge(), or a key's __eq__ or __hash__): it would wait for "
                 "itself"
             )
-        try:
-            yield READY
-        except MustNotWait:
-            raise TypeError(
-                f"buffer {self.settings.name!r} is stored: a write is accepted when it is on the "
-                "disk, which takes a wait, and this one must not: await the method without "
-                "_nowait; from another thread, by asyncio.run_coroutine_threadsafe"
-            ) from None
 
     def _admit(self, ticket: Ticket) -> Steps[None]:
         """Find room for *ticket*, and submit it; or drop it."""

@@ -211,12 +211,17 @@ class Committer:
         by_table: dict[Landing, list[Any]] = {}
         taken: list[Ticket] = []
         for ticket in begun:
-            if ticket.durable and any(piece.table.closed for piece in ticket.pieces):
+            pieces = ticket.pieces
+            if ticket.durable and any([piece.table.closed for piece in pieces]):  # noqa: C419  # quicker
                 ticket.outcome = CLOSED
                 continue
             taken.append(ticket)
-            for piece in ticket.pieces:
-                by_table.setdefault(piece.table, []).append(piece)
+            for piece in pieces:
+                table = piece.table
+                if table in by_table:
+                    by_table[table].append(piece)
+                else:
+                    by_table[table] = [piece]
         if not by_table:
             return
         made = [(table, table.chunks(pieces), pieces) for table, pieces in by_table.items()]

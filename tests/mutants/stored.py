@@ -1,7 +1,7 @@
 """
 Break what keeps a buffer in a file, one place at a time, and see a test go red.
 
-    python tests/mutants/stores.py [FIRST LETTERS OF A MUTANT'S NAME]
+    python tests/mutants/stored.py [FIRST LETTERS OF A MUTANT'S NAME]
 """
 
 from pathlib import Path

@@ -107,7 +107,7 @@ mutants-writes: $(VENV)/.models
 	$(BIN)/python tests/mutants/writes.py $(MUTANTS)
 
 mutants-stores: $(VENV)/.models
-	$(BIN)/python tests/mutants/stores.py $(MUTANTS)
+	$(BIN)/python tests/mutants/stored.py $(MUTANTS)
 
 # With pytest alone, for interpreters that the other tools do not run on.
 test-core: $(VENV)/.core

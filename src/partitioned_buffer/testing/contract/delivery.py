@@ -161,6 +161,8 @@ class Delivery(Base):
             whole, part, again, rest = (each for each, _ in life.processor.calls)
             assert part == again
             assert len({whole, part, rest}) == 3
+            assert part.gaps, "else [1, 2] would have the same id"
+            assert not (whole.gaps or rest.gaps)
 
 
 def check_ids(*processors: Seen) -> None:

@@ -48,6 +48,20 @@ MUTANTS = [
         tests=CONTRACT,
     ),
     Mutant(
+        "what is read next is what comes behind the cursor",
+        "_core/backing/queue/table.py",
+        "read(self.index, self._loaded, LOADED)",
+        "read(self.index, self._store.cursor(self.index).cursor, LOADED)",
+        tests=(*ITSELF, *CONTRACT),
+    ),
+    Mutant(
+        "what is lost is not counted",
+        "_core/backing/queue/table.py",
+        '"undecodable"] += missing',
+        '"undecodable"] += 0',
+        tests=CONTRACT,
+    ),
+    Mutant(
         "chunks in memory in front of those on the disk",
         LANDING,
         "if not self._spilled and self",

@@ -162,7 +162,7 @@ class Delivery(Base):
             assert part == again
             assert len({whole, part, rest}) == 3
             assert part.gaps, "else [1, 2] would have the same id"
-            assert not (whole.gaps or rest.gaps)
+            assert whole.gaps == rest.gaps == 0
 
 
 def check_ids(*processors: Seen) -> None:

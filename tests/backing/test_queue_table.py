@@ -46,13 +46,14 @@ class Made:
         starts = self.store.append([(0, *chunk) for chunk in chunks])
         self.table.landed(starts, chunks, pieces)
 
-    def load(self) -> list[Any]:
-        """Return what is loaded at once; it is delivered."""
+    def load(self, *, note: bool = True) -> list[Any]:
+        """Return what is loaded at once; it is delivered, and noted."""
         self.table.fill()
         self.table.swap()
         items = self.table.take() or []
         self.table.acknowledge()
-        self.table.note()
+        if note:
+            self.table.note()
         return items
 
 
@@ -73,6 +74,15 @@ def test_what_lands_while_the_disk_is_being_read_comes_behind_it(
     assert made.load() == ["larger than the window"]
     made.land(made.piece(3))
     assert [made.load() for _ in range(3)] == [[2], [3], []]
+
+
+def test_the_disk_is_read_on_though_nothing_could_be_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOADED", 1)
+    made = Made(window=0)
+    for number in range(3):
+        made.land(made.piece(number))
+
+    assert [made.load(note=False) for _ in range(3)] == [[0], [1], [2]]
 
 
 def test_room_is_given_back_when_much_is_settled_or_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,17 @@ def test_a_step_of_reclaiming_is_bounded_and_serves_every_partition(
     assert not more
 
 
+def test_no_partition_has_all_the_turns(journal: Journal, path: Path) -> None:
+    append(journal, "last", partition=1)
+    journal.settle(1, 4)
+    for step in range(1, 4):
+        append(journal, *("x" for _ in range(200)))
+        journal.settle(0, 200 * step)
+        journal.reclaim()
+
+    assert look_in(path, f"select count(*) from chunk where id >= {1 << 48}") == "[[0]]"
+
+
 def test_room_is_given_back_in_small_steps(journal: Journal, path: Path) -> None:
     for _ in range(40):
         append(journal, "x" * 200_000)

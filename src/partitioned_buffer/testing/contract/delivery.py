@@ -161,6 +161,8 @@ class Delivery(Base):
             whole, part, again, rest = (each for each, _ in life.processor.calls)
             assert part == again
             assert len({whole, part, rest}) == 3
+            assert part.gaps, "else [1, 2] would have the same id"
+            assert whole.gaps == rest.gaps == 0
 
 
 def check_ids(*processors: Seen) -> None:

@@ -1,13 +1,13 @@
 """
-What is broken of buffers that a store backs: see `stores.py`.
+What is broken of buffers that a store backs: see `stored.py`.
 """
 
 from breaking import Mutant
 
+ITSELF, COMMITS = ("backing/test_queue_table.py",), ("backing/test_committer.py",)
 CONTRACT = ("backing/test_contract_sqlite.py",)
-QUEUE = (*CONTRACT, "backing/test_queue_model.py")
+STORED = ("backing/test_map_stored.py",)
 REPLAY, TABLE = ("backing/test_map_replay.py",), ("backing/test_map_table.py",)
-MAP = (*TABLE, *CONTRACT)
 LINE, LANDING = "_core/backing/queue/line.py", "_core/backing/queue/landing.py"
 COMMITTER = "_core/backing/committer.py"
 
@@ -17,77 +17,70 @@ MUTANTS = [
         LINE,
         "kept = [record[0] for record in hand if record[0] < mark]",
         "kept = []",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "what is in hand counts as settled",
         LINE,
         "first = hand[len(kept)][0]",
         "first = hand[-1][0] + 1",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "of a batch in part all comes again",
         LINE,
         "if rest and rest != hand[len(chosen) :]:",
         "if False:",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "room that is given back twice",
         LINE,
         "room.used -= size",
         "room.used -= 2 * size",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "a first batch of another size",
         "_core/backing/queue/table.py",
         "first, self._first_size = self._first_size, None",
         "first = None",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
-        "what is kept comes with others after a crash",
-        LANDING,
-        "len(kept) or now.hand or None",
-        "now.hand or None",
-        tests=QUEUE,
-    ),
-    Mutant(
-        "what is read is what is in hand",
+        "what is read next is what comes behind the cursor",
         "_core/backing/queue/table.py",
         "read(self.index, self._loaded, LOADED)",
-        "read(self.index, self.cursor()[0], LOADED)",
-        tests=QUEUE,
+        "read(self.index, self._store.cursor(self.index).cursor, LOADED)",
+        tests=(*ITSELF, *CONTRACT),
+    ),
+    Mutant(
+        "what is lost is not counted",
+        "_core/backing/queue/table.py",
+        '"undecodable"] += missing',
+        '"undecodable"] += 0',
+        tests=CONTRACT,
     ),
     Mutant(
         "chunks in memory in front of those on the disk",
         LANDING,
         "if not self._spilled and self",
         "if self",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "the disk counts as read too early",
         "_core/backing/queue/table.py",
         "found[-1].start + found[-1].count >= self._end",
         "True",
-        tests=QUEUE,
-    ),
-    Mutant(
-        "bytes that are not given back",
-        "_core/backing/queue/table.py",
-        "self._room.give_back(0, held - sum(record[2] for record in mine))",
-        "pass",
-        tests=QUEUE,
+        tests=ITSELF,
     ),
     Mutant(
         "what is settled stays on the disk",
         "_core/backing/queue/table.py",
         "or (cursor == self._end and not kept)",
         "",
-        tests=QUEUE,
+        tests=ITSELF,
     ),
     Mutant(
         "what is packed goes before what was written earlier",
@@ -95,28 +88,28 @@ MUTANTS = [
         "if records:",
         "if False:",
         within="def chunks(",
-        tests=QUEUE,
+        tests=ITSELF,
     ),
     Mutant(
         "hashes that are not written",
         "_core/backing/queue/hashes.py",
         "if max(hashes, default=NO_KEY) == NO_KEY:",
         "if True:",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "no key is one key",
         "_core/backing/queue/hashes.py",
         "together if hashed == NO_KEY else ",
         "",
-        tests=QUEUE,
+        tests=ITSELF,
     ),
     Mutant(
         "a batch with gaps has the id of one without",
         "_core/backing/partition.py",
         "positions[-1] - first == size - 1",
         "True",
-        tests=QUEUE,
+        tests=CONTRACT,
     ),
     Mutant(
         "a write that is accepted before it is committed",
@@ -132,7 +125,7 @@ MUTANTS = [
         "return False",
         "return True",
         within="def is_mine(",
-        tests=CONTRACT,
+        tests=COMMITS,
     ),
     Mutant(
         "an error that one writer is told of",
@@ -140,43 +133,35 @@ MUTANTS = [
         "for ticket in begun:",
         "for ticket in begun[:1]:",
         within="def _commit_all(",
-        tests=CONTRACT,
+        tests=COMMITS,
     ),
     Mutant(
         "an error that all writers share",
         COMMITTER,
         "own = type(error)(*error.args)",
         "own = error",
-        tests=CONTRACT,
-    ),
-    Mutant(
-        "what was refused keeps its room",
-        COMMITTER,
-        "if ticket.outcome != MADE and",
-        "if False and",
-        within="def _let_go(",
-        tests=CONTRACT,
+        tests=COMMITS,
     ),
     Mutant(
         "commits of writers that do not wait for the disk",
         COMMITTER,
         "durable=any(ticket.durable for ticket in taken)",
         "durable=False",
-        tests=CONTRACT,
+        tests=COMMITS,
     ),
     Mutant(
         "what is settled at the end is not written",
         COMMITTER,
         "if ticket.durable and any(",
         "if any(",
-        tests=CONTRACT,
+        tests=(*COMMITS, *STORED),
     ),
     Mutant(
         "room that a ticket gives back twice",
         "_core/backing/room.py",
         "ticket.holds = False",
         "pass",
-        tests=CONTRACT,
+        tests=COMMITS,
     ),
     Mutant(
         "what came later is settled, too",
@@ -204,14 +189,7 @@ MUTANTS = [
         "_core/backing/map/stored.py",
         "if any(raised):",
         "if False:",
-        tests=CONTRACT,
-    ),
-    Mutant(
-        "what came to nothing is read",
-        "_core/backing/map/replay.py",
-        "elif at in voids:",
-        "elif False:",
-        tests=REPLAY,
+        tests=STORED,
     ),
     Mutant(
         "a snapshot without what is leaving",
@@ -221,25 +199,11 @@ MUTANTS = [
         tests=TABLE,
     ),
     Mutant(
-        "a snapshot of what was deleted",
-        "_core/backing/map/landing.py",
-        "and at >= now[FIRST]:",
-        "and True:",
-        tests=TABLE,
-    ),
-    Mutant(
-        "a log that is never short",
-        "_core/backing/map/stored.py",
-        "if self._logged <= LONG + TIMES * held:",
-        "if True:",
-        tests=CONTRACT,
-    ),
-    Mutant(
         "a log that is written anew all the time",
         "_core/backing/map/stored.py",
         "if self._logged <= LONG + TIMES * held:",
         "if False:",
-        tests=CONTRACT,
+        tests=STORED,
     ),
     Mutant(
         "what could not be noted is forgotten",
@@ -247,13 +211,13 @@ MUTANTS = [
         "self.unsettle(settled)",
         "pass",
         within="def note(",
-        tests=CONTRACT,
+        tests=STORED,
     ),
     Mutant(
         "a Map's log that is moved as it is",
         "_core/backing/map/writes.py",
         "backing.prepare = partial(_compact_all, made)",
         "pass",
-        tests=CONTRACT,
+        tests=STORED,
     ),
 ]

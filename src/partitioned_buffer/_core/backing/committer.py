@@ -97,7 +97,7 @@ class Committer:
         self._store, self._room = store, room
         self._tickets: list[Ticket] = []
         self._signal = clock.signal()  # so that fake time stands still as long as it is at work
-        self._idle = self._ended = False
+        self._ended = False
         self._reclaims = True  # what the last one has left
         self._last = 1  # how many were in the last commit
         self._turn = threading.Lock()  # held from where tickets are begun until they have landed
@@ -111,7 +111,8 @@ class Committer:
         self._tickets.append(ticket)
         if self._ended:  # it may come too late to be seen
             self._fail_all()
-        self._ring()
+        # Whether it rests or not: who looks first, and is interrupted then, leaves others waiting.
+        self._signal.set()
 
     def give_up(self, ticket: Ticket) -> None:
         """Have nothing written for *ticket*, unless it is begun, or done."""
@@ -123,7 +124,7 @@ class Committer:
     def reclaim(self) -> None:
         """Give back room when there is time for it."""
         self._reclaims = True
-        self._ring()
+        self._signal.set()
 
     def catch_up(self) -> None:
         """Wait until what is being committed has landed."""
@@ -136,11 +137,6 @@ class Committer:
         self._signal.set()
         if self.thread is not threading.current_thread():
             self.thread.join()
-
-    def _ring(self) -> None:
-        if self._idle:
-            self._idle = False
-            self._signal.set()
 
     # --- the thread ------------------------------------------------------------
 
@@ -161,10 +157,8 @@ class Committer:
         self._signal.close()
 
     def _rest(self) -> None:
-        self._idle = True
         if not (self._tickets or self._ended or self._reclaims):
             self._signal.wait(None)
-        self._idle = False
 
     def _gather(self) -> None:
         for _ in range(YIELDS):

@@ -8,6 +8,7 @@ from partitioned_buffer._core.backing.queue import table as module
 from partitioned_buffer._core.backing.queue.hashes import NO_KEY, route_of_queue, with_hashes
 from partitioned_buffer._core.backing.queue.records import QueuePiece
 from partitioned_buffer._core.backing.queue.table import StoredQueueTable
+from partitioned_buffer._core.backing.room import StoreRoom
 from partitioned_buffer._core.writes.routing import slot_numbers
 from partitioned_buffer.abc import Terms
 from partitioned_buffer.testing.storage import DictStorage
@@ -27,9 +28,9 @@ class Idle:
 class Made:
     """A table, and its store."""
 
-    def __init__(self, window: int = 1 << 20) -> None:
+    def __init__(self, window: int = 1 << 20, room: StoreRoom | None = None) -> None:
         self.store = DictStorage(window=window).open(Terms("made", "Queue", 1, lambda *_: {}))
-        self.table = StoredQueueTable(0, None)
+        self.table = StoredQueueTable(0, room)
         self.committer = Idle()
         self.table.begin(self.store, self.committer)
         self.table.open(lambda: None, None)
@@ -97,6 +98,23 @@ def test_room_is_given_back_when_much_is_settled_or_all(monkeypatch: pytest.Monk
         found.append(made.committer.reclaims)
 
     assert found == [0, 0, 1, 1, 1, 2, 2, 3]
+
+
+def test_what_was_to_be_dropped_may_be_delivered_and_gone_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who drops it has seen it there, and asks what it weighs."""
+    made, weigh = Made(room=StoreRoom(None, 100, "drop_oldest")), StoredQueueTable._weight_of_next
+    made.land(made.piece(1))
+
+    def weighed_later(table: StoredQueueTable, loaded: int) -> int:
+        made.load()
+        made.store.reclaim()
+        return weigh(table, loaded)
+
+    monkeypatch.setattr(StoredQueueTable, "_weight_of_next", weighed_later)
+    assert not made.table.drop_oldest()
+    assert made.table.counts()["delivered"] == 1
 
 
 def test_what_has_no_key_is_dealt_to_all_partitions_and_chunks_stay_together() -> None:

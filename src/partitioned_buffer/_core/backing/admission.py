@@ -136,7 +136,7 @@ class StoredAdmission(Admission):
         _raise_what_went_wrong([piece for group in groups for piece in group])
 
     def _ticket(self, pieces: Sequence[Piece]) -> Ticket:
-        return Ticket(pieces, self.face._signal(), *_load(pieces))
+        return Ticket(pieces, READY.signal, *_load(pieces))
 
     def _let_go(self, ticket: Ticket) -> None:
         """Write nothing for *ticket*, unless it is begun."""
@@ -159,6 +159,8 @@ class StoredAdmission(Admission):
             outcome = yield from self._find_room(ticket)
             committer = self.backing.committer
             if outcome == MADE and committer is not None:
+                # Not before: while it stood in line, time would stand still for a fake clock.
+                ticket.signal = self.face._signal()
                 committer.submit(ticket)
             elif outcome != DROPPED:
                 outcome = CLOSED

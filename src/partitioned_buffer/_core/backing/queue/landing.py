@@ -176,5 +176,7 @@ class QueueLanding(QueueLine):
                 for chunk in self._store.read(self.index, loaded, 1)[:1]:
                     self._chunks.appendleft(chunk)
                     self._kept_bytes += len(chunk.data or b"")
+            if not self._chunks:  # it was loaded meanwhile, settled, and is gone
+                return 0
             chunk = self._chunks[0]
         return weight_from(chunk, 0 if whole else loaded) - weight_from(chunk, loaded + 1)

@@ -136,13 +136,14 @@ class StoredAdmission(Admission):
         _raise_what_went_wrong([piece for group in groups for piece in group])
 
     def _ticket(self, pieces: Sequence[Piece]) -> Ticket:
-        return Ticket(pieces, READY.signal, *_load(pieces))
+        return Ticket(pieces, None, *_load(pieces))
 
     def _let_go(self, ticket: Ticket) -> None:
         """Write nothing for *ticket*, unless it is begun."""
         if ticket.right and ticket.is_mine() and self.room is not None:
             self.room.leave(ticket)
-        ticket.signal.close()
+        if ticket.signal is not None:
+            ticket.signal.close()
 
     def _forbid_committer(self) -> None:
         if self.backing.is_committer():

@@ -69,13 +69,14 @@ class Ticket:
     def __init__(
         self,
         pieces: Sequence[Any],
-        signal: Signal | AsyncSignal,
+        signal: Signal | AsyncSignal | None,
         size: int = 0,
         weight: int = 0,
         *,
         durable: bool = True,
     ) -> None:
-        self.pieces, self.signal, self.durable = pieces, signal, durable
+        self.pieces, self.durable = pieces, durable
+        self.signal: Any = signal  # there is one when it is submitted
         self.size, self.weight, self.holds = size, weight, False  # see `room`
         self.error: BaseException | None = None
         self.outcome: int | None = None  # None until it is done
@@ -113,13 +114,6 @@ class Committer:
             self._fail_all()
         # Whether it rests or not: who looks first, and is interrupted then, leaves others waiting.
         self._signal.set()
-
-    def give_up(self, ticket: Ticket) -> None:
-        """Have nothing written for *ticket*, unless it is begun, or done."""
-        if ticket.is_mine():
-            ticket.outcome = CLOSED
-            if self._room is not None:
-                self._room.leave(ticket)
 
     def reclaim(self) -> None:
         """Give back room when there is time for it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from portal import Portal
 
-from partitioned_buffer import AsyncQueue
+from partitioned_buffer import AsyncMap, AsyncQueue
 from partitioned_buffer.testing.storage import DictStorage, MapStorageContract, StorageContract
 
 
@@ -24,3 +24,8 @@ class TestTasks(TestThreads):
         return Portal(AsyncQueue(name, processor, **options))
 
     test_a_forked_child_is_refused: Any = None  # a loop's thread is not there to refuse it
+
+
+class TestMapOfTasks(TestMap):
+    def make_queue(self, name: str, processor: Any, **options: Any) -> Any:
+        return Portal(AsyncMap(name, processor, **options))

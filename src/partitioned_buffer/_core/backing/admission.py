@@ -40,6 +40,13 @@ class Piece(Protocol):
         """Return how many items and bytes that is."""
         ...
 
+    has_room: bool
+    """Whether room was taken for each item."""
+
+    def replaces(self) -> bool:
+        """Return whether it only writes over what is held."""
+        ...
+
     def singles(self) -> "Sequence[Piece]":
         """Return the same item by item."""
         ...
@@ -79,7 +86,8 @@ class StoredAdmission(Admission):
         size, weight = (0, 0) if room is None else _load(pieces)
         ticket = Ticket(pieces, self.face._signal(), size, weight)
         try:
-            if room is not None and not (room.fits(size, weight) and room.take(ticket)):
+            found = room is None or (room.fits(size, weight) and room.take(ticket))
+            if not found and not self._replaces(pieces, ticket):
                 self._let_go(ticket)
                 return None
             committer.submit(ticket)
@@ -87,6 +95,18 @@ class StoredAdmission(Admission):
             self._let_go(ticket)
             raise
         return ticket
+
+    def _replaces(self, pieces: Sequence[Piece], ticket: Ticket) -> bool:
+        """Let *pieces* in that take no more room than what is held, if that is all they are."""
+        room, ticket.size = self.room, 0
+        for piece in pieces:
+            if not piece.replaces():
+                return False
+        if room is None or not room.take(ticket):
+            return False
+        for piece in pieces:
+            piece.has_room = False
+        return True
 
     def _write_parts(self, pieces: Sequence[Piece]) -> Steps[None]:
         closed = any(table.closed for table in self.backing.tables)

@@ -28,11 +28,16 @@ class MapPiece:
     ) -> None:
         self.table, self.ops, self.landings = table, ops, landings
         self.error: BaseException | None = None
+        self.has_room = True  # whether room was taken for each entry
 
     def load(self) -> tuple[int, int]:
         """Return how many entries and bytes it is."""
         values = [op[3] for op in self.ops if op[3] is not None]
         return len(values), sum(map(len, values))
+
+    def replaces(self) -> bool:
+        """Return whether it only writes over what is held."""
+        return all(self.table.has(landing[1]) for landing in self.landings)
 
     def singles(self) -> "list[MapPiece]":
         """Return it op by op."""
@@ -118,6 +123,9 @@ class BackedMapTable(StoredMapTable):
     ) -> None:
         """Do what was committed, in order."""
         landings = [landing for piece in pieces for landing in piece.landings]
+        if self._room_of_store is not None:
+            roomless = [piece.load()[0] for piece in pieces if not piece.has_room]
+            self._room_of_store.add(sum(roomless), 0)  # what it replaces gives that back at once
         raised = self.land(starts[0], landings) if starts else []
         if any(raised):
             self._note_at_once()

@@ -40,12 +40,12 @@ class Piece(Protocol):
         """Return how many items and bytes that is."""
         ...
 
-    has_room: bool
-    """Whether room was taken for each item."""
-
     def replaces(self) -> bool:
         """Return whether it only writes over what is held."""
         ...
+
+    def go_without_room(self) -> None:
+        """Have been let in for that."""
 
     def singles(self) -> "Sequence[Piece]":
         """Return the same item by item."""
@@ -99,13 +99,10 @@ class StoredAdmission(Admission):
     def _replaces(self, pieces: Sequence[Piece], ticket: Ticket) -> bool:
         """Let *pieces* in that take no more room than what is held, if that is all they are."""
         room, ticket.size = self.room, 0
-        for piece in pieces:
-            if not piece.replaces():
-                return False
-        if room is None or not room.take(ticket):
+        if room is None or not all(p.replaces() for p in pieces) or not room.take(ticket):
             return False
         for piece in pieces:
-            piece.has_room = False
+            piece.go_without_room()
         return True
 
     def _write_parts(self, pieces: Sequence[Piece]) -> Steps[None]:

@@ -39,6 +39,10 @@ class MapPiece:
         """Return whether it only writes over what is held."""
         return all(self.table.has(landing[1]) for landing in self.landings)
 
+    def go_without_room(self) -> None:
+        """Have been let in for that."""
+        self.has_room = False
+
     def singles(self) -> "list[MapPiece]":
         """Return it op by op."""
         each = zip(self.ops, self.landings, strict=True)

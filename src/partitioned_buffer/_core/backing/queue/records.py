@@ -28,18 +28,12 @@ class QueuePiece(NamedTuple):
         """Return how many items and bytes it is."""
         return len(self.hashes), sum(map(len, self.records))
 
-    @property
-    def has_room(self) -> bool:
-        """Whether room was taken for each item: always."""
-        return True
-
-    @has_room.setter
-    def has_room(self, _: bool) -> None:
-        raise AssertionError("each item of a Queue takes room")
-
     def replaces(self) -> bool:
         """Return whether it only writes over what is held: never."""
         return False
+
+    def go_without_room(self) -> None:
+        """Have been let in for that."""
 
     def singles(self) -> "list[QueuePiece]":
         """Return it item by item."""

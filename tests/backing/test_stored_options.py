@@ -1,6 +1,7 @@
 """What a stored buffer cannot do is refused when it is made."""
 
 from pathlib import Path
+from pickle import dumps, loads
 from typing import Any
 from zlib import crc32
 
@@ -48,3 +49,18 @@ def test_the_slots_of_a_number_of_partitions_never_change() -> None:
     sums = {count: crc32(bytes(slot_numbers(count))) for count in (1, 2, 3, 8, 64)}
 
     assert sums == {1: 41846716, 2: 1101184079, 3: 3370808407, 8: 2871455551, 64: 336854263}
+
+
+def test_a_path_may_have_any_characters(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def down(_: list[int]) -> None:
+        raise OSError
+
+    path = tmp_path / "50% of {them} %s"
+    queue = Queue("percent", down, storage=SQLite(path, codec=(dumps, loads)), partitions=1)
+    queue.start().push(1)
+    assert len(queue.stop(0).left) == 1
+
+    assert f"stopped with 1 undelivered, which stay in SQLite({str(path)!r}" in caplog.text
+    assert "Logging error" not in capsys.readouterr().err

@@ -44,8 +44,8 @@ class Piece(Protocol):
         """Return whether it only writes over what is held."""
         ...
 
-    def go_without_room(self) -> None:
-        """Have been let in for that."""
+    def go_without_room(self, without: bool, /) -> None:
+        """Have been let in for that, or not."""
 
     def singles(self) -> "Sequence[Piece]":
         """Return the same item by item."""
@@ -76,6 +76,8 @@ class StoredAdmission(Admission):
                 raise ticket.error
             if ticket.outcome == MADE:
                 return _raise_what_went_wrong(pieces)
+            for piece in pieces:
+                piece.go_without_room(False)
         yield from self._write_parts(pieces)
 
     def _quick(self, pieces: Sequence[Piece]) -> Ticket | None:
@@ -102,7 +104,7 @@ class StoredAdmission(Admission):
         if room is None or not all(p.replaces() for p in pieces) or not room.take(ticket):
             return False
         for piece in pieces:
-            piece.go_without_room()
+            piece.go_without_room(True)
         return True
 
     def _write_parts(self, pieces: Sequence[Piece]) -> Steps[None]:

@@ -236,7 +236,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         left = self._left() if is_last else ()  # what another run goes on with is not left
         if left and first:
             where = f", which stay in {self._settings.storage}" if self._settings.storage else ""
-            say(f"buffer %r was stopped with %d undelivered{where}", self.name, len(left))
+            say("buffer %r was stopped with %d undelivered%s", self.name, len(left), where)
         return StopReport(
             after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
         )

@@ -39,9 +39,9 @@ class MapPiece:
         """Return whether it only writes over what is held."""
         return all(self.table.has(landing[1]) for landing in self.landings)
 
-    def go_without_room(self) -> None:
-        """Have been let in for that."""
-        self.has_room = False
+    def go_without_room(self, without: bool, /) -> None:
+        """Have been let in for that, or not."""
+        self.has_room = not without
 
     def singles(self) -> "list[MapPiece]":
         """Return it op by op."""

@@ -32,8 +32,8 @@ class QueuePiece(NamedTuple):
         """Return whether it only writes over what is held: never."""
         return False
 
-    def go_without_room(self) -> None:
-        """Have been let in for that."""
+    def go_without_room(self, without: bool, /) -> None:
+        """Have been let in for that, or not."""
 
     def singles(self) -> "list[QueuePiece]":
         """Return it item by item."""

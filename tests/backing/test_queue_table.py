@@ -86,6 +86,20 @@ def test_the_disk_is_read_on_though_nothing_could_be_noted(monkeypatch: pytest.M
     assert [made.load(note=False) for _ in range(3)] == [[0], [1], [2]]
 
 
+def test_what_is_committed_and_has_yet_to_land_is_not_loaded() -> None:
+    made = Made(window=0)
+    made.land(made.piece(1))
+    pieces = [made.piece(2)]
+    chunks = made.table.chunks(pieces)
+    starts = made.store.append([(0, *chunk) for chunk in chunks])
+    assert made.load() == [1]
+    counts = made.table.counts()
+    assert (counts["accepted"], counts["waiting"], counts["in_flight"]) == (1, 0, 0)
+
+    made.table.landed(starts, chunks, pieces)
+    assert [made.load() for _ in range(2)] == [[2], []]
+
+
 def test_room_is_given_back_when_much_is_settled_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOADED", 1)
     monkeypatch.setattr(module, "SETTLED", 3)

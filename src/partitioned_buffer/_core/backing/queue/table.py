@@ -87,7 +87,9 @@ class StoredQueueTable(QueueLanding):
         return found or self._read()
 
     def _read(self) -> list[Chunk]:
-        found = list(self._store.read(self.index, self._loaded, LOADED))
+        end = self._end  # what is committed behind it has yet to land
+        found = self._store.read(self.index, self._loaded, LOADED)
+        found = [chunk for chunk in found if chunk.start < end]
         with self._gate:
             if not found or found[-1].start + found[-1].count >= self._end:
                 self._spilled = False

@@ -111,3 +111,24 @@ def test_a_log_is_written_anew_when_it_is_long_for_what_it_holds(
         assert made.stats().recovered == 2
 
     assert seen[-1] == [("a", 34), ("b", 0)]
+
+
+def test_versions_that_are_remembered_are_no_reason_to_write_it_anew_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored, "LONG", 10)
+    calls, replace = list[int](), DictStore.replace
+
+    def noted(store: DictStore, *args: Any) -> Any:
+        calls.append(store.end(0))
+        return replace(store, *args)
+
+    monkeypatch.setattr(DictStore, "replace", noted)
+    with life(DictStorage(), []) as made:
+        for number in range(100):
+            made.put_newer(number, number, 5)
+        made.flush()
+        before = len(calls)
+        for number in range(100):
+            made.put_newer(number, number, 4)  # not newer: nothing is held
+        assert len(calls) <= before + 1

@@ -86,7 +86,7 @@ class BackedMapTable(StoredMapTable):
             name, where = self._made.name, store.where
             report("buffer %r: %d writes in %s are lost: damaged", name, self._lost, where)
         self._logged = store.end(self.index) - store.cursor(self.index).cursor
-        self._compact(lambda: compacted(replayed), len(self))
+        self._compact(lambda: compacted(replayed))
         if self._room_of_store is not None:
             self._room_of_store.add(*self.load())
 
@@ -100,8 +100,10 @@ class BackedMapTable(StoredMapTable):
             remember=made.remember_versions,
         )
 
-    def _compact(self, snapshot: Callable[[], Sequence[Any]], held: int) -> None:
-        """Put a snapshot in place of the log, if that is much longer than what it holds."""
+    def _compact(self, snapshot: Callable[[], Sequence[Any]]) -> None:
+        """Put a snapshot in place of the log, if that is much longer than one."""
+        marks = self._marks
+        held = len(self) + len(marks.recent) + len(marks.older)  # versions are in it, too
         if self._logged <= LONG + TIMES * held:
             return
         try:
@@ -109,7 +111,7 @@ class BackedMapTable(StoredMapTable):
             chunks = snapshot_chunks(kept, self._storage, self._made)
             self._store.replace(self.index, chunks)
             self._logged = len(kept)
-        except (StorageError, TypeError) as error:  # a value that `merge` made, and nobody encodes
+        except Exception as error:  # the disk is full; or `merge` made what nobody can encode
             report("buffer %r: its log stays long for now", self._made.name, error=error)
             self._logged -= LONG  # so that it is not tried each time
 
@@ -138,7 +140,7 @@ class BackedMapTable(StoredMapTable):
             for _ in piece.landings:
                 piece.error = next(errors) or piece.error
         self._logged += len(landings)
-        self._compact(self.snapshot, len(self))
+        self._compact(self.snapshot)
 
     def _note_at_once(self) -> None:
         """Have the log say what `merge` has refused, before a writer is told anything."""

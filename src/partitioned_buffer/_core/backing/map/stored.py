@@ -111,6 +111,7 @@ class BackedMapTable(StoredMapTable):
             chunks = snapshot_chunks(kept, self._storage, self._made)
             self._store.replace(self.index, chunks)
             self._logged = len(kept)
+            self._committer.reclaim()
         except Exception as error:  # the disk is full; or `merge` made what nobody can encode
             report("buffer %r: its log stays long for now", self._made.name, error=error)
             self._logged -= LONG  # so that it is not tried each time

@@ -4,7 +4,7 @@ Ids of batches in memory: the same items have the same one, as long as nothing i
 Only who asks pays for it: what a batch is made of is compared with what was asked for before.
 """
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +16,7 @@ class Identities:
 
     def __init__(self, buffer: str, partition: int) -> None:
         self._buffer, self._partition = buffer, partition
-        self._store = secrets.token_hex(8)
+        self._store = os.urandom(8).hex()
         self._position = 0
         self._settled = -1
         self._known: list[tuple[list[Any], BatchId]] = []

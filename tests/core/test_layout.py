@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -146,6 +147,11 @@ def test_files_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda p: p.stem)
 def test_files_of_tests_have_one_matter(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 500
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:  # pytest imports them by those
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -41,7 +41,7 @@ class Piece(Protocol):
         ...
 
     def replaces(self) -> bool:
-        """Return whether it only writes over what is held."""
+        """Return whether it only writes over what waits."""
         ...
 
     def go_without_room(self, without: bool, /) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ... import Map, PartialFailure, Reject
+from ... import BufferFull, Map, PartialFailure, Reject
 from .base import Base, Life, eventually, raised
 
 
@@ -158,6 +158,17 @@ class MapStorageContract(Base):
             assert life.queue.size() == 3
             life.queue.flush()
             assert (life.queue.size(), life.queue._admission.room.used_bytes) == (0, 0)
+
+    def test_what_is_with_the_processor_is_not_written_over_without_room(
+        self, tmp_path: Path
+    ) -> None:
+        options: dict[str, Any] = {"max_size": 2, "when_full": "raise"}
+        with self.life(self.watched(tmp_path), **options) as life:
+            life.queue.put_all({"a": 1, "b": 2})
+            life.begin_batch()
+            raised(BufferFull, life.queue.put, "a", 3)  # both would be held
+            raised(BufferFull, life.queue.put_all, {"a": 3, "b": 4})
+            assert life.queue.size() == 2
 
     def test_whole_tables_are_delivered(self, tmp_path: Path) -> None:
         with self.life(self.watched(tmp_path), processing_batch_size="table") as life:

@@ -226,6 +226,11 @@ class MapLanding:
         """Return whether `get` would find *key*."""
         return bool(self._inner.has(key))
 
+    def all_wait(self, keys: Sequence[Any], /) -> bool:
+        """Return whether all *keys* wait, so that writes of them take no room beside."""
+        size, _ = self._inner.needs([(key, None, None, 0) for key in keys])
+        return int(size) == 0
+
     def load(self) -> tuple[int, int]:
         """Return how many entries are held, and how many bytes."""
         size, weight = self._inner.load()

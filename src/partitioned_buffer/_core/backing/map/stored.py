@@ -36,8 +36,8 @@ class MapPiece:
         return len(values), sum(map(len, values))
 
     def replaces(self) -> bool:
-        """Return whether it only writes over what is held."""
-        return all(self.table.has(landing[1]) for landing in self.landings)
+        """Return whether it only writes over what waits."""
+        return self.table.all_wait([landing[1] for landing in self.landings])
 
     def go_without_room(self, without: bool, /) -> None:
         """Have been let in for that, or not."""

@@ -29,7 +29,7 @@ class QueuePiece(NamedTuple):
         return len(self.hashes), sum(map(len, self.records))
 
     def replaces(self) -> bool:
-        """Return whether it only writes over what is held: never."""
+        """Return whether it only writes over what waits: never."""
         return False
 
     def go_without_room(self, without: bool, /) -> None:

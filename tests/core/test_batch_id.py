@@ -105,3 +105,12 @@ def test_what_is_written_over_is_another_batch() -> None:
 def test_nobody_else_has_one() -> None:
     with pytest.raises(WrongThread, match="processor"):
         batch_id()
+
+
+def test_items_of_a_class_called_as_ours_are_items() -> None:
+    save = Asking(OSError())
+    with Queue("named", save, partitions=1, retry=SOON) as queue:
+        queue.push(type("Entry", (), {})())
+        queue.flush(10)
+
+    assert save.calls[0] == save.calls[1]

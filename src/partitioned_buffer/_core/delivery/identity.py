@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...abc import BatchId
+from ..tables.entry import Entry
 
 
 class Identities:
@@ -41,7 +42,7 @@ def _content(batch: Any) -> list[Any]:
 
 
 def _parts(item: Any) -> Sequence[Any]:
-    return item if type(item).__name__ == "Entry" else (item,)
+    return item if isinstance(item, Entry) else (item,)
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:

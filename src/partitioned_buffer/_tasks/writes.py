@@ -137,16 +137,13 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
 
     async def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
-        Remove *key*, as a Map's `delete`. It never waits.
+        Remove *key*, as a Map's `delete`. It waits for a store alone.
 
         Raises what `put` raises.
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("delete")
-        if self._admission.backing is None:
-            self.delete_nowait(key, partition_key=partition_key)
-        else:
-            await drive(self._routes.delete(key, partition_key))
+        await drive(self._routes.delete(key, partition_key))
 
     def put_all_nowait(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None

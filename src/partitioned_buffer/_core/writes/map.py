@@ -63,8 +63,9 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         return pairs
 
     def delete(self, key: K, partition_key: object) -> Steps[None]:
-        """Return the steps that remove *key*, from a store."""
-        raise NotImplementedError
+        """Remove *key*; return the steps of what is still to be done."""
+        table = self.table_for(key, partition_key)
+        return self.admission.steps(table, table.delete(key), "delete", (key,))
 
     def put_all(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], partition_key: object

@@ -29,12 +29,6 @@ YIELDS = 4
 """How often it gives way to writers that may be about to submit."""
 
 
-class Piece(Protocol):
-    """What one write brings to one table."""
-
-    table: "Landing"
-
-
 class Landing(Protocol):
     """A table, as far as the committer knows it."""
 

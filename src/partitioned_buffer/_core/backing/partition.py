@@ -47,9 +47,12 @@ class StoredPartition(Partition[Any]):
 
     def announce(self) -> None:
         """Tell what was dropped since the last time, and for which reason."""
-        for reason, count in self.table.unannounced().items():
-            self.emit(ItemsDropped, count=count, reason=reason, error=None)
-            self.report(f"dropped %d: {REASONS.get(reason, reason)}", count)
+        told, reasons = self.table.told, self.table.reasons()
+        self.table.told = reasons
+        for reason, total in reasons.items():
+            if count := total - told.get(reason, 0):
+                self.emit(ItemsDropped, count=count, reason=reason, error=None)
+                self.report(f"dropped %d: {REASONS.get(reason, reason)}", count)
         if faults := self.table.faults():
             message = "merge() failed for %d values that are tried again: they stay apart, in order"
             self.report(message, len(faults), error=faults[0])

@@ -9,7 +9,13 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from ..options.settings import Settings
 from ..tables.step import Lock
+
+
+def store_room(made: Settings) -> "StoreRoom | None":
+    """Return the room of a buffer of these settings; None if it has no bound."""
+    return StoreRoom(made.max_size, made.max_bytes, made.when_full) if made.bounded else None
 
 
 class Taker(Protocol):

@@ -70,7 +70,7 @@ class BackedMapTable(StoredMapTable):
         self._committer: Any = None
         self._logged = 0  # ops in the log
         self._lost = 0
-        self._told: dict[str, int] = {}
+        self.told: dict[str, int] = {}  # of `reasons()`
         self.left_over = False
 
     # --- reading and writing the log ---------------------------------------------
@@ -230,12 +230,6 @@ class BackedMapTable(StoredMapTable):
         full = self.counts()["dropped"] - self._lost
         reasons = {"full": full, "damaged": self._lost}
         return {why: count for why, count in reasons.items() if count}
-
-    def unannounced(self) -> dict[str, int]:
-        """Return how many were dropped since the last call, for which reason."""
-        before, self._told = self._told, self.reasons()
-        new = {why: count - before.get(why, 0) for why, count in self._told.items()}
-        return {why: count for why, count in new.items() if count}
 
 
 def hash_of(storage: Any, made: Settings, key: Any, partition_key: object = None) -> int:

@@ -18,7 +18,7 @@ from ...writes.line import Face
 from ...writes.map import tuple_of
 from ...writes.routing import deal_slots, slot_numbers
 from ..admission import StoredAdmission
-from ..room import StoreRoom
+from ..room import store_room
 from .log import DELETE, NEWER, PUT, route
 from .replay import compacted
 from .stored import BackedMapTable, MapPiece, hash_of, snapshot_chunks
@@ -33,7 +33,7 @@ def stored_map(
             "when_full='drop_oldest': expected 'block', 'raise' or 'drop_newest' for a stored Map, "
             "which drops nothing that is on the disk"
         )
-    room = StoreRoom(made.max_size, made.max_bytes, made.when_full) if made.bounded else None
+    room = store_room(made)
     tables = [BackedMapTable(index, made, room) for index in range(made.partitions or 1)]
     admission = MapAdmission(made, room, face)
     backing, codec = admission.backing, admission.backing.storage.codec

@@ -47,7 +47,7 @@ class QueueLanding(QueueLine):
         self._spilled = end > cursor  # whether there is more than what `_chunks` has
         self._is_whole = True  # whether what is settled of the next chunk counts as held, too
         self._first_size: int | None = None  # of the first batch: it was in hand at the crash
-        self._announced: dict[str, int] = {}
+        self.told: dict[str, int] = {}  # of `reasons()`
         self.left_over = False  # whether what is in line is the last cycle's
         self._noted: object = None
         self.unnoted: Exception | None = None  # why the store does not take note now

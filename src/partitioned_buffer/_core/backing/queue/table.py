@@ -161,12 +161,6 @@ class StoredQueueTable(QueueLanding):
             if self._change(turn, {}):
                 return counts
 
-    def unannounced(self) -> dict[str, int]:
-        """Return how many were dropped since the last call, for which reason."""
-        before, self._announced = self._announced, self.reasons()
-        new = {why: count - before.get(why, 0) for why, count in self._announced.items()}
-        return {why: count for why, count in new.items() if count}
-
     def reasons(self) -> dict[str, int]:
         """Return how many were dropped for which reason."""
         reasons = dict(self._reasons)

@@ -17,7 +17,7 @@ from ...writes.line import Face
 from ...writes.queue import listed
 from ...writes.routing import by_content, deal_slots, slot_numbers
 from ..admission import StoredAdmission
-from ..room import StoreRoom
+from ..room import store_room
 from .hashes import NO_KEY, route_of_queue
 from .records import QueuePiece
 from .table import StoredQueueTable
@@ -32,8 +32,7 @@ def stored_queue(
             "partition_key=by_content: expected a function that returns text, bytes, numbers, or "
             "tuples of these, for hashes of Python's own differ from process to process"
         )
-    bounded = made.bounded
-    room = StoreRoom(made.max_size, made.max_bytes, made.when_full) if bounded else None
+    room = store_room(made)
     tables = [StoredQueueTable(index, room) for index in range(made.partitions or 1)]
     admission = QueueAdmission(made, room, face)
     backing = admission.backing

@@ -11,6 +11,7 @@ Everything that can fail, drawn as a tree.
     │   └── UnknownOption     (TypeError)     there is no such option
     ├── Undelivered                           given to a dead letter handler: nobody waits any more
     ├── StorageError                          a storage cannot do what it was asked for
+    │   ├── StorageAway                       a shared one cannot be reached, or cannot serve, now
     │   ├── StorageBusy                       another process has it
     │   ├── StorageRefused                    what is stored there is of another kind, or newer
     │   ├── StorageFull                       it has no room
@@ -18,6 +19,7 @@ Everything that can fail, drawn as a tree.
     └── raised by a processor, to say more than "it failed"
         ├── PartialFailure                    only these failed
         ├── Reject                            do not try these again
+        ├── Outage                            the destination is down: it is no fault of theirs
         ├── RetryAfter                        try again, in so many seconds
         └── Split                             too large: try smaller batches
 
@@ -78,6 +80,10 @@ class Undelivered(PartitionedBufferError):
 
 class StorageError(PartitionedBufferError):
     """A storage cannot do what it was asked for; the text says what to do about it."""
+
+
+class StorageAway(StorageError):
+    """A shared storage cannot be reached, or cannot serve, now: the same may work again later."""
 
 
 class StorageBusy(StorageError):
@@ -156,6 +162,16 @@ def _named(names: Named | None) -> list[Any] | dict[Any, Any]:
 
 class Reject(PartitionedBufferError):
     """Raised by a processor: this batch will never do. It is dead-lettered, not tried again."""
+
+
+class Outage(PartitionedBufferError):
+    """
+    Raised by a processor: the destination is down, which says nothing of this batch.
+
+    It is tried again as after any error, for as long as it takes, but is not counted: it uses up
+    none of the `Retry.attempts`, is no reason to try parts, and no item is given up for it. Only
+    `Retry.deadline` ends it.
+    """
 
 
 class RetryAfter(PartitionedBufferError):

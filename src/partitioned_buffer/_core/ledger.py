@@ -7,12 +7,16 @@ The law, at every instant, for each partition and in total:
 
 Every term is counted where it happens; none is derived from the others, so a
 loss would show as a law that does not hold.
+
+What is measured beside it (see `measures`) is not part of the law.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+from .measures import Durations, Failure, Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,37 @@ class Ledger:
     overdue: int
     """How many partitions wait for a call of the processor that has exceeded
     `processing_timeout`."""
+    batches: int = 0
+    """How many batches the processor was given; one that is tried again, or in parts, counts once
+    for its first attempt."""
+    calls: int = 0
+    """How many calls of the processor have ended."""
+    failed_calls: int = 0
+    """How many of these raised."""
+    rates: Rates = Rates()
+    """How much was accepted, delivered and failed per second: see [`Rates`](#rates)."""
+    durations: Durations = Durations()
+    """How long the processor took: see [`Durations`](#durations)."""
+    last_success: float | None = None
+    """When a call of the processor returned last, by the wall clock; None before the first."""
+    last_failure: Failure | None = None
+    """What a call raised last, and when: `time`, `type` and `message`. It stays, whatever comes
+    after it."""
+
+    @property
+    def p50(self) -> float | None:
+        """Seconds that half of the calls of the processor took at most, right to 14 %."""
+        return self.durations.quantile(0.5)
+
+    @property
+    def p99(self) -> float | None:
+        """Seconds that 99 of 100 calls of the processor took at most, right to 14 %."""
+        return self.durations.quantile(0.99)
+
+    @property
+    def longest(self) -> float | None:
+        """Seconds that the longest call of the processor took that has ended."""
+        return self.durations.longest
 
     @property
     def held(self) -> int:
@@ -61,8 +96,14 @@ class Ledger:
     def as_dict(self) -> dict[str, Any]:
         """Return every number by its name, `held` and `balanced` too, as `json.dumps` takes it."""
         numbers: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        reasons = dict(self.drop_reasons)
-        return numbers | {"drop_reasons": reasons, "held": self.held, "balanced": self.balanced}
+        failure = self.last_failure
+        return numbers | {
+            "drop_reasons": dict(self.drop_reasons),
+            "rates": self.rates.as_dict(),
+            "durations": self.durations.as_dict(),
+            "last_failure": None if failure is None else failure.as_dict(),
+            **{name: getattr(self, name) for name in DERIVED},
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +111,33 @@ class PartitionStats(Ledger):
     """The ledger of one partition."""
 
     partition: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStats:
+    """What a process knows of the server of its shared buffer."""
+
+    shipped: int
+    """How many records this process has brought there."""
+    front: int
+    """How many wait in this process to be brought there."""
+    workers: int
+    """How many processes deliver; 0 where this one does not, and so does not know."""
+    owners: Mapping[int, str]
+    """Who delivers which partition."""
+    gaps: int
+    """How often the server had less of this process than it had acknowledged."""
+    lost: int
+    """How many records those were."""
+    away: str | None
+    """What keeps this process from the server now."""
+    age: float | None
+    """Seconds since the server was asked for the numbers; None: it was not yet."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every number by its name, as `json.dumps` takes it."""
+        numbers: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return numbers | {"owners": {str(p): owner for p, owner in self.owners.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +151,14 @@ class Stats(Ledger):
     blocked: int
     """How many writers wait for room."""
     partitions: tuple[PartitionStats, ...]
+    shared: SharedStats | None = None
+    """Of a shared buffer, whose other numbers are those of all processes together."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return every number by its name, a list of `partitions` too, as `json.dumps` takes it."""
         each = [partition.as_dict() for partition in self.partitions]
-        return Ledger.as_dict(self) | {"partitions": each}
+        shared = None if self.shared is None else self.shared.as_dict()
+        return Ledger.as_dict(self) | {"partitions": each, "shared": shared}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +175,18 @@ class StopReport:
     a sequence that knows its length, and reads the store when it is gone through."""
 
 
+DERIVED = ("held", "balanced", "p50", "p99", "longest")
+"""What `as_dict()` has beside the fields."""
+
 _SUMS = [f.name for f in fields(Ledger) if f.type is int]
 
 
-def total(partitions: Iterable[PartitionStats], **others: int) -> Stats:
+def total(partitions: Iterable[PartitionStats], **others: Any) -> Stats:
     """Add up the partitions of one buffer."""
     each = tuple(partitions)
     ages = [p.oldest_age for p in each if p.oldest_age is not None]
+    successes = [p.last_success for p in each if p.last_success is not None]
+    failures = [p.last_failure for p in each if p.last_failure is not None]
     reasons = Counter[str]()
     for partition in each:
         reasons.update(partition.drop_reasons)
@@ -118,6 +194,10 @@ def total(partitions: Iterable[PartitionStats], **others: int) -> Stats:
         **{name: sum(getattr(p, name) for p in each) for name in _SUMS},
         drop_reasons=dict(reasons),
         oldest_age=max(ages, default=None),
+        rates=sum((p.rates for p in each), Rates()),
+        durations=sum((p.durations for p in each), Durations()),
+        last_success=max(successes, default=None),
+        last_failure=max(failures, key=lambda failure: failure.time, default=None),
         partitions=each,
         **others,
     )

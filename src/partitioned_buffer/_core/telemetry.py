@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, ClassVar, Protocol
 
 from ..abc import DeadLetterHandler, Hook
 from ..errors import PartitionedBufferError
@@ -76,8 +77,28 @@ def subscribe(hook: Hook) -> Callable[[], None]:
     return unsubscribe
 
 
+class Tracing(Protocol):
+    """What is told of writes and calls, where they are traced."""
+
+    def wrote(self, partition: Any, /) -> None:
+        """Take note that something was written to *partition*."""
+
+    def around(
+        self, partition: Any, processor: Callable[..., object], attempt: int, in_place: bool, /
+    ) -> Callable[..., object]:
+        """
+        Return what calls *processor* for *partition*; its `part_of` is the user's function.
+
+        A call *in_place* is one that a coroutine is not awaited from.
+        """
+        ...
+
+
 class Telemetry:
     """The hooks of one buffer, and its dead letter handler."""
+
+    tracing: ClassVar[Tracing | None] = None
+    """Of all buffers; None, unless somebody asks for it."""
 
     def __init__(self, hooks: Iterable[Hook]) -> None:
         self._hooks = tuple(hooks)

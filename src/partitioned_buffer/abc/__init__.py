@@ -2,6 +2,7 @@
 Every contract in one place: what the library calls, and what it may be given.
 
     Processor           receives batches         Queue(name, processor), Map(name, processor)
+    Sink                ... and knows how its destination fails: `sinks.SQLiteTable(path, ...)`
     DeadLetterHandler   what is given up         dead_letter=..., `dead_letters.DeadLetterFile`
     Hook                receives events          hooks=[...], subscribe(hook)
     Clock               tells time, makes        clock=..., `testing.FakeClock`
@@ -11,13 +12,18 @@ Every contract in one place: what the library calls, and what it may be given.
     Loop                ... of an event loop
     Storage             where what is accepted waits: opens, for the `Terms` of a buffer,
     Store               a journal, with a `Codec`, in `Chunk`s, settled up to a `Cursor`
-    batch_id()          what a processor may ask, for a destination that knows what it has had
+    SharedStorage       ... or for many processes: see `abc.sharing`, and `abc.dealing`: which
+                        partition a hash is of
+    batch_id()          what a processor may ask, for a destination that knows what it has had;
+    fencing_token()     ... or knows who is to be refused
 """
 
 from typing import Any, Protocol, TypeVar
 
 from ..events import Event
-from .batches import BatchId, batch_id
+from .batches import BatchId, batch_id, fencing_token
+from .sharing import SharedStorage, SharedStore
+from .sink import Sink
 from .storing import Chunk, Codec, Cursor, Keys, Route, Storage, Store, Terms
 
 __all__ = [
@@ -34,11 +40,15 @@ __all__ = [
     "Loop",
     "Processor",
     "Route",
+    "SharedStorage",
+    "SharedStore",
     "Signal",
+    "Sink",
     "Storage",
     "Store",
     "Terms",
     "batch_id",
+    "fencing_token",
 ]
 
 B_contra = TypeVar("B_contra", contravariant=True)

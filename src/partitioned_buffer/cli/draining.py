@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import json
 import logging
 import signal
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from .. import Map, Queue
+from .. import Map, Queue, Stats
 from ..errors import InvalidOption, RetryAfter
 from ..storage import SQLite
 from ..storage.look import Terms, look
@@ -20,12 +21,6 @@ from .codecs import codec_named
 from .names import typed
 from .progress import Progress
 
-ABOUT = (
-    "Deliver all that the file of a durable buffer holds, by calling a processor with batches of "
-    "it. What fails is tried again, for as long as it takes; Ctrl-C ends that, and leaves the "
-    "rest in the file. Exits with 0 when all was delivered, with 1 when something is left or was "
-    "given up."
-)
 _log = logging.getLogger("partitioned_buffer")
 
 TURN = 0.05
@@ -33,53 +28,6 @@ TURN = 0.05
 
 GRACE = 10.0
 """Seconds that calls of the processor have to return after Ctrl-C."""
-
-
-def add(commands: Any) -> None:
-    """Add the command to those of the parser."""
-    parser = commands.add_parser("drain", help="deliver what a file holds", description=ABOUT)
-    parser.add_argument("path", metavar="PATH", help="the file of a buffer")
-    parser.add_argument(
-        "--processor",
-        metavar="MODULE:FUNCTION",
-        required=True,
-        help="what gets the batches, as in shop.events:store",
-    )
-    parser.add_argument(
-        "--batch-size", metavar="N", type=from_1, default=10, help="items a batch (default: 10)"
-    )
-    parser.add_argument(
-        "--map", action="store_true", help="the file is a Map's: the processor gets entries"
-    )
-    parser.add_argument(
-        "--merge",
-        metavar="MODULE:FUNCTION",
-        help="the Map's merge=, if it has one: without it the last value of a key wins",
-    )
-    add_codec(parser)
-    parser.set_defaults(run=run)
-
-
-def add_codec(parser: Any) -> None:
-    """Add what says how to read items."""
-    parser.add_argument(
-        "--codec",
-        metavar="MODULE:NAME",
-        help="the type, or the pair of functions, that reads the items, if it is not where the "
-        "file says",
-    )
-    parser.add_argument(
-        "--allow-pickle",
-        action="store_true",
-        help="read pickles, which run whatever they say: only if you trust who wrote the file",
-    )
-
-
-def from_1(text: str) -> int:
-    """Return the number that was typed, for a parser."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         options["merge"] = typed("--merge", arguments.merge)
     codec = codec_named(terms.codec, given=arguments.codec, allow_pickle=arguments.allow_pickle)
     with _ends_at_sigterm():
-        return _drain(_made(terms, codec, calls, options), calls, terms.path)
+        stats = _drained(_made(terms, codec, calls, options), calls)
+    sys.stdout.write(_in_json(stats, terms.path) if arguments.json else _said(stats, terms.path))
+    return 1 if stats.held or stats.dead_lettered or stats.dropped else 0
 
 
 def _check_kind(terms: Terms, is_map: bool) -> None:
@@ -159,7 +109,7 @@ def _ends_at_sigterm() -> Generator[None, None, None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _drain(buffer: Any, calls: _Calls, path: str) -> int:
+def _drained(buffer: Any, calls: _Calls) -> Stats:
     buffer.start()
     total = buffer.size()
     try:
@@ -170,7 +120,8 @@ def _drain(buffer: Any, calls: _Calls, path: str) -> int:
         sys.stderr.write("Ending: calls of the processor that have begun may return.\n")
     finally:
         _end(buffer, calls)
-    return _said(buffer.stats(), path)
+    stats: Stats = buffer.stats()
+    return stats
 
 
 def _end(buffer: Any, calls: _Calls) -> None:
@@ -184,8 +135,19 @@ def _end(buffer: Any, calls: _Calls) -> None:
             _log.disabled = False
 
 
-def _said(stats: Any, path: str) -> int:
-    """Say what became of it; return the exit code."""
+def _in_json(stats: Stats, path: str) -> str:
+    said = {
+        "path": path,
+        "delivered": stats.delivered,
+        "held": stats.held,
+        "given_up": stats.dead_lettered,
+        "dropped": dict(stats.drop_reasons),
+    }
+    return json.dumps(said) + "\n"
+
+
+def _said(stats: Stats, path: str) -> str:
+    """Return what became of it, for people."""
     lines = [f"{stats.delivered:,} delivered, {stats.held:,} left in {path}."]
     if stats.dead_lettered:
         lines.append(
@@ -195,5 +157,4 @@ def _said(stats: Any, path: str) -> int:
     if stats.dropped:
         reasons = ", ".join(f"{why}: {count:,}" for why, count in stats.drop_reasons.items())
         lines.append(f"{stats.dropped:,} could not be read ({reasons}).")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if stats.held or stats.dead_lettered or stats.dropped else 0
+    return "\n".join(lines) + "\n"

@@ -1,44 +1,21 @@
-"""`inspect`: what is in a store, as text or JSON."""
+"""`inspect`: what is in a file, as text or JSON."""
 
 import argparse
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 from .looking import Held, Report, report_of
+from .server import inspecting
+from .server.places import check_place, is_url
 from .text import as_json, item_text, printable, table
-
-ABOUT = (
-    "Show what is in the file of a durable buffer: what it was made for, how much each partition "
-    "holds, what was given up or is damaged, and the first items. Nothing of it is changed; it "
-    "has to be stopped, for a file that is in use is refused."
-)
-
-
-def add(commands: Any) -> None:
-    """Add the command to those of the parser."""
-    parser = commands.add_parser("inspect", help="show what is in a file", description=ABOUT)
-    parser.add_argument("path", metavar="PATH", help="the file of a buffer")
-    parser.add_argument("--json", action="store_true", help="print one object of JSON")
-    parser.add_argument(
-        "--items",
-        metavar="N",
-        type=_from_0,
-        default=5,
-        help="how many of the first items to show (default: 5)",
-    )
-    parser.set_defaults(run=run)
-
-
-def _from_0(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit code."""
+    check_place(arguments, optional=True)
+    if is_url(arguments.path):
+        return inspecting.run(arguments)
     report = report_of(arguments.path, arguments.items)
     if arguments.json:
         _print_json(report)

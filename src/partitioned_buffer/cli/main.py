@@ -1,7 +1,8 @@
 """
 What is typed: the commands, their exit codes, and what an error becomes.
 
-0: done. 1: not all was delivered. 2: refused, and said why on stderr. 130: Ctrl-C.
+0: done. 1: not all was delivered. 2: refused, and said why on stderr. 130: Ctrl-C. 143: SIGTERM,
+twice. (`_EPILOG` and docs/command-line.md say so, too.)
 """
 
 import argparse
@@ -10,12 +11,25 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import PartitionedBufferError
-from . import draining, inspecting, replaying
+from .commands.command import Help
+from .commands.drain import DRAIN
+from .commands.inspect import INSPECT
+from .commands.page import PAGE
+from .commands.replay import REPLAY
+from .commands.resize import RESIZE
+from .commands.top import TOP
+from .commands.worker import WORKER
 
-_ABOUT = "Look into the file of a durable buffer, and deliver what is in it."
-_EPILOG = (
-    "A file that a running program has is refused: stop that first. `COMMAND --help` says more."
+COMMANDS = (INSPECT, DRAIN, REPLAY, WORKER, RESIZE, TOP, PAGE)
+_ABOUT = (
+    "Look into the file of a durable buffer, at a server, or at the buffers of a running process; "
+    "deliver what is there; show buffers in a browser."
 )
+_EPILOG = """\
+A file that a running program has is refused: stop that first. `COMMAND --help` says more.
+
+Exits with 0: done; 1: not all was delivered; 2: refused, and said why on stderr; \
+130: Ctrl-C; 143: a second SIGTERM."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,8 +56,10 @@ def _done(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("partitioned-buffer", description=_ABOUT, epilog=_EPILOG)
+    parser = argparse.ArgumentParser(
+        "partitioned-buffer", description=_ABOUT, epilog=_EPILOG, formatter_class=Help
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (inspecting, draining, replaying):
-        command.add(commands)
+    for command in COMMANDS:
+        command.add_to(commands)
     return parser

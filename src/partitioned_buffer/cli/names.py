@@ -31,6 +31,14 @@ def typed(option: str, text: str) -> Any:
         ) from error
 
 
+def module(option: str, name: str) -> ModuleType:
+    """Return the module of that name, the value of an option. Raises `InvalidOption`."""
+    found = _imported(name) if all(part.isidentifier() for part in name.split(".")) else None
+    if found is None:
+        raise _missing(f"{option} {name}", name)
+    return found
+
+
 def dotted(text: str) -> Any:
     """Return what *text* names, as in `shop.events.Event.from_bytes`. Raises `InvalidOption`."""
     path, *names = text.split(".")

@@ -1,4 +1,4 @@
-"""`replay`: gives what was given up, and is kept in a file, back into a buffer of the program."""
+"""`replay`: gives what was given up, and is kept, back into a buffer of the program."""
 
 import argparse
 import os
@@ -6,74 +6,133 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from .. import Map, Queue
-from ..errors import InvalidOption
+from .. import running as those_that_run
+from ..dead_letters import DeadLetterFile, Replayed
+from ..dead_letters.records import SETTLED
+from ..dead_letters.replay import lines_to_come
+from ..errors import InvalidOption, StorageError
 from ..storage import SQLite
 from ..storage.look import look, open_as_made
 from ..storage.records import Codec
 from ..storage.sqlite.journal import Journal
 from .codecs import codec_named
-from .draining import add_codec, from_1
-from .giving import Giving
+from .giving import Giving, buffer_named, outcome, running
 from .names import typed
 from .progress import Progress
-from .text import printable
-
-ABOUT = (
-    "Give what was given up, and is kept in the file of a durable buffer, back into a buffer of "
-    "the program: to that of the same file, or another. It is started if it does not run. Each is "
-    "forgotten when it is settled, so who ends this in the middle goes on with the next replay; "
-    "what is given up again is kept again. Exits with 0 when all was given back, else with 1."
-)
-
-
-def add(commands: Any) -> None:
-    """Add the command to those of the parser."""
-    parser = commands.add_parser("replay", help="give back what was given up", description=ABOUT)
-    parser.add_argument("path", metavar="PATH", help="the file of a buffer")
-    parser.add_argument(
-        "--into",
-        metavar="MODULE:BUFFER",
-        required=True,
-        help="the buffer that gets it, as in shop.events:queue",
-    )
-    parser.add_argument(
-        "--limit",
-        metavar="N",
-        type=from_1,
-        help="stop after so many items, or the few more that were given up together with them",
-    )
-    add_codec(parser)
-    parser.set_defaults(run=run)
+from .server import replaying
+from .server.places import check_place, is_url
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit code."""
-    buffer = _buffer(arguments.into)
+    check_place(arguments)
+    if is_url(arguments.path):
+        return replaying.run(arguments)
+    is_letters = _is_letters(arguments.path)
+    buffer = buffer_named(arguments.into)
+    if is_letters:
+        return _replay_letters(arguments, buffer)
     with _opened(arguments, buffer) as (journal, codec):
         newest, total = _what_is_there(journal)
         limit = min(arguments.limit or total, total)
-        giving = Giving(buffer, journal, codec, limit)
+        giving = Giving(buffer, journal.forget_buried, codec, limit)
         try:
             with Progress(buffer.name, limit, lambda: giving.settled, "given back"):
                 giving.give(takewhile(lambda each: each.id <= newest, journal.buried()))
         except KeyboardInterrupt:
             sys.stderr.write("Ending: what is not settled stays, and comes again.\n")
         _, kept = _what_is_there(journal)  # with what was given up again
-    sys.stdout.write(_said(giving, kept, arguments.path))
+    sys.stdout.write(
+        outcome(giving.settled, giving.refused, kept, arguments.path, in_json=arguments.json)
+    )
     return 0 if giving.settled >= limit else 1
 
 
-def _buffer(name: str) -> Any:
-    found = typed("--into", name)
-    if not isinstance(found, Queue | Map):
+# --- a dead letter file ------------------------------------------------------------------------
+
+
+def _is_letters(path: str) -> bool:
+    """
+    Return whether a `DeadLetterFile` has written the file.
+
+    One that a buffer of this process has open is not looked into: SQLite would lose its locks.
+    """
+    real = os.path.realpath(path)
+    if any(
+        real == os.path.realpath(getattr(_storage(each), "path", "")) for each in those_that_run()
+    ):
+        return False
+    if Path(f"{path}.replaying").exists():
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(1) in (b"{", SETTLED)
+    except OSError:
+        return False
+
+
+def _storage(buffer: Any) -> object:
+    return buffer._settings.storage
+
+
+def _replay_letters(arguments: argparse.Namespace, buffer: Any) -> int:
+    handler = buffer._settings.dead_letter
+    if handler is None and _storage(buffer) is None:
         raise InvalidOption(
-            f"--into {name}: it is of type {type(found).__name__}: expected a Queue or a Map, "
-            "which are for threads"
+            f"--into {arguments.into}: {buffer!r} keeps nothing that it gives up again: give it a "
+            "dead_letter, or a storage"
         )
-    return found
+    if arguments.limit is not None:
+        raise InvalidOption("--limit: a dead letter file is given back as a whole")
+    letters, total = _letters(arguments, handler), _to_come(arguments.path)
+    done = Replayed(0, 0)
+
+    def note(replayed: Replayed) -> None:
+        nonlocal done
+        done = replayed
+
+    try:
+        with running(buffer), Progress(buffer.name, total, lambda: done.pushed, "given back"):
+            done = letters.replay(buffer, progress=note)
+    except KeyboardInterrupt:
+        sys.stderr.write("Ending: what is not settled stays, and comes again.\n")
+    except TypeError as error:  # before anything is given
+        raise InvalidOption(f"--into {arguments.into}: {error}") from error
+    except OSError as error:
+        raise StorageError(f"{arguments.path}: {error}: what is left comes again") from error
+    kept = _to_come(arguments.path)
+    unread = _unread(done)
+    sys.stdout.write(outcome(done.pushed, unread, kept, arguments.path, in_json=arguments.json))
+    return 0 if done.pushed >= total else 1
+
+
+def _letters(arguments: argparse.Namespace, handler: Any) -> DeadLetterFile:
+    """Return what replays the file: the program's own, if it is that."""
+    if isinstance(handler, DeadLetterFile) and _is_same(handler._path, arguments.path):
+        return handler
+    if arguments.codec is None:
+        return DeadLetterFile(arguments.path)
+    decode = typed("--codec", arguments.codec)
+    return DeadLetterFile(arguments.path, encode=lambda item: item, decode=decode)
+
+
+def _is_same(path: Path, typed: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(typed)
+
+
+def _to_come(path: str) -> int:
+    return sum(map(lines_to_come, (Path(path), Path(f"{path}.replaying"))))
+
+
+def _unread(done: Replayed) -> list[str]:
+    return [f"{done.kept} lines that cannot be read, or not be decoded"] if done.kept else []
+
+
+# --- the file of a buffer ----------------------------------------------------------------------
 
 
 @contextmanager
@@ -85,7 +144,7 @@ def _opened(
     if isinstance(storage, SQLite) and os.path.realpath(storage.path) == real:
         if not buffer.running:
             look(real)  # a start would make it if it were not there
-        with _running(buffer):
+        with running(buffer):
             yield buffer._admission.backing.store.journal, storage.codec
         return
     terms = look(real)
@@ -96,23 +155,10 @@ def _opened(
     codec = codec_named(terms.codec, given=arguments.codec, allow_pickle=arguments.allow_pickle)
     journal = open_as_made(terms)
     try:
-        with _running(buffer):
+        with running(buffer):
             yield journal, codec
     finally:
         journal.close()
-
-
-@contextmanager
-def _running(buffer: Any) -> Generator[None, None, None]:
-    """Start the buffer, unless it runs; stop it again if it was started."""
-    starts = not buffer.running
-    if starts:
-        buffer.start()
-    try:
-        yield
-    finally:
-        if starts:
-            buffer.stop(timeout=1.0)
 
 
 def _what_is_there(journal: Journal) -> tuple[int, int]:
@@ -121,10 +167,3 @@ def _what_is_there(journal: Journal) -> tuple[int, int]:
     for each in journal.buried():
         newest, total = each.id, total + each.count
     return newest, total
-
-
-def _said(giving: Giving, kept: int, path: str) -> str:
-    lines = [f"{giving.settled:,} given back, {kept:,} kept in {path}."]
-    if giving.refused:
-        lines += ["These stay:", *map(printable, giving.refused)]
-    return "\n".join(lines) + "\n"

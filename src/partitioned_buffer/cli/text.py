@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..storage.records import in_short
-
 
 def printable(text: str) -> str:
     """Return *text*, which a file said, without what a terminal would obey."""
@@ -15,6 +13,8 @@ def printable(text: str) -> str:
 
 def item_text(item: Any) -> str:
     """Return an item in short."""
+    from ..storage.records import in_short  # noqa: PLC0415  # what shows no items goes without
+
     return printable(in_short(item))
 
 

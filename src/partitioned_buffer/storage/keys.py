@@ -30,6 +30,10 @@ _FLOAT = struct.Struct(">d")
 _LENGTH = struct.Struct(">I")
 
 
+class _Another(Exception):
+    """The key would come back as another one."""
+
+
 class Keys:
     """How keys become bytes, and come back; `make_keys()` makes one."""
 
@@ -41,18 +45,28 @@ class Keys:
     def encode(self, key: Any) -> bytes:
         """Return the bytes of *key*; raise `TypeError` if it would not come back as itself."""
         try:
-            data = self._encode(key)
-            if type(key) in _QUICK:
-                return data
-            back = self._decode(data)
-            if is_itself(key, back):
-                return data
+            return self._bytes(key)
         except MemoryError:
             raise
+        except Exception:
+            self._again(key)
+            raise  # it is not the key's: a signal handler has raised it, say
+
+    def _bytes(self, key: Any) -> bytes:
+        data = self._encode(key)
+        if type(key) not in _QUICK and not is_itself(key, back := self._decode(data)):
+            raise _Another(f"it would come back as {in_short(back)} ({type(back).__name__})")
+        return data
+
+    def _again(self, key: Any) -> None:
+        try:
+            self._bytes(key)
+        except MemoryError:
+            raise
+        except _Another as error:
+            raise self._refusal(key, str(error)) from None
         except Exception as error:
             raise self._refusal(key, f"{type(error).__name__}: {error}") from error
-        kind = type(back).__name__
-        raise self._refusal(key, f"it would come back as {in_short(back)} ({kind})")
 
     def decode(self, data: bytes) -> Any:
         """Return the key; raise `Undecodable`."""

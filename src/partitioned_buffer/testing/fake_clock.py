@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 
 from ..abc import Loop
 
@@ -146,11 +147,17 @@ class FakeClock:
             signal.look()
 
 
+_own: ContextVar["_AnyFakeSignal | None"] = ContextVar("own", default=None)
+"""What a thread, or task, waits on: not what it waits on in the middle of a call."""
+
+
 class _AnyFakeSignal:
     """A flag in fake time; all of them share their clock's condition, so none is seen half set."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
+        self._outer: _AnyFakeSignal | None = None
+        self._waits_elsewhere = 0
         self._up = False
         self._waiting = False
         self.deadline: float | None = None
@@ -158,7 +165,7 @@ class _AnyFakeSignal:
     @property
     def idle(self) -> bool:
         """Whether somebody waits here and will go on doing so."""
-        return self._waiting and not self._ready()
+        return self._waits_elsewhere > 0 or (self._waiting and not self._ready())
 
     def _ready(self) -> bool:
         return self._up or (self.deadline is not None and self._clock._now >= self.deadline)
@@ -178,11 +185,20 @@ class _AnyFakeSignal:
             later = math.nextafter(self._clock._now, math.inf if timeout > 0 else -math.inf)
             self.deadline = max(self._clock._now + timeout, later)
         self._waiting = True
+        own = _own.get()
+        if own is None or own not in self._clock._signals:
+            _own.set(self)
+        elif own is not self:  # a worker whose processor waits, say
+            self._outer = own
+            own._waits_elsewhere += 1
         self._clock._notify()
 
     def _end(self) -> None:
         self._waiting = False
         self.deadline = None
+        if self._outer is not None:
+            self._outer._waits_elsewhere -= 1
+            self._outer = None
 
     def close(self) -> None:
         with self._clock._changed:

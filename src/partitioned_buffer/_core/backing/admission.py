@@ -19,6 +19,7 @@ from ..writes.admission import Admission
 from ..writes.line import Face
 from .backing import Backing
 from .committer import Ticket
+from .partition import StoredPartition
 from .room import StoreRoom
 
 DROPPED: Final = -1
@@ -55,12 +56,14 @@ class Piece(Protocol):
 class StoredAdmission(Admission):
     """Of one buffer whose writes are stored."""
 
+    kind_of_partition: Any = StoredPartition
     room: StoreRoom | None  # type: ignore[assignment]  # it is asked for the same, and the line's
 
     def __init__(self, settings: Settings, room: StoreRoom | None, face: Face) -> None:
         super().__init__(settings, room, face)  # type: ignore[arg-type]  # as said
         self.weigh = None  # what is stored weighs as many bytes as it takes
         self.backing = Backing(settings, room)
+        self.stores = (self.backing,)
 
     def write(self, pieces: Sequence[Piece]) -> Steps[None]:
         """Write *pieces*: in one commit, if they can fit; what drops does so one by one."""

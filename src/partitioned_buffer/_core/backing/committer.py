@@ -20,6 +20,8 @@ from ...abc import AsyncSignal, Clock, Signal, Store
 from ...errors import BufferNotRunning, StorageError
 from ..tables.step import CLOSED, MADE
 from ..telemetry import report
+from ..waiting.locks import start
+from ..waiting.signals import set_all
 from .room import StoreRoom
 
 TIDYING = 0.5
@@ -97,7 +99,7 @@ class Committer:
         self._last = 1  # how many were in the last commit
         self._turn = threading.Lock()  # held from where tickets are begun until they have landed
         self.thread = threading.Thread(target=self._run, name=f"{name}-committer", daemon=True)
-        self.thread.start()
+        start(self.thread)
 
     # --- asked by others -------------------------------------------------------
 
@@ -187,7 +189,7 @@ class Committer:
                 ticket.outcome = CLOSED
             if ticket.outcome != MADE and self._room is not None:
                 self._room.leave(ticket)
-        _set_all([ticket.signal for ticket in begun])
+        set_all([ticket.signal for ticket in begun])
 
     def _commit(self, begun: Sequence[Ticket]) -> None:
         by_table: dict[Landing, list[Any]] = {}
@@ -224,18 +226,6 @@ class Committer:
                 if ticket.is_mine():
                     ticket.error = BufferNotRunning(f"{self._store.where} is closed")
                     self._let_go([ticket])
-
-
-def _set_all(signals: Sequence[Any]) -> None:
-    """Raise *signals*: those of one event loop together, for each way in to it takes long."""
-    by_home: dict[Any, list[Any]] = {}
-    for signal in signals:
-        if (home := getattr(signal, "home", None)) is None:
-            signal.set()
-        else:
-            by_home.setdefault(home, []).append(signal)
-    for together in by_home.values():
-        together[0].set_all(together)
 
 
 def _own(error: BaseException) -> BaseException:

@@ -21,12 +21,13 @@ REASONS = {
 class StoredPartition(Partition[Any]):
     """See `Partition`."""
 
-    __slots__ = ("worker_ended",)
-    is_stored = True
+    __slots__ = ("token", "worker_ended")
+    is_stored = must_wait = True
 
     def swap(self) -> tuple[int, bool]:
         """Return how much is loaded, and whether there is more of this cycle."""
         table, now = self.table, self.settings.clock.monotonic()
+        self.recorder.sample(now)
         if not table.left_over:
             self._in_flight_since, self._since = self._since, now
         return table.swap(), table.left_over or table.more

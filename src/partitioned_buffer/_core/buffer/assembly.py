@@ -7,8 +7,8 @@ from typing import Any
 
 from ...errors import BufferFull
 from ..options.settings import Settings
-from ..tables.implementation import MapTable, QueueTable, Room
-from ..writes.admission import Admission
+from ..tables.implementation import MapTable, QueueTable
+from ..writes.admission import Admission, table_room
 from ..writes.line import Face
 from ..writes.map import MapRoutes
 from ..writes.queue import QueueRoutes
@@ -16,11 +16,15 @@ from ..writes.queue import QueueRoutes
 
 def queue_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
     """Make what a Queue takes: tables, what admits to them, and what finds them."""
+    if made.is_shared:
+        from ..sharing.front.writes import shared_queue  # noqa: PLC0415  # few take it
+
+        return shared_queue(made, face)
     if made.storage is not None:
         from ..backing.queue.writes import stored_queue  # noqa: PLC0415  # few take it
 
         return stored_queue(made, face)
-    room = _room(made)
+    room = table_room(made)
     tables = [QueueTable(room) for _ in range(made.partitions or 1)]
     admission = Admission(made, room, face)
     return tables, admission, QueueRoutes(face, tables, admission)
@@ -28,11 +32,15 @@ def queue_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
 
 def map_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
     """Make what a Map takes: tables, what admits to them, and what finds them."""
+    if made.is_shared:
+        from ..sharing.front.map_writes import shared_map  # noqa: PLC0415  # as above
+
+        return shared_map(made, face)
     if made.storage is not None:
         from ..backing.map.writes import stored_map  # noqa: PLC0415  # as above
 
         return stored_map(made, face)
-    room = _room(made)
+    room = table_room(made)
     admission = Admission(made, room, face)
     weigh = None if made.merge is None else _weigher_of_merged(made, admission.weigh)
     tables = [
@@ -40,10 +48,6 @@ def map_parts(made: Settings, face: Face) -> tuple[list[Any], Admission, Any]:
         for _ in range(made.partitions or 1)
     ]
     return tables, admission, MapRoutes(face, tables, admission)
-
-
-def _room(made: Settings) -> Room | None:
-    return Room(made.max_size, made.max_bytes, made.when_full) if made.bounded else None
 
 
 def _weigher_of_merged(

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any, Generic, NoReturn, TypeVar, Unpack
 
 from ...errors import BufferNotRunning
-from ..backing.partition import StoredPartition
 from ..delivery.partition import Partition
 from ..ledger import PartitionStats, Stats, total
 from ..options.keywords import Tunable
@@ -29,6 +28,9 @@ from .run import Run, State
 
 B = TypeVar("B")
 
+Settled = tuple[int, int]
+"""How many items this process has delivered, and how many it has given up."""
+
 TRIES = 1000
 """How often numbers are read that do not go together; more than a few are never seen."""
 
@@ -37,6 +39,7 @@ class Buffer(Generic[B]):
     """What Queues and Maps have in common."""
 
     _drains_at_exit = True
+    _outlives = False  # the program's end of others: who made it ends it later than that
     _how_to_start = "call start(), or use it in a `with` block, first"
     _how_to_go_on = "write before stop(), or start() it again"
     _how_to_stop = "partitioned_buffer.get({!r}).stop()"
@@ -50,17 +53,25 @@ class Buffer(Generic[B]):
         self._settings = settings
         self._admission = admission
         self._telemetry = Telemetry(settings.hooks)
-        destination = Destination()
-        kind: Any = Partition if settings.storage is None else StoredPartition
-        self._partitions: list[Partition[B]] = [
-            kind(index, table, settings, self._telemetry, destination)
-            for index, table in enumerate(tables)
-        ]
-        if settings.storage is not None:
-            for partition in self._partitions:
-                partition.worker_ended = self._close_store_late  # type: ignore[method-assign]
+        self._partitions: list[Partition[B]] = self._make_partitions(tables)
+        if settings.is_shared:
+            admission.sharing.make_tables = self._lay
         self._run: Run[Any] = Run("new")
         self._lock = threading.RLock()  # for a finalizer or signal handler that comes here again
+
+    def _make_partitions(self, tables: Sequence[Any]) -> list[Any]:
+        """Return the partitions of these *tables*."""
+        settings, destination = self._settings, Destination()
+        also: Any = {"telemetry": self._telemetry, "destination": destination}
+        if settings.is_shared:
+            also["sharing"] = self._admission.sharing
+        admission: Any = self._admission
+        kind: Any = Partition if settings.storage is None else admission.kind_of_partition
+        made = [kind(index, table, settings, **also) for index, table in enumerate(tables)]
+        if settings.keeps:
+            for partition in made:
+                partition.worker_ended = self._close_store_late
+        return made
 
     @property
     def name(self) -> str:
@@ -78,7 +89,18 @@ class Buffer(Generic[B]):
         return self._run.state
 
     def size(self) -> int:
-        """Return how many items are held: waiting or in flight."""
+        """
+        Return how many items are held: waiting or in flight.
+
+        Of a shared buffer, also what other processes have accepted, as it was a second ago.
+        """
+        if self._settings.is_shared:
+            held: int = self._size_here() + self._admission.sharing.held
+            return held
+        return self._size_here()
+
+    def _size_here(self) -> int:
+        """Return how many items are held by this very process."""
         room = self._admission.room
         if room is not None:  # one number, which is never above the bound
             return room.used
@@ -123,12 +145,24 @@ class Buffer(Generic[B]):
             )
             for partition, counts in zip(self._partitions, self._counts(now), strict=True)
         )
-        return total(
+        own = total(
             partitions,
             hook_errors=telemetry.hook_errors,
             dead_letter_errors=telemetry.dead_letter_errors,
             blocked=len(self._admission.line),
         )
+        if not self._settings.is_shared:
+            return own
+        whole: Stats = self._admission.sharing.stats(own, overdue)
+        return whole
+
+    def _settled(self) -> Settled:
+        """Return how much this process has settled, ever."""
+        if self._settings.is_shared:
+            here: Settled = self._admission.sharing.settled
+            return here
+        counts = [partition.table.counts() for partition in self._partitions]
+        return sum(each["delivered"] for each in counts), sum(c["dead_lettered"] for c in counts)
 
     def _counts(self, now: float) -> list[dict[str, Any]]:
         """
@@ -160,28 +194,46 @@ class Buffer(Generic[B]):
         with self._lock:
             self._settings = self._settings.changed(options)
             for partition in self._partitions:
-                partition.settings = self._settings
-            if "flush_at" in options:
+                partition.retune(self._settings)
+            if self._settings.is_shared:
+                self._admission.sharing.settings = self._settings
+            elif "flush_at" in options:
                 for partition in self._partitions:
                     partition.table.retune(self._settings.flush_at)
         self._run.retune()
 
     def _open_store(self) -> None:
         """Open where what is accepted waits, if that is no table."""
-        if (backing := self._admission.backing) is not None:
-            backing.open()
+        for store in self._admission.stores:
+            store.open()
+
+    def _attendants(self, run: Run[Any]) -> tuple[Any, ...]:
+        """Return what goes on beside the workers of *run*."""
+        if not self._settings.is_shared:
+            return ()
+        self._admission.sharing.attend(run)
+        return (self._admission.sharing,)
+
+    def _lay(self, count: int) -> Sequence[Any]:
+        """Have so many tables instead of those there are, with what they hold; return them."""
+        admission: Any = self._admission  # that of a shared buffer
+        tables: list[Any] = admission.relaid([p.table for p in self._partitions], count)
+        self._partitions[:] = self._make_partitions(tables)
+        return tables
 
     def _close_store(self) -> None:
         """Let go of it, when nobody is going to settle anything."""
-        if (backing := self._admission.backing) is not None:
-            backing.close()
+        for store in reversed(self._admission.stores):
+            store.close()
 
     def _retire_store(self, run: Run[Any]) -> None:
         """Let go of it as soon as nobody is with the processor, whose batch is settled then."""
-        if (backing := self._admission.backing) is not None:
-            backing.retired = True
-            if run.has_ended:
-                self._close_store()
+        for store in self._admission.stores:
+            store.retired = True
+        if self._settings.is_shared:  # others have what is there
+            self._admission.sharing.close()
+        if run.has_ended:
+            self._close_store()
 
     def _close_store_late(self) -> None:
         """Let go of it after the last of those whom a stop has left with the processor."""
@@ -190,10 +242,9 @@ class Buffer(Generic[B]):
                 self._close_store()
 
     def _left(self) -> Sequence[Any]:
-        if (backing := self._admission.backing) is not None:
-            left: Sequence[Any] = backing.left(
-                sum(len(partition.table) for partition in self._partitions)
-            )
+        if self._admission.stores:
+            held = sum(len(partition.table) for partition in self._partitions)
+            left: Sequence[Any] = self._admission.stores[0].left(held)
             return left
         return tuple(item for partition in self._partitions for item in partition.table.held())
 
@@ -208,6 +259,7 @@ class Buffer(Generic[B]):
 
     def _forked(self) -> None:
         """Begin anew in a child process, empty: what is held is the parent's."""
+        self._outlives = False  # a child may end without who would end it
         self._lock = threading.RLock()
         self._telemetry = Telemetry(self._settings.hooks)
         self._admission.reset()

@@ -47,7 +47,7 @@ class QueueInit(Generic[T]):
     def __init__(
         self,
         name: str,
-        processor: Callable[[list[T]], object],
+        processor: Callable[[list[T]], object] | None = None,
         *,
         processing_batch_size: int | Literal["table"] = 10,
         partition_key: Key[T] = None,
@@ -71,6 +71,24 @@ class QueueInit(Generic[T]):
         """
         return self._routes.partition_of(item, partition_key)
 
+    def oldest(self) -> list[T]:
+        """
+        Return the oldest item that is held, of each partition that holds any.
+
+        What was pushed before all of these is settled: delivered, or given up. If there are none,
+        all is that was pushed before this call. So who reads a file, or takes from a broker, knows
+        where to go on after a kill: at the earliest of them. With items that are large in number it
+        takes a while, and should not be called for each.
+
+        Raises `TypeError` for a buffer with a `storage`, which itself goes on where it was.
+        """
+        if not isinstance(self._routes, QueueRoutes):
+            raise TypeError(
+                "oldest() is of a Queue in memory: one with a storage goes on where it was, by "
+                "itself, and what push() has returned for need not be read again"
+            )
+        return self._routes.oldest()
+
 
 class MapInit(Generic[K, V]):
     """What makes a Map, or an AsyncMap."""
@@ -92,7 +110,7 @@ class MapInit(Generic[K, V]):
     def __init__(
         self,
         name: str,
-        processor: Callable[[list[Entry[K, V]]], object],
+        processor: Callable[[list[Entry[K, V]]], object] | None = None,
         *,
         processing_batch_size: int = 10,
         partition_key: Key[K] = None,
@@ -113,7 +131,7 @@ class MapInit(Generic[K, V]):
     def __init__(
         self,
         name: str,
-        processor: Callable[[Any], object],
+        processor: Callable[[Any], object] | None = None,
         *,
         processing_batch_size: int | Literal["table"] = 10,
         partition_key: Key[K] = None,

@@ -42,7 +42,7 @@ class Ends(Protocol):
         self, run: Run[Any], countdown: Callable[[int], Countdown]
     ) -> Countdown | None: ...
     def _be_stopped(self, run: Run[Any]) -> bool: ...
-    def size(self) -> int: ...
+    def _size_here(self) -> int: ...
 
 
 class Terms(NamedTuple):
@@ -136,7 +136,7 @@ class Ending:
         warn(
             "buffer %r: delivering %d items, for %.3g s at most; another Ctrl-C leaves them",
             self._buffer.name,
-            self._buffer.size(),
+            self._buffer._size_here(),
             self._limit() - now,
         )
 
@@ -148,7 +148,7 @@ class Ending:
             return
         surrender = Surrender(self._terms.why)
         try:
-            if not self._all_ended() or self._buffer.size():
+            if not self._all_ended() or self._buffer._size_here():
                 yield from self._hand_over(surrender)
             self._run.let_go()
             grace = GRACE if self._ended.done else LATE_GRACE
@@ -165,8 +165,7 @@ class Ending:
         began, workers = self._clock.monotonic(), self._run.workers
         if self._buffer._settings.last_resort is None:
             return
-        for worker in workers:
-            worker.surrender(surrender)
+        self._run.hand_over(surrender)
         yield from self._wait(self._all_ended, began + self._share / 2)
         # Whoever is in a call by now is left behind: another one hands over for it.
         stuck = [w for w in workers if len(w.partition.table) and _is_stuck(w)]
@@ -201,15 +200,15 @@ def say_what_is_left(
     buffer: Ends, run: Run[Any], surrender: Surrender, *, is_final: bool = False
 ) -> None:
     """Say, aloud where no logging is configured, what was handed over and what is lost, and why."""
-    left, given, why = buffer.size(), sum(surrender.sizes), surrender.why
+    left, given, why = buffer._size_here(), sum(surrender.sizes), surrender.why
     cause = next(filter(None, map(_cause, run.workers)), "")
     if given:
         message = "buffer %r %s: %d undelivered were handed to its dead_letter%s"
         warn(message, buffer.name, why, given, cause)
-    if left and buffer._settings.storage is not None:
+    if left and buffer._settings.keeps:
         warn(
             "buffer %r %s: %d undelivered stay in %s, and come first when it is opened again%s",
-            *(buffer.name, why, left, buffer._settings.storage, cause),
+            *(buffer.name, why, left, buffer._settings.kept_in, cause),
         )
     elif left:
         lost = "are lost" if is_final else "stay in memory, and are lost with it"

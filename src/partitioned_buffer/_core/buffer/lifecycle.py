@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from ...abc import AsyncSignal, Signal
 from ...errors import BufferAlreadyRunning, BufferNotRunning, WrongThread
 from ..delivery.partition import Partition
-from ..ledger import Stats, StopReport
+from ..ledger import StopReport
 from ..options.settings import Settings
 from ..tables.implementation import MapTable, QueueTable
 from ..telemetry import say
@@ -25,7 +25,7 @@ from ..waiting.locks import is_mine
 from ..waiting.steps import Steps
 from ..writes.admission import Admission
 from . import registry
-from .base import Buffer
+from .base import Buffer, Settled
 from .process_exit import at_exit, forbid_late_start
 from .program_end import early, late
 from .run import Run, State, flush, settle
@@ -70,7 +70,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
 
     @property
     def _revives(self) -> bool:
-        return self._supervisor.survives_fork and self._settings.storage is None
+        return self._supervisor.survives_fork and not self._settings.keeps
 
     def _wake_workers(self) -> None:
         self._run.wake()
@@ -104,6 +104,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
             registry.claim(self)
             forbid_late_start()
             self._open_store()
+            run.attendants = self._attendants(run)
             self._supervisor.launch(run)
             at_exit(early, late)
             self._take_over(run, before)
@@ -177,9 +178,9 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         ending = self._begin_stop(run)
         return NOTHING if ending is None else (yield from self._end_stop(run, *ending, deadline))
 
-    def _begin_stop(self, run: Run[Any]) -> tuple[Countdown, Stats] | None:
+    def _begin_stop(self, run: Run[Any]) -> tuple[Countdown, Settled] | None:
         """Refuse new writes, and tell the workers; return None if there is nothing to stop."""
-        before = self.stats()
+        before = self._settled()
         ending = self._tell_to_stop(run, self._countdown)
         return None if ending is None else (ending, before)
 
@@ -193,11 +194,11 @@ class Lifecycle(Buffer[B], Generic[B, L]):
             if run.state not in ("running", "stopping"):
                 return None
             run.state = "stopping"
-            workers = run.workers
+            ending_ones = (*run.workers, *run.attendants)
             self._shut_out()
-        ending = countdown(len(workers))
-        for worker in workers:
-            worker.stop(ending)
+        ending = countdown(len(ending_ones))
+        for each in ending_ones:
+            each.stop(ending)
         return ending
 
     def _shut_out(self) -> None:
@@ -207,7 +208,7 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         self._admission.line.alarm()
 
     def _end_stop(
-        self, run: Run[Any], ending: Countdown, before: Stats, deadline: float | None
+        self, run: Run[Any], ending: Countdown, before: Settled, deadline: float | None
     ) -> Steps[StopReport]:
         began = self._settings.clock.monotonic()
         try:
@@ -229,17 +230,15 @@ class Lifecycle(Buffer[B], Generic[B, L]):
         left = GRACE if deadline is None else deadline - self._settings.clock.monotonic()
         return min(GRACE, max(LATE_GRACE, left)) if done else LATE_GRACE
 
-    def _report(self, run: Run[Any], before: Stats) -> StopReport:
+    def _report(self, run: Run[Any], before: Settled) -> StopReport:
         if run.was_forked:  # in the middle of this: it is the parent's
             return NOTHING
-        first, is_last, after = self._be_stopped(run), run is self._run, self.stats()
+        first, is_last, after = self._be_stopped(run), run is self._run, self._settled()
         left = self._left() if is_last else ()  # what another run goes on with is not left
         if left and first:
-            where = f", which stay in {self._settings.storage}" if self._settings.storage else ""
+            where = f", which stay in {self._settings.kept_in}" if self._settings.keeps else ""
             say("buffer %r was stopped with %d undelivered%s", self.name, len(left), where)
-        return StopReport(
-            after.delivered - before.delivered, after.dead_lettered - before.dead_lettered, left
-        )
+        return StopReport(after[0] - before[0], after[1] - before[1], left)
 
     def _be_stopped(self, run: Run[Any]) -> bool:
         """Have *run* ended; return whether it had not been."""
@@ -252,16 +251,16 @@ class Lifecycle(Buffer[B], Generic[B, L]):
 
     # --- flush, and what both wait with -------------------------------------------
 
-    def _flush(self, timeout: float | None) -> Steps[None]:
+    def _flush(self, timeout: float | None, *, beyond: bool = True) -> Steps[None]:
         self._forbid_own_workers("flush")
         deadline = self._deadline(timeout)
         if self._state != "running" and (error := self._refused()) is not None:
             raise error
-        run, flushed = self._run, self._countdown(len(self._run.workers))
-        began = self._settings.clock.monotonic()
-        if not (yield from flush(run, flushed, deadline, began, self._patience)):
+        began, patience = self._settings.clock.monotonic(), self._patience
+        became = yield from flush(self._run, self._countdown, deadline, began, patience, beyond)
+        if became == "late":
             raise self._not_flushed(timeout)
-        if flushed.failed:
+        if became == "failed":
             raise BufferNotRunning(f"buffer {self.name!r} was stopped before it was flushed")
 
     def _not_flushed(self, timeout: float | None) -> TimeoutError:

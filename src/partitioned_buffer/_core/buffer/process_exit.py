@@ -78,7 +78,12 @@ def begin_exit() -> None:
     _begun_in = os.getpid()
 
 
+def exit_has_begun() -> bool:
+    """Return whether that was noted in this very process."""
+    return _begun_in == os.getpid()
+
+
 def forbid_late_start() -> None:
     """Raise `RuntimeError` if it is too late to start something that wants to be drained."""
-    if sys.is_finalizing() or _begun_in == os.getpid():
+    if sys.is_finalizing() or exit_has_begun():
         raise RuntimeError("the interpreter is ending, and would not wait for it")

@@ -3,8 +3,9 @@ What becomes of the running buffers at a program's end.
 
     early    rounds: before pools of threads are shut, and threads of the program are waited for
     late     rounds again, for what those have written; then all end, together (see `ending`)
+    last     one that is ended later still, as a logging handler is: others write when they end
 
-Both have one deadline: each buffer's `exit_timeout`, of which the last part is for handing over.
+All have one deadline: each buffer's `exit_timeout`, of which the last part is for handing over.
 """
 
 import math
@@ -12,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -34,6 +35,11 @@ GLANCE = 1.0
 
 LEAVE = 2
 """With this interrupt nothing is waited for any more."""
+
+FAREWELL = 1.5
+"""Seconds that shared buffers have, at the very end, to tell their servers that they are gone."""
+
+_CLERKS = f"{str(__package__).rpartition('.')[0]}.sharing.clerk"
 
 ENDED = "was not stopped before the program's end"
 
@@ -92,7 +98,14 @@ class ProgramEnd:
         """Deliver what is held, and end: from the last look on, no buffer can be started."""
         self._go_round()
         begin_exit()
-        endings = [e for b in registry.running() if (e := self._ending(b)) is not None]
+        self._end([buffer for buffer in registry.running() if not buffer._outlives])
+
+    def last(self, buffer: Buffer[Any]) -> None:
+        """Do as `late` for one that has outlived it, within what is left of its time."""
+        self._end([buffer])
+
+    def _end(self, buffers: Iterable[Buffer[Any]]) -> None:
+        endings = [e for b in buffers if (e := self._ending(b)) is not None]
         try:
             self._together([ending.drain() for ending in endings])
         finally:
@@ -150,7 +163,7 @@ class ProgramEnd:
         held, most = 0, 0.0
         for buffer in registry.running():
             with suppress(Exception):
-                size = buffer.size()
+                size = buffer._size_here()
                 lines = [Line(worker, self._bell) for worker in buffer._run.workers]
                 held, most = held + size, max(most, self._left(buffer, lines) if size else 0.0)
         warn(
@@ -223,5 +236,17 @@ def early() -> None:
 
 
 def late() -> None:
-    """Deliver what is held, and end."""
+    """Deliver what is held, and end; but for those that outlive this."""
     _end().late()
+    _farewell()
+
+
+def last(buffer: Buffer[Any]) -> None:
+    """Deliver what one holds that has outlived `late`, and end it."""
+    _end().last(buffer)
+    _farewell()
+
+
+def _farewell() -> None:
+    if (clerks := sys.modules.get(_CLERKS)) is not None:  # few have any
+        clerks.farewell(FAREWELL)

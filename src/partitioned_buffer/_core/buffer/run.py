@@ -12,8 +12,9 @@ at whatever point, has touched nothing.
 
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from ..delivery.handover import Surrender
 from ..delivery.watchdog import Watchdog
 from ..delivery.worker import Worker
 from ..waiting.countdown import Countdown
@@ -25,8 +26,40 @@ L = TypeVar("L", bound="Run[Any]")
 State = Literal["new", "starting", "running", "stopping", "stopped", "forked"]
 
 
+class Attendant(Protocol):
+    """What goes on beside the workers of a life, and ends with it."""
+
+    def begin(self) -> None:
+        """Begin; once more does no harm."""
+
+    def void(self) -> None:
+        """Come to nothing."""
+
+    def stop(self, countdown: Countdown, /) -> None:
+        """Come to an end, and report."""
+
+    def surrender(self) -> None:
+        """Leave alone what the workers hold: it is handed over."""
+
+    def let_go(self) -> None:
+        """End as soon as can be: nobody waits any more."""
+
+    def flush(self, countdown: Countdown, /) -> None:
+        """Report when all is settled that there is now, wherever it is."""
+
+    def forget_flush(self, countdown: Countdown, /) -> None:
+        """Do not report to *countdown* any more."""
+
+    def retune(self) -> None:
+        """Look at the settings again."""
+
+
 class Run(Generic[W]):
     """The workers of one life, its watchdog, and how far it has come."""
+
+    attendants: tuple[Attendant, ...] = ()
+    guests: tuple[W, ...] = ()
+    """Workers that come and go: an attendant sees to them."""
 
     def __init__(self, state: State = "starting") -> None:
         self.state: State = state
@@ -43,13 +76,18 @@ class Run(Generic[W]):
     @property
     def has_ended(self) -> bool:
         """Whether none of its workers can be with the processor any more."""
-        return all(worker.ended for worker in self.workers)
+        return all(worker.ended for worker in self.everybody)
+
+    @property
+    def everybody(self) -> tuple[W, ...]:
+        """All workers that there are now."""
+        return self.workers + self.guests
 
     @property
     def is_here(self) -> bool:
         """Whether it is one of its workers that runs now, calling a processor or a hook."""
         watchdog = self.watchdog
-        return any(worker.is_current() for worker in self.workers) or (
+        return any(worker.is_current() for worker in self.everybody) or (
             watchdog is not None and watchdog.is_current()
         )
 
@@ -57,6 +95,21 @@ class Run(Generic[W]):
         """Let the workers begin, for it is running; once more does no harm."""
         for worker in self.workers:
             worker.begin()
+        for attendant in self.attendants:
+            attendant.begin()
+
+    def admit(self, worker: W) -> bool:
+        """Have *worker*, which begins at once, unless this life is at its end."""
+        with self.lock:
+            if self.state != "running":
+                return False
+            self.guests = (*self.guests, worker)
+            return True
+
+    def dismiss(self, worker: W) -> None:
+        """Have one less."""
+        with self.lock:
+            self.guests = tuple(guest for guest in self.guests if guest is not worker)
 
     def wake(self) -> None:
         """Have the workers make room: somebody waits for it."""
@@ -66,7 +119,7 @@ class Run(Generic[W]):
     def void(self) -> None:
         """Come to nothing: the workers, as far as there are any, end where they wait."""
         self.state = "stopped"
-        for waiting in (*self.workers, self.watchdog):
+        for waiting in (*self.workers, self.watchdog, *self.attendants):
             if waiting is not None:
                 waiting.void()
 
@@ -74,8 +127,17 @@ class Run(Generic[W]):
         """Have every worker end as soon as can be: nobody waits for it any more."""
         if self.watchdog:
             self.watchdog.end()
-        for worker in self.workers:
+        for attendant in self.attendants:
+            attendant.let_go()
+        for worker in self.everybody:
             worker.abandon()
+
+    def hand_over(self, terms: Surrender) -> None:
+        """Have the workers hand over what is left, on these *terms*."""
+        for worker in self.workers:
+            worker.surrender(terms)
+        for attendant in self.attendants:
+            attendant.surrender()
 
     def retune(self) -> None:
         """Have all look at the settings again."""
@@ -83,21 +145,24 @@ class Run(Generic[W]):
             worker.retune()
         if self.watchdog:
             self.watchdog.retune()
+        for attendant in self.attendants:
+            attendant.retune()
 
     def forked(self) -> None:
         """Be a child's copy, whose workers are the parent's."""
         self.was_forked, self.state = True, "stopped"
-        for worker in self.workers:
+        for worker in self.everybody:
             worker.forked()
 
     def overdue(self, since: float) -> set[int]:
         """Return which partitions wait for a call of the processor made at *since*, or before."""
-        called = ((w.partition.index, w.driver.called_at) for w in self.workers)
+        callers = self.guests if self.attendants else self.workers  # who have the processor
+        called = ((w.partition.index, w.driver.called_at) for w in callers)
         return {index for index, at in called if at is not None and at <= since}
 
     def settled_since(self, began: float) -> float:
         """Return when something was settled last, or *began*."""
-        return max([began, *(at for w in self.workers if (at := w.settled_at) is not None)])
+        return max([began, *(at for w in self.everybody if (at := w.settled_at) is not None)])
 
 
 class Blocks(Generic[L]):
@@ -150,20 +215,32 @@ def settle(
     return True
 
 
-def flush(
+def flush(  # noqa: PLR0913, PLR0917  # as long as it waits
     run: Run[Any],
-    flushed: Countdown,
+    countdown: Callable[[int], Countdown],
     deadline: float | None,
     began: float,
     patience: Callable[[], float | None],
-) -> Steps[bool]:
-    """Have all settled that the workers hold now; return False when the time is over."""
-    workers = run.workers
-    try:
-        for worker in workers:
-            worker.flush(flushed)
-        return (yield from settle(run, flushed, deadline, began, patience))
-    finally:
-        for worker in workers:
-            worker.forget_flush(flushed)
-        flushed.close()
+    beyond: bool,
+) -> Steps[Literal["flushed", "late", "failed"]]:
+    """
+    Have all settled that the workers hold now; and, *beyond*, what has gone on from here.
+
+    Without that, what is on a server is settled: it is there. Late: the time is over.
+    """
+    for those in (run.workers, run.attendants)[: 1 + beyond]:
+        if not those:
+            continue
+        flushed = countdown(len(those))
+        try:
+            for each in those:
+                each.flush(flushed)
+            if not (yield from settle(run, flushed, deadline, began, patience)):
+                return "late"
+        finally:
+            for each in those:
+                each.forget_flush(flushed)
+            flushed.close()
+        if flushed.failed:
+            return "failed"
+    return "flushed"

@@ -1,9 +1,10 @@
 """All in which a buffer that is driven by threads differs from one that is driven by tasks."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ...abc import AsyncSignal, Signal
+from ..delivery.partition import Partition
 from ..waiting.countdown import Countdown
 from ..waiting.steps import Steps
 from .run import Run
@@ -17,6 +18,10 @@ GRACE, LATE_GRACE = 1.0, 0.1
 settled all, or its time is over: they need none, if the machine is not very busy."""
 
 
+PROMPTLY = 0.04
+"""... and such calls that end by themselves when nobody waits for them any more."""
+
+
 class Supervisor(Protocol[Life_contra]):
     """Starts workers, and knows how to wait for them."""
 
@@ -25,6 +30,15 @@ class Supervisor(Protocol[Life_contra]):
 
     def launch(self, run: Life_contra, /) -> None:
         """Give *run* its workers, started, which wait until it begins; or raise."""
+
+    def admit(
+        self, run: Life_contra, partition: Partition[Any], hired: Callable[[Any], bool], /
+    ) -> None:
+        """
+        Have a worker for *partition*, a guest of *run*.
+
+        *hired* is told, perhaps later, who it is, and says whether it is still wanted.
+        """
 
     def join(self, run: Life_contra, grace: float, /) -> Steps[None]:
         """Give the workers of *run* so many seconds, of real time, to end."""

@@ -11,33 +11,32 @@ them called (see `waiting.steps`).
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from ...abc import BatchId
 from ...errors import BufferNotRunning, WrongThread
 from ...events import (
     BatchDeadLettered,
     BatchRetried,
-    ProcessingException,
-    ProcessingFailed,
     ProcessingStarted,
     ProcessingStopped,
 )
 from ..policy.deliver import deliver
 from ..policy.effects import CutShort, DeadLetter, Effects, End, Find, Process, Wait
 from ..policy.trial import Trial
-from ..waiting.steps import Call, CallingSteps, Steps
+from ..waiting.steps import CallingSteps, Steps
+from .calls import DONE, NEVER, Calls
 from .handover import Surrender
 from .in_one import InOne
 from .losses import Losses
 from .partition import Partition
-from .returned import refuse_undone
 from .store import send_and_note, use_store
+from .telling import tell_of_failure, tell_of_wait
 
 B = TypeVar("B")
 
 
-class Driver(Generic[B]):
+class Driver(Calls[B]):
     """Runs the cycles of one partition."""
 
     def __init__(
@@ -47,28 +46,19 @@ class Driver(Generic[B]):
         *,
         in_place: bool,
     ) -> None:
-        self.partition = partition
+        super().__init__(partition, in_place=in_place)
         self._table = partition.table
-        self._clock, self._processor = partition.settings.clock, partition.settings.processor
-        self.emit = partition.emit
-        self.in_place = in_place
         self.rest = rest  # waits so many seconds, or less; see `effects.Wait`
         self._refused = 0  # how many the dead letter handler did not take, and still has to
         self._in_one = False  # whether the processor takes whole tables as dicts
         self._is_special = False  # whether a first attempt takes more than a call
         self.losses = Losses(partition)
-        self.abandoned = self.forked = False
-        self.lost = False  # the table is another's now
         self.surrender: Surrender | None = None  # on which terms to hand over what is left
         self.hands_over = False
         self.trouble: Wait | None = None  # what this cycle waited for last
-        # When the call of the processor, or the dead letter handler, began that is going on.
-        self.called_at: float | None = None
-        self.settled_at = self._clock.monotonic()  # when something was settled last
         self._retry = partition.settings.retry  # by which what is in flight is tried
         self._retuned = False  # whether that is another one now
         self._is_stored = partition.is_stored
-        self._given: Any = None  # what is with the processor
 
     def cycle(self) -> CallingSteps[bool]:
         """Take what waits, and settle it; return whether all of it is."""
@@ -128,34 +118,29 @@ class Driver(Generic[B]):
 
     def _drive(self, effects: Any, began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
-        send, monotonic, processor = self._sender(effects), self._clock.monotonic, self._processor
-        call, outcome, special = Call(processor, ()), cast("Any", None), self._is_special
+        send, recorder = self._sender(effects), self._recorder
+        outcome, effect = cast("Any", None), cast("Any", None)
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
-                effect, now = send(outcome), monotonic()
-                if outcome is None:
-                    self.settled_at = now
+                if effect is None:
+                    effect = send(outcome)
+                    if outcome is None:
+                        recorder.settled_at = self._clock.monotonic()
+                if effect is DONE:
+                    return True
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
                     return self._give_up(effects)
-                if type(effect) is not Process or effect.attempt > 1 or special:
-                    outcome = yield from self._do(effect, began)
-                    self.called_at = None
-                    continue
-                self.called_at, outcome, self._given = now, None, effect.batch
-                if self.in_place:
-                    try:  # in these very lines: a generator of their own costs as much as a batch
-                        if (returned := processor(effect.batch)) is not None:
-                            refuse_undone(processor, returned, in_thread=True)
-                    except BaseException as error:  # SystemExit, too, is the processor's own affair
-                        outcome = self._heard(error, began)
+                if type(effect) is Process and effect.attempt <= 1 and not self._is_special:
+                    self._given = effect
+                    effect, outcome = yield from self._in_turn(send, effect, began)
                 else:
-                    call.args = (effect.batch,)
-                    outcome = self._heard((yield call), began)
-                self.called_at = None  # before it is asked whether the table was lost: see `disown`
+                    outcome, effect = (yield from self._do(effect, began)), None
+                    self.called_at = None
+                recorder.since = NEVER  # what is settled now is no success
         except StopIteration:
             return True
         finally:  # an error that somebody keeps has this frame, and with it what is named here
-            effect, outcome, call.args, self._given = None, None, (), None
+            effect = outcome = self._given = None
         return False
 
     def _sender(self, effects: Effects) -> Callable[[Any], Any]:
@@ -168,13 +153,12 @@ class Driver(Generic[B]):
         """Return what tells the batch that the processor has now; raise `WrongThread`."""
         if self._given is None:
             raise WrongThread("batch_id(): no batch is being processed: expected in a processor")
-        return self.partition.identify(self._given)
+        return self.partition.identify(self._given.batch)
 
-    def _heard(self, outcome: Any, began: float) -> Any:
-        """Announce *outcome*, if it is an error; return it."""
-        if isinstance(outcome, BaseException) and not isinstance(outcome, CutShort):
-            self.emit(ProcessingException, duration=self._clock.monotonic() - began, error=outcome)
-        return outcome
+    def fencing_token(self) -> int:
+        """Return the token of the claim under which the batch was given; raise `WrongThread`."""
+        self.batch_id()
+        return self.partition.token
 
     def _do(self, effect: Any, began: float) -> CallingSteps[Any]:
         if self.partition.waits and type(effect) is not Find:
@@ -195,49 +179,13 @@ class Driver(Generic[B]):
         processor: Callable[..., object] = self._processor
         if type(effect.batch) is list and self._in_one:
             processor = InOne(processor)
-        self._given = effect.batch
-        return self._heard((yield from self.call(processor, effect.batch)), began)
-
-    def call(
-        self, function: Callable[..., object], *args: Any
-    ) -> CallingSteps[BaseException | None]:
-        """Call *function*; return what it raised."""
-        if not self.in_place:
-            return (yield Call(function, args))
-        try:
-            returned = function(*args)
-            if returned is not None:
-                refuse_undone(function, returned, in_thread=True)
-        except BaseException as error:
-            return error
-        return None
+        return (yield from self._call(processor, effect, began))
 
     def _wait(self, effect: Wait) -> Steps[End]:
         self.losses.tell()
         self.trouble = effect
-        if effect.by_handler:
-            words = "the dead letter handler raised, attempt %d; it is called again in %.3g s"
-        else:
-            words = "processing failed, attempt %d; the next is in %.3g s"
-            self._announce_failure(effect.error, effect.seconds)
-        self.partition.report(
-            f"{words}, and %d wait",
-            effect.attempt,
-            effect.seconds,
-            len(self._table),
-            error=effect.error,
-        )
-        self._announce_quiet()
+        tell_of_wait(self.partition, effect)
         return (yield from self.rest(effect.seconds, effect.least, effect.news))
-
-    def _announce_quiet(self) -> None:
-        quiet = self.partition.destination.quiet_for(self._clock.monotonic())
-        if quiet is not None:
-            self.partition.report(
-                "nothing has gone through for %.3g minutes, in the whole buffer: an outage costs "
-                "nothing but room; if the items are bad, raise Reject",
-                quiet / 60,
-            )
 
     def _dead_letter(self, effect: DeadLetter) -> CallingSteps[BaseException | None]:
         """Hand over; return what came of it: nobody has it but where that is None."""
@@ -284,9 +232,5 @@ class Driver(Generic[B]):
         self._refused = 0
         name = self.partition.name
         error = BufferNotRunning(f"stop() of buffer {name!r} waits no more")
-        self._announce_failure(error, None)
+        tell_of_failure(self.partition, error, None)
         return False
-
-    def _announce_failure(self, error: BaseException, retry_in: float | None) -> None:
-        left, time = len(self._table), self._clock.time()
-        self.emit(ProcessingFailed, time=time, error=error, left=left, retry_in=retry_in)

@@ -8,6 +8,7 @@ warning.
 
 from typing import Any
 
+from ..measures import described
 from ..telemetry import warn
 from .partition import Partition
 
@@ -70,7 +71,4 @@ def _tries(count: int) -> str:
 def _said(error: BaseException | None) -> str:
     if error is None:
         return "as said before"
-    try:
-        return f"{type(error).__name__}: {error}".removesuffix(": ")[:500]
-    except BaseException:  # it cannot say
-        return type(error).__name__
+    return described(error)

@@ -14,6 +14,7 @@ from ..policy.destination import Destination
 from ..policy.front import Front
 from ..telemetry import Telemetry, report
 from .identity import Identities
+from .recorder import Recorder
 
 B = TypeVar("B")
 
@@ -24,13 +25,20 @@ class Partition(Generic[B]):
     # fmt: off
     __slots__ = (
         "_announced", "_in_flight_since", "_since", "destination", "front", "identities", "index",
-        "name",
-        "restarts", "settings", "table", "telemetry",
+        "name", "recorder",
+        "restarts", "settings", "table", "telemetry", "trace",
     )
     # fmt: on
 
     taker = "The dead_letter handler has taken them"
     is_stored = waits = False  # whether it has a store, which is waited for at each batch
+    is_prompt = False  # whether a call of its processor ends when nobody waits any more
+    must_wait: bool = False
+    """Whether a write has to wait for more than room."""
+    no_failures: tuple[type[BaseException], ...] = ()
+    """What its processor may raise without having failed."""
+    token = 0
+    """Of its claim, if others may claim it, too."""
 
     def __init__(
         self,
@@ -47,20 +55,39 @@ class Partition(Generic[B]):
 
     def _begin_anew(self) -> None:
         self.restarts = self._announced = 0
+        self.trace: Any = None  # what is kept for who traces it
         self._since = self._in_flight_since = 0.0
         self.identities = Identities(self.name, self.index)
+        self.recorder = Recorder(self.settings.clock, self.table)
+
+    def retune(self, settings: Settings) -> None:
+        """Go by other *settings* of the buffer from the next cycle on."""
+        self.settings = settings
 
     def open(self, wake: Callable[[], object]) -> None:
         """Let writers in; *wake* at once if what was left is as much as `flush_at`."""
         self._since = self.settings.clock.monotonic()
         flush_at, left = self.settings.flush_at, len(self.table)
+        self.recorder.look(self._since, self.table.counts())
+        self.observe()
         self.table.open(wake, flush_at)
         if flush_at is not None and left >= flush_at:
             wake()
 
+    def observe(self) -> None:
+        """Have writes told to who traces them; or to nobody any more."""
+        tracing, table = self.telemetry.tracing, self.table
+        if tracing is None:
+            self.trace = None
+        if hasattr(table, "observer"):  # those of a store have none
+            table.partition = None if tracing is None else self
+            table.observer = None if tracing is None else tracing.wrote
+
     def swap(self) -> tuple[int, bool]:
         """Put in flight what waits; return how much is, and whether something was left over."""
-        left_over, now = self.table.counts()["in_flight"] > 0, self.settings.clock.monotonic()
+        counts, now = self.table.counts(), self.settings.clock.monotonic()
+        left_over = counts["in_flight"] > 0
+        self.recorder.look(now, counts)
         if not left_over:
             self._in_flight_since, self._since = self._since, now
         return self.table.swap(), left_over
@@ -68,10 +95,15 @@ class Partition(Generic[B]):
     def counts(self, now: float) -> dict[str, Any]:
         """Return the table's part of `PartitionStats`."""
         counts: dict[str, Any] = self.table.counts()
+        measured = self.recorder.numbers(now, counts)
         since = self._in_flight_since if counts["in_flight"] else self._since
         age = now - since if counts["waiting"] or counts["in_flight"] else None
         reasons = {"full": counts["dropped"]} if counts["dropped"] else {}
-        return {"recovered": 0} | counts | {"oldest_age": age, "drop_reasons": reasons}
+        return {"recovered": 0} | counts | measured | {"oldest_age": age, "drop_reasons": reasons}
+
+    def measured(self, now: float) -> dict[str, Any]:
+        """Return what its worker has measured: a part of `PartitionStats`."""
+        return self.recorder.numbers(now, self.table.counts())
 
     def identify(self, batch: Any) -> BatchId:
         """Return what tells *batch*, with the processor now, from all others."""

@@ -29,7 +29,7 @@ class Watchdog:
         self._workers = workers
         self._clock = partitions[0].settings.clock
         self._signal = signal
-        self._announced: dict[int, float] = {}
+        self._announced: dict[Worker[Any], float] = {}
         self._ended = False
 
     def end(self) -> None:
@@ -61,15 +61,16 @@ class Watchdog:
     def _look(self) -> float:
         """Look at all workers; return how many seconds later to look again."""
         pause = timeout = self._partitions[0].settings.processing_timeout
-        for worker in self._workers():
-            index = worker.partition.index
+        workers = self._workers()
+        self._announced = {w: at for w, at in self._announced.items() if w in workers}
+        for worker in workers:
             called_at = worker.driver.called_at
-            if called_at is not None and self._announced.get(index) != called_at:
+            if called_at is not None and self._announced.get(worker) != called_at:
                 taken = self._clock.monotonic() - called_at
                 if taken < timeout:
                     pause = min(pause, timeout - taken)
                 else:
-                    self._announced[index] = called_at
+                    self._announced[worker] = called_at
                     self._announce(worker, taken)
         return pause
 

@@ -108,7 +108,7 @@ HOOKS = Check(
 )
 STORAGE = Check(
     "a Storage, as storage.SQLite(path)",
-    lambda v: _has(v, "open", "hash") and not isinstance(v, type),
+    lambda v: (_has(v, "open", "hash") or _has(v, "share", "hash")) and not isinstance(v, type),
 )
 CLOCK = Check("a Clock, as in `abc`", lambda v: _has(v, "monotonic", "time", "signal"))
 ASYNC_CLOCK = Check(

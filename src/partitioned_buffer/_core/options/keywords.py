@@ -7,7 +7,7 @@ They are declared in `settings`; a test holds the two together.
 from collections.abc import Callable, Collection
 from typing import Any, Literal, TypedDict
 
-from ...abc import Clock, DeadLetterHandler, Hook, Storage
+from ...abc import Clock, DeadLetterHandler, Hook, SharedStorage, Storage
 from .retry import Retry
 
 BatchSize = int | Literal["table"]
@@ -44,7 +44,7 @@ class CommonOptions(TypedDict, total=False):
     exit_timeout: float | None
     hooks: Collection[Hook]
     clock: Clock
-    storage: Storage | None
+    storage: Storage | SharedStorage | None
 
 
 class MapOptions(CommonOptions, total=False):

@@ -53,7 +53,7 @@ class Retry:
     """Types of error that are permanent, though `on` has them."""
     always: Errors = ()
     """Types of error that are an outage's, and say nothing of the items: waited for as long as it
-    takes, and never counted."""
+    takes, and never counted. `Outage` is one without being named."""
     split: bool = True
     """Whether to try parts. Not for a processor for which half a batch is a wrong batch:
     the whole batch is dead-lettered then."""

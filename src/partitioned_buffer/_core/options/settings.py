@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ...abc import Clock, DeadLetterHandler, Hook, Storage
+from ...abc import Clock, DeadLetterHandler, Hook, SharedStorage, Storage
 from ...errors import InvalidOption, UnknownOption
 from ..waiting.clock import SystemClock
 from .checks import (
@@ -39,6 +39,7 @@ from .checks import (
 )
 from .keywords import BatchSize, WhenFull
 from .retry import Retry
+from .together import check_together
 from .words import hint, shown, unknown
 
 
@@ -63,18 +64,20 @@ class Settings:
     name: str = _option(
         NAME, "Names the buffer: unique among the running ones, found by `get(name)`."
     )
-    processor: Callable[[Any], object] = _option(
-        PROCESSOR,
+    processor: Callable[[Any], object] | None = _option(
+        or_none(PROCESSOR),
         """Takes a batch to its destination. Each partition calls it from its own thread; that of an
         AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored,
         unless that has yet to be run (a coroutine, a generator), which counts as an error; when it
-        raises, the batch stays and is tried again (see `retry`).""",
-        async_check=ASYNC_PROCESSOR,
+        raises, the batch stays and is tried again (see `retry`). None: this process only writes to
+        a shared `storage`, and others deliver.""",
+        async_check=or_none(ASYNC_PROCESSOR),
     )
     partitions: int | None = _option(
         or_none(COUNT),
         """How many table pairs, workers and orders there are. One keeps all items in one order;
-        more let as many calls of the processor run at once. None: as many as usable CPUs.""",
+        more let as many calls of the processor run at once. None: as many as usable CPUs; of a
+        shared `storage`, as many as it has.""",
         None,
     )
     processing_interval: float = _option(
@@ -171,10 +174,11 @@ class Settings:
         20.0,
         tunable=True,
     )
-    storage: Storage | None = _option(
+    storage: Storage | SharedStorage | None = _option(
         or_none(STORAGE),
         """Where what is accepted waits: `storage.SQLite(path)` keeps it in a file, so that a write
-        that has returned survives the process. None: in memory.""",
+        that has returned survives the process; `storage.Redis(url)` on a server, for many
+        processes. None: in memory.""",
         None,
     )
     partition_key: object = _option(
@@ -220,9 +224,24 @@ class Settings:
         return self.max_size is not None or self.max_bytes is not None
 
     @property
+    def is_shared(self) -> bool:
+        """Whether what is accepted waits where many processes have it."""
+        return isinstance(self.storage, SharedStorage)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what an end has left stays in a store of this buffer."""
+        return self.kept_in is not None
+
+    @property
+    def kept_in(self) -> Any:
+        """The storage of which that goes; None if there is none."""
+        return getattr(self.storage, "front", None) if self.is_shared else self.storage
+
+    @property
     def last_resort(self) -> DeadLetterHandler | None:
         """Who gets what an end has left; nobody where it stays in a store."""
-        return None if self.storage is not None else self.dead_letter
+        return None if self.keeps else self.dead_letter
 
     @property
     def batch_size(self) -> int | None:
@@ -253,29 +272,13 @@ def settings(kind: str, **options: Any) -> Settings:
     known = {f.name for f in fields(Settings) if f.metadata.get("only", sync) == sync}
     check_options(options, known, f"is one of a Map, not of {_a(kind)}", check)
     made = Settings(**options)
-    _check_together(made)
-    return replace(made, partitions=made.partitions or usable_cpus(), hooks=tuple(made.hooks))
+    check_together(made)
+    partitions = made.partitions or (None if made.is_shared else usable_cpus())
+    return replace(made, partitions=partitions, hooks=tuple(made.hooks))
 
 
 def _a(kind: str) -> str:
     return f"an {kind}" if kind.startswith("A") else f"a {kind}"
-
-
-def _check_together(made: Settings) -> None:
-    """Refuse an option that would do nothing for want of another."""
-    if made.when_full != "block" and not made.bounded:
-        raise InvalidOption(f"when_full={made.when_full!r}: expected max_size or max_bytes with it")
-    if made.block_timeout is not None and not (made.bounded and made.when_full == "block"):
-        raise InvalidOption(
-            f"block_timeout={made.block_timeout!r}: expected max_size or max_bytes with it, and "
-            "when_full='block'"
-        )
-    if made.size_of is not None and made.max_bytes is None:
-        raise InvalidOption(f"size_of={made.size_of!r}: expected max_bytes with it")
-    if made.size_of is not None and made.storage is not None:
-        raise InvalidOption(
-            f"size_of={made.size_of!r}: expected none with storage, where stored bytes are counted"
-        )
 
 
 def check_options(

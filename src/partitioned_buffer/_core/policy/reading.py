@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ...errors import PartialFailure, Reject, RetryAfter, Split
+from ...errors import Outage, PartialFailure, Reject, RetryAfter, Split
 from ..options.retry import Retry
 
 Said = Literal["busy", "outage", "partial", "split", "reject", "never", "failed"]
@@ -58,7 +58,7 @@ def read(error: BaseException, retry: Retry) -> Reading:
 def _say(all_: list[BaseException], retry: Retry) -> Said:
     if all(isinstance(e, PartialFailure) for e in all_):
         return PARTIAL
-    if any(isinstance(e, retry.always) for e in all_):
+    if any(isinstance(e, (Outage, retry.always)) for e in all_):
         return OUTAGE
     if any(isinstance(e, Split) for e in all_):
         return SPLIT

@@ -46,10 +46,19 @@ def weigher(settings: Settings) -> Callable[[Any], int] | None:
     return weigh
 
 
-class Admission:
-    """Of one buffer; *backing*: its store, if it has one."""
+def table_room(settings: Settings) -> Room | None:
+    """Return the room of tables in memory, for a buffer of these settings; None: no bound."""
+    bounds = settings.max_size, settings.max_bytes, settings.when_full
+    return Room(*bounds) if settings.bounded else None
 
-    backing: Any = None
+
+class Admission:
+    """Of one buffer."""
+
+    stores: tuple[Any, ...] = ()
+    """Where what is accepted waits, if that is no table: opened in this order."""
+    sharing: Any = None
+    """The one of these that other processes have, too."""
 
     def __init__(self, settings: Settings, room: Room | None, face: Face) -> None:
         self.settings, self.room, self.face = settings, room, face
@@ -122,8 +131,12 @@ class Admission:
         if hopeless:
             return BufferFull(f"one write of more than buffer {settings.name!r} holds ({bound})")
         time = "" if waited is None else f" for {waited} s"
-        idle = "" if settings.when_full == "block" else ", or has yet to be called (see flush_at)"
         return BufferFull(
-            f"buffer {settings.name!r} was full{time} ({bound}): its processor is slower than "
-            f"its writers, or failing{idle}; see stats(){f'. {STALLED}' if stalled else ''}"
+            f"buffer {settings.name!r} was full{time} ({bound}): {self._why_full()}; see "
+            f"stats(){f'. {STALLED}' if stalled else ''}"
         )
+
+    def _why_full(self) -> str:
+        waits = self.settings.when_full != "block"
+        idle = ", or has yet to be called (see flush_at)" if waits else ""
+        return f"its processor is slower than its writers, or failing{idle}"

@@ -2,7 +2,7 @@
 How entries get into a Map: many at once. Single ones are the writers' (see `tables.writers`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..tables.entry import MISSING, Key, Op, check_version
@@ -71,17 +71,15 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all`, which are checked already."""
-        pairs = entries.items() if isinstance(entries, Mapping) else entries
-        checked = (tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
-        ops: list[Op] = [(key, value, None, self._weigh(value)) for key, value in checked]
+        pairs = pairs_of(entries)
+        ops: list[Op] = [(key, value, None, self._weigh(value)) for key, value in pairs]
         return self._write(ops, partition_key)
 
     def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all_newer`, which are checked already."""
-        triples = (tuple_of(3, "put_all_newer", "(key, value, version)", t) for t in entries)
-        ops: list[Op] = [(k, v, check_version(n), self._weigh(v)) for k, v, n in triples]
+        ops: list[Op] = [(*triple, self._weigh(triple[1])) for triple in triples_of(entries)]
         return self._write(ops, partition_key)
 
     def _write(self, ops: list[Op], partition_key: object) -> Steps[None]:
@@ -94,7 +92,19 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         return write(self.admission, pieces)
 
 
-def tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:
+def pairs_of(entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterator[tuple[K, V]]:
+    """Return what `put_all` was given, checked pair by pair."""
+    pairs = entries.items() if isinstance(entries, Mapping) else entries
+    return (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
+
+
+def triples_of(entries: Iterable[tuple[K, V, int]]) -> Iterator[tuple[K, V, int]]:
+    """Return what `put_all_newer` was given, checked triple by triple."""
+    triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", each) for each in entries)
+    return ((key, value, check_version(version)) for key, value, version in triples)
+
+
+def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:
     """Return *entry* as a tuple of that *size*; raise `TypeError` if it is none."""
     try:
         made = tuple(entry)

@@ -48,6 +48,10 @@ class QueueRoutes(Routes[T, QueueTable]):
         in_turn = self.route(None) is None
         writer._equip(tuple(tables), in_turn, self.table_for, admission.weigh, admission.late)
 
+    def oldest(self) -> list[T]:
+        """Return what each table has held longest, of those that hold anything."""
+        return [held[0] for table in self.tables if (held := table.held())]
+
     def push_all(self, items: Iterable[T], partition_key: object) -> Steps[None] | None:
         """Write *items*; return how to go on if that could not be done at once."""
         batch, weigh = items if type(items) is list else listed(items), self.admission.weigh

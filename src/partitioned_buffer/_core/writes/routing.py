@@ -1,49 +1,20 @@
 """
-From a partition key to a partition.
-
-Keys are hashed into a prime number of *slots*, and the slots are dealt out to
-the partitions in a shuffled but fixed order. `hash(key) % partitions` alone
-would send ids that are multiples of 8 (or of 4096, as Snowflake ids often are)
-to one of 8 partitions; a prime with shuffled slots spreads them, at no cost to
-the one who writes.
+From a partition key to a partition: to a hash, to a slot, whose partition is known.
 
 The hash is Python's own: fast, but different in each process for text. It
 serves tables in memory; it must not be used for tables that outlive a process.
 """
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+from ...abc.dealing import deal_slots as deal_slots  # noqa: PLC0414  # also from here
+from ...abc.dealing import slot_numbers as slot_numbers  # noqa: PLC0414
 from .admission import Admission
 
 S = TypeVar("S")
 P = TypeVar("P")
-
-_SLOTS_PER_PARTITION = 64
-"""A partition's share of the slots is uneven by at most one slot: under 2 %."""
-
-
-def deal_slots(partitions: Sequence[P]) -> tuple[P, ...]:
-    """Return which partition each slot belongs to."""
-    count = _next_prime(len(partitions) * _SLOTS_PER_PARTITION)
-    slots = [partitions[i % len(partitions)] for i in range(count)]
-    random.Random(0).shuffle(slots)
-    return tuple(slots)
-
-
-@lru_cache(maxsize=16)
-def slot_numbers(partitions: int) -> tuple[int, ...]:
-    """Return which of so many partitions each slot belongs to: always the same, for stores."""
-    return deal_slots(range(partitions))
-
-
-def _next_prime(number: int) -> int:
-    while any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
-        number += 1
-    return number
 
 
 def make_route(slots: Sequence[P], partition_key: object) -> Callable[[Any], P]:

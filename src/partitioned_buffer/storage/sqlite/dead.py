@@ -3,14 +3,14 @@
 import time
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .file import File
 
 _INSERT = "insert into buried(p, n, crc, data, error, attempts, time) values(?, ?, ?, ?, ?, ?, ?)"
-_NEXT = (
-    "select id, p, n, crc, data, error, attempts, time from buried where id > ? order by id limit 1"
-)
+_ROWS = "select id, p, n, crc, data, error, attempts, time from buried"
+_NEXT = f"{_ROWS} where id > ? order by id limit 1"
+_LAST = f"{_ROWS} order by id desc limit ?"
 
 
 class Buried(NamedTuple):
@@ -47,13 +47,23 @@ class Dead:
                 found = db.execute(_NEXT, (last,)).fetchall()
             if not found:
                 return
-            last, partition, count, crc, data, error, attempts, when = found[0]
-            # A flipped bit may make a number of what was bytes.
-            is_whole = isinstance(data, bytes) and zlib.crc32(data) == crc
-            said = error.decode(errors="replace") if isinstance(error, bytes) else "damaged"
-            yield Buried(last, partition, count, data if is_whole else None, said, attempts, when)
+            last = found[0][0]
+            yield _buried(*found[0])
+
+    def last(self, count: int) -> list[Buried]:
+        """Return the last so many, the newest first."""
+        with self._file.view() as db:
+            return [_buried(*row) for row in db.execute(_LAST, (count,))]
 
     def forget(self, which: int) -> bool:
         """Delete one; return whether it was there. Raises `StorageError`."""
         with self._file.transaction() as db:
             return db.execute("delete from buried where id=?", (which,)).rowcount > 0
+
+
+def _buried(*row: Any) -> Buried:
+    """Return what a row says. A flipped bit may make a number of what was bytes."""
+    which, partition, count, crc, data, error, attempts, when = row
+    is_whole = isinstance(data, bytes) and zlib.crc32(data) == crc
+    said = error.decode(errors="replace") if isinstance(error, bytes) else "damaged"
+    return Buried(which, partition, count, data if is_whole else None, said, attempts, when)

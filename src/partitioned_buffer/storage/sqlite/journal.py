@@ -214,10 +214,10 @@ class Journal:
             self._accepting.make_room()
             return self._dead.bury(partition, data, count, error, attempts)
 
-    def buried(self) -> Iterator[Buried]:
-        """Yield what was given up, the oldest first."""
+    def buried(self, last: int | None = None) -> Iterator[Buried]:
+        """Yield what was given up, the oldest first; or the *last* so many, the newest first."""
         self._check()
-        return iter(self._dead)
+        return iter(self._dead if last is None else self._dead.last(last))
 
     def forget_buried(self, which: int) -> bool:
         """Delete what was given up and has that id; return whether it was there."""

@@ -6,11 +6,12 @@ written survives `kill -9`; a power failure leaves an older slot, so records com
 is lost. The file has its length from the start, so a full disk stops no delivery. A slot counts if
 its checksum is right and it is this store's: a torn one, or one of another file, is not there.
 
-    checksum 4 | store 8 | layout 4 | counter 8 | cursor 8 | in hand 4 | kept 2 | 13 distances of 2
+    checksum 4 | store 8 | layout 4 | counter 8 | cursor 8 | in hand 4 | kept 2 | 26 bytes of them
 
-What is kept (records before the cursor that are not settled) stands there as distances from the
-cursor. More than fit are left to the partition's row in the database, with the next commit; until
-then the slots say what was before.
+What is kept (records before the cursor that are not settled) stands there as up to 13 distances
+from the cursor, of 2 bytes each; or, if it is more and the farthest is near, as bits, the lowest
+for the record just before the cursor. More than fit are left to the partition's row in the
+database, with the next commit; until then the slots say what was before.
 """
 
 import os
@@ -28,12 +29,15 @@ _HEAD = struct.Struct("<8sIQQIH")
 _FITS = 13
 _KEPT = struct.Struct(f"<{_FITS}H")
 _FAR = 1 << 16
+_BITS = 0xFFFF
+"""How many are kept, where they are told as bits."""
 _MOST = (1 << 32) - 1
 SIZE = 64
 _BLOCK = 4096
 _FLAGS = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NONE = (0,) * _FITS
-_NONE_KEPT = _KEPT.pack(*_NONE)
+_NONE_KEPT = bytes(_KEPT.size)
+_NEAR = 8 * _KEPT.size
 
 
 class Slots:
@@ -69,9 +73,13 @@ class Slots:
         if int.from_bytes(slot[:4], "little") != zlib.crc32(slot[4:]):
             return None
         store, layout, counter, cursor, hand, kept = _HEAD.unpack_from(slot, 4)
-        if store != self._store or layout != self._layout or kept > _FITS:
+        if store != self._store or layout != self._layout or _FITS < kept < _BITS:
             return None
-        distances = _KEPT.unpack_from(slot, 4 + _HEAD.size)[:kept]
+        if kept == _BITS:
+            bits = int.from_bytes(slot[4 + _HEAD.size :], "little")
+            distances = [each + 1 for each in reversed(range(_NEAR)) if bits >> each & 1]
+        else:
+            distances = list(_KEPT.unpack_from(slot, 4 + _HEAD.size)[:kept])
         return Cursor(counter, cursor, tuple(cursor - each for each in distances), hand)
 
     def settle(self, partition: int, cursor: int, kept: Sequence[int], hand: int) -> None:
@@ -92,7 +100,8 @@ class Slots:
     def _write(self, partition: int, now: Cursor) -> None:
         counter, cursor, kept, hand = now
         hand = min(hand, _MOST)
-        head = _HEAD.pack(self._store, self._layout, counter, cursor, hand, len(kept))
+        many = len(kept) if len(kept) <= _FITS else _BITS
+        head = _HEAD.pack(self._store, self._layout, counter, cursor, hand, many)
         slot = head + (_packed(cursor, kept) if kept else _NONE_KEPT)
         if self._fd is None:
             raise StorageError(f"{self._path}: it is closed")
@@ -130,13 +139,16 @@ class Slots:
 
 
 def _packed(cursor: int, kept: Sequence[int]) -> bytes:
+    if len(kept) > _FITS:
+        return sum(1 << cursor - each - 1 for each in kept).to_bytes(_KEPT.size, "little")
     return _KEPT.pack(*(*(cursor - each for each in kept), *_NONE)[:_FITS])
 
 
 def _is_short(now: Cursor) -> bool:
     if any(each >= now.cursor for each in now.kept):
         raise ValueError(f"kept={now.kept}: expected positions before the cursor {now.cursor}")
-    return len(now.kept) <= _FITS and now.cursor - min(now.kept) < _FAR
+    farthest = now.cursor - min(now.kept)
+    return farthest < _FAR if len(now.kept) <= _FITS else farthest <= _NEAR
 
 
 def _lengthened(fd: int, size: int) -> bytes:

@@ -17,6 +17,7 @@ What buffers expect of a storage, as tests that pytest runs over yours.
     opening.py    who may open it, and with how many partitions
     tasks.py      what only tasks have: cancelling, and writes that must not wait
     maps.py       the same for Maps
+    shared/       those of a shared storage
 """
 
 from .bounds import Bounds
@@ -24,10 +25,11 @@ from .delivery import Delivery
 from .maps import MapStorageContract
 from .opening import Opening
 from .recovery import Recovery
+from .shared import SharedMapContract, SharedStoreContract
 from .tasks import Tasks
 from .trouble import Trouble
 
-__all__ = ["MapStorageContract", "StorageContract"]
+__all__ = ["MapStorageContract", "SharedMapContract", "SharedStoreContract", "StorageContract"]
 
 
 class StorageContract(Delivery, Recovery, Bounds, Trouble, Opening, Tasks):

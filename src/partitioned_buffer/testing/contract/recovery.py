@@ -81,6 +81,7 @@ class Recovery(Base):
             life.processor.wait_for_call()
             life.processor.block()
             life.queue.update_options(retry=Retry(wait_initial=1.0, jitter=0.0))
+            life.clock.settle()  # it looks at that, and rests
             life.clock.jump(PATIENT.wait_initial)
             life.processor.wait_for_call()
             tried = life.processor.calls[1]

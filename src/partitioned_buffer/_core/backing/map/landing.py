@@ -17,6 +17,7 @@ while anything of the user's is called.
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from ...tables import implementation
@@ -51,6 +52,11 @@ def _stamping(merge: Callable[[Any, Any], Any] | None) -> Callable[[Any, Any], A
 
 def _inside(weigh: Callable[[Any], int] | None) -> Callable[[Any], int] | None:
     return None if weigh is None else lambda stamped: weigh(stamped[0])
+
+
+def _stamp(mark: Mark) -> int | None:
+    """Return the version that the inner table is told."""
+    return None if mark[VERSION] is None else mark[POSITION] + 1  # more than 0, as any
 
 
 class MapLanding:
@@ -133,8 +139,7 @@ class MapLanding:
             self._marks.settle(key, value, version, buried=kind == BURIED)
 
     def _place(self, key: Any, value: Any, mark: Mark, weight: int) -> None:
-        version = None if mark[VERSION] is None else mark[POSITION] + 1  # more than 0, as any
-        self._inner.put(key, (value, mark), version, weight)
+        self._inner.put(key, (value, mark), _stamp(mark), weight)
         self._marks.held[key] = mark
 
     def recover(self, replayed: Replayed, /) -> None:
@@ -148,6 +153,22 @@ class MapLanding:
             dict(replayed.marks.recent),
             dict(replayed.marks.older),
         )
+        if replayed.merges or self._weigh is not None:
+            self._recover_each(replayed)
+        else:
+            self._recover_all(replayed.values, replayed.marks.held)
+        self._united = self._inner.counts()["coalesced"]
+        self.recovered = len(self._inner)
+        self._landed = self._inner_use()
+
+    def _recover_all(self, values: dict[Any, Any], held: dict[Any, Mark]) -> None:
+        """Do so by thousands: a Map may have millions of keys."""
+        marks = iter(held.items())
+        while part := list(islice(marks, 1000)):
+            self._inner.put_all([(key, (values[key], m), _stamp(m), 0) for key, m in part])
+        self._marks.held = held
+
+    def _recover_each(self, replayed: Replayed) -> None:
         weigh = self._weigh
         for key, value, mark in replayed.entries():
             try:
@@ -155,9 +176,6 @@ class MapLanding:
             except Exception:
                 self.unmerged += 1
                 self._settled.append((VOID, key, mark[POSITION], None, 0))
-        self._united = self._inner.counts()["coalesced"]
-        self.recovered = len(self._inner)
-        self._landed = self._inner_use()
 
     # --- and back --------------------------------------------------------------
 

@@ -173,6 +173,8 @@ def _read(data: bytes, count: int) -> Columns:
 def _unpacked(versions: Sequence[int], large: bytes) -> Sequence[int | None]:
     if min(versions) > _LARGE:
         return versions
+    if not large:
+        return [None if version == _NONE else version for version in versions]
     found, at = list[int | None](), 0
     for version in versions:
         if version == _LARGE:

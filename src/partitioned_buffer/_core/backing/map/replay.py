@@ -31,7 +31,6 @@ from .marks import FIRST, POSITION, VERSION, Mark, Marks
 LOST: Any = object()
 """Instead of a value, or a key, that does not decode."""
 
-
 _ENDS = frozenset({SETTLED, BURIED})
 
 
@@ -117,8 +116,7 @@ class _Replay:
         keys, values = self._decoded(columns)
         voids, end = self._voids, start + len(keys)
         dull = self._lossy or any(start <= at < end for at in voids)
-        if columns.valued == len(keys) == columns.kinds.count(PUT) and not dull:
-            self._put_all(range(start, end), keys, values)
+        if not dull and self._at_once(start, keys, values, columns):
             return
         value, version, place = iter(values), iter(columns.versions), iter(columns.positions)
         for at, kind, key in zip(range(start, end), columns.kinds, keys, strict=True):
@@ -141,6 +139,20 @@ class _Replay:
                 self._keep(key, what, newer, at if upto == OWN else upto)
             elif kind == KNOWN and newer is not None:
                 (self.marks.recent if upto else self.marks.older)[key] = newer
+
+    def _at_once(
+        self, start: int, keys: Sequence[Any], values: Sequence[Any], columns: Columns
+    ) -> bool:
+        """Do what a chunk of puts, or of what a snapshot keeps, says; return whether it is one."""
+        count, kinds = len(keys), columns.kinds
+        places = range(start, start + count)
+        if columns.valued == count == kinds.count(PUT):
+            self._put_all(places, keys, values)
+        elif columns.valued == count == kinds.count(KEPT):
+            self._keep_all(places, keys, values, columns)
+        else:
+            return False
+        return True
 
     def _write(self, key: Any, value: Any, version: int | None, at: int) -> None:
         made = self.marks.next(key, version, at)
@@ -177,6 +189,22 @@ class _Replay:
             for at, key in zip(places, keys, strict=True):
                 before = held.get(key)
                 held[key] = None, at, at if before is None else before[FIRST]
+        self._have_all(keys, values)
+
+    def _keep_all(
+        self, places: range, keys: Sequence[Any], values: Sequence[Any], columns: Columns
+    ) -> None:
+        """Do what a chunk of a snapshot says."""
+        own = [at if p == OWN else p for at, p in zip(places, columns.positions, strict=True)]
+        held = self.marks.held
+        if len(set(keys)) == len(keys) and not any(map(held.__contains__, keys)):
+            held.update(zip(keys, zip(columns.versions, own, own, strict=True), strict=True))
+            self._have_all(keys, values)
+        else:
+            for key, value, version, at in zip(keys, values, columns.versions, own, strict=True):
+                self._keep(key, value, version, at)
+
+    def _have_all(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         self.values.update(zip(keys, values, strict=True))
 
     def _keep(self, key: Any, value: Any, version: int | None, at: int) -> None:
@@ -192,9 +220,8 @@ class _Replay:
             self.marks.held[key] = made
             self.values[key] = value
 
-    def _forget(self, key: Any, upto: int) -> None:
+    def _forget(self, key: Any, upto: int) -> None:  # noqa: ARG002  # others ask
         """Forget the values of *key* up to a position, which the marks have forgotten already."""
-        _ = upto
         if key not in self.marks.held:
             self.values.pop(key, None)
 
@@ -212,6 +239,10 @@ class _Merging(_Replay):
             else:
                 held[key] = made = (None, at, before[FIRST])
                 all_of[key].append((value, made))
+
+    def _have_all(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        held = self.marks.held
+        self.values.update((k, [(v, held[k])]) for k, v in zip(keys, values, strict=True))
 
     def _hold(self, key: Any, value: Any, made: Mark) -> None:
         if value is LOST:

@@ -11,11 +11,10 @@ from typing import Any
 from ....abc import Store
 from ....errors import InvalidOption
 from ...options.settings import Settings
-from ...tables.entry import check_version
 from ...tables.implementation import MapTable
 from ...waiting.steps import Steps
 from ...writes.line import Face
-from ...writes.map import tuple_of
+from ...writes.map import pairs_of, triples_of
 from ...writes.routing import deal_slots, slot_numbers
 from ..admission import StoredAdmission
 from ..room import store_room
@@ -137,17 +136,13 @@ class StoredMapRoutes:
         self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all`, which are checked already."""
-        pairs = entries.items() if isinstance(entries, Mapping) else entries
-        checked = [tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs]
-        return self._write([(*pair, None) for pair in checked], partition_key)
+        return self._write([(*pair, None) for pair in pairs_of(entries)], partition_key)
 
     def put_all_newer(
         self, entries: Iterable[tuple[Any, Any, int]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all_newer`, which are checked already."""
-        shape = "(key, value, version)"
-        triples = [tuple_of(3, "put_all_newer", shape, triple) for triple in entries]
-        return self._write([(k, v, check_version(n)) for k, v, n in triples], partition_key)
+        return self._write(list(triples_of(entries)), partition_key)
 
     def _write(self, ops: Sequence[Any], partition_key: object) -> Steps[None]:
         codec, keys = self._storage.codec, self._storage.keys

@@ -21,6 +21,7 @@ class QueueLanding(QueueLine):
     """Of partition *index*; what of it is in memory takes as much as the store says."""
 
     note_waits = False
+    kind_of_records = Records
 
     def __init__(self, index: int, room: StoreRoom | None) -> None:
         self.index = index
@@ -58,7 +59,7 @@ class QueueLanding(QueueLine):
         self.reset()
         self._store, self._committer = store, committer
         weighed = self._room is not None and self._room.bytes is not None
-        self._records = Records(store, self.index, weighed=weighed)
+        self._records = self.kind_of_records(store, self.index, weighed=weighed)
         now, end = store.cursor(self.index), store.end(self.index)
         self._begin(now.cursor, end)
         kept = self._recover_kept(now.kept)

@@ -21,7 +21,7 @@ from typing import Any
 from ....abc import Chunk, Store
 from .landing import QueueLanding
 from .line import Record
-from .records import Records, weight_from
+from .records import weight_from
 
 LOADED = 1 << 20
 """How many bytes are decoded at a time."""
@@ -173,7 +173,8 @@ class StoredQueueTable(QueueLanding):
 
     def stored(self, store: Store) -> Iterator[Any]:
         """Yield what *store* holds of it, from the disk, as it is asked for."""
-        now, records = store.cursor(self.index), Records(store, self.index, weighed=False)
+        now = store.cursor(self.index)
+        records = self.kind_of_records(store, self.index, weighed=False)
         for chunk in store.records(self.index):
             for position, item, _ in records.of(chunk, 0, keep=False):
                 if position >= now.cursor or position in now.kept:

@@ -27,11 +27,7 @@ def stored_queue(
     made: Settings, face: Face
 ) -> tuple[list[StoredQueueTable], StoredAdmission, "StoredQueueRoutes"]:
     """Make what a stored Queue takes; raise `InvalidOption` for what it cannot do."""
-    if made.partition_key is by_content:
-        raise InvalidOption(
-            "partition_key=by_content: expected a function that returns text, bytes, numbers, or "
-            "tuples of these, for hashes of Python's own differ from process to process"
-        )
+    refuse_by_content(made)
     room = store_room(made)
     tables = [StoredQueueTable(index, room) for index in range(made.partitions or 1)]
     admission = QueueAdmission(made, room, face)
@@ -73,7 +69,7 @@ class StoredQueueRoutes:
         key = self._key if partition_key is None else partition_key
         if key is None:
             return self._next(), NO_KEY
-        hashed = self._storage.hash(key(item) if callable(key) else key)
+        hashed = key_hash(self._storage, key, item)
         return self._slots[hashed % len(self._slots)], hashed
 
     def _next(self) -> StoredQueueTable:
@@ -107,8 +103,23 @@ class StoredQueueRoutes:
         return admission.write([QueuePiece(table, *group) for table, group in groups.items()])
 
 
-def door(table: StoredQueueTable, hashed: int) -> QueueTable:
-    """Return a closed table that says what is to be written where."""
+def refuse_by_content(made: Settings) -> None:
+    """Raise `InvalidOption` for a partition key that is another one in each process."""
+    if made.partition_key is by_content:
+        raise InvalidOption(
+            "partition_key=by_content: expected a function that returns text, bytes, numbers, or "
+            "tuples of these, for hashes of Python's own differ from process to process"
+        )
+
+
+def key_hash(storage: Any, key: Any, item: Any) -> int:
+    """Return the hash of an item's partition key, the same in every process."""
+    hashed: int = storage.hash(key(item) if callable(key) else key)
+    return hashed
+
+
+def door(table: Any, hashed: int) -> QueueTable:
+    """Return a closed table that says what is to be written to which table."""
     made = QueueTable()
     made.partition = table, hashed
     return made

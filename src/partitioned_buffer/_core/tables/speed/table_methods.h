@@ -137,6 +137,7 @@ static PyGetSetDef Table_getset[] = {
 };
 
 static PyMemberDef Table_members[] = {
+    {"accepted", T_PYSSIZET, offsetof(Table, accepted), READONLY, "How much was accepted."},
     {"delivered", T_PYSSIZET, offsetof(Table, delivered), READONLY, "How much was delivered."},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Table, weak), READONLY},
     {NULL},

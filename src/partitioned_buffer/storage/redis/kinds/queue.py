@@ -1,0 +1,121 @@
+"""Queues: what is appended is a chunk, and what is settled is all before a position."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from ....abc.sharing import Depth, Found, Parcel, Read, Want
+from ....abc.storing import Chunk
+from ....errors import StorageRefused
+from ..naming import Names, Part
+from ..scripts import Command, call
+from ..wire.servers import Servers
+from .kind import Terms, owner_of
+
+_AT = struct.Struct(">dI")
+
+
+class QueueReading:
+    """What a claim has read."""
+
+    __slots__ = ("buried", "last", "upto")
+
+    def __init__(self) -> None:
+        self.upto = -1
+        """Where reading goes on; -1: nothing has been read."""
+        self.last = b""
+        """What tells the last chunk that was read from others."""
+        self.buried = 0
+
+
+class QueueKind:
+    """What a Queue says."""
+
+    def append(self, of: Part, producer: str, parcel: Parcel, known: int, terms: Terms) -> Command:
+        """Return what appends *parcel* behind what is *known*."""
+        return call(
+            "append",
+            [of.w, of.at, of.meta, of.d_of(producer)],
+            known,
+            parcel.first,
+            parcel.last,
+            parcel.count,
+            parcel.data,
+            terms.most,
+            terms.kept,
+            int(terms.replicated),
+            terms.news,
+            parcel.partition,
+        )
+
+    def reading(self) -> QueueReading:
+        """Return the state of a claim that has read nothing."""
+        return QueueReading()
+
+    def step(self, of: Part, value: str, lease: int, want: Want) -> Command:
+        """Return what takes a step, for who has the lease *value*."""
+        state: QueueReading = want.claim.state
+        return call(
+            "step",
+            [of.lease, of.meta, of.w, of.at],
+            value,
+            lease,
+            want.settled,
+            state.upto,
+            want.records,
+            want.max_bytes,
+            state.last,
+            want.given_up,
+        )
+
+    def read(self, want: Want, reply: Any) -> Read:
+        """Return what a step has brought, and note it with the claim."""
+        state: QueueReading = want.claim.state
+        settled, end, start, flat, last = reply
+        chunks = []
+        for count, data in zip(flat[::2], flat[1::2], strict=True):
+            chunks.append(Chunk(start, count, data))
+            start += count
+        state.upto, state.last = start, last
+        return Read(settled, chunks, end)
+
+    def get(self, of: Part, key: bytes, producer: str) -> Command:
+        """Raise `StorageRefused`: that is a Map's."""
+        del producer
+        raise StorageRefused(f"{of.w}: a Queue has no keys, but was asked for {key!r}")
+
+    def found(self, reply: Any) -> Found:
+        """Raise `StorageRefused`, too."""
+        raise StorageRefused(f"a Queue has no keys, but {reply!r} was found")
+
+    def moving(self, servers: Servers, names: Names, generation: int, partitions: int) -> None:
+        """There is nothing to bring."""
+        del servers, names, generation, partitions
+
+    def questions(self, of: Part) -> list[Command]:
+        """Return what asks how it is with a partition."""
+        return [
+            ("HMGET", of.meta, "end", "pos", "dead", "kept"),
+            ("GET", of.lease),
+            ("LINDEX", of.at, 0),
+            ("TIME",),
+        ]
+
+    def depth(self, generation: int, partition: int, replies: Sequence[Any]) -> Depth:
+        """Return what is answered to that."""
+        numbers, lease, first, (seconds, micros) = replies
+        end, settled, dead, kept = (int(each or 0) for each in numbers)
+        oldest = None
+        if first is not None and end > settled:
+            now = int(seconds) + int(micros) / 1e6
+            oldest = max(0.0, now - _AT.unpack(first)[0] / 1000)
+        return Depth(generation, partition, end, settled, dead, kept, oldest, owner_of(lease))
+
+    def appends(self, of: Part) -> list[Command]:
+        """Return what does all that appending takes, for who tries that out."""
+        again = Parcel(-1, 0, 0, 1, 1, 1, b"")
+        return 2 * [self.append(of, "", again, 0, Terms(0, 9999, True, "?"))]
+
+    def steps(self, of: Part, value: str) -> list[Command]:
+        """Return what does the rest, behind those."""
+        return [call("step", [of.lease, of.meta, of.w, of.at], value, 9999, 1, -1, 1, 1, "", 1)]

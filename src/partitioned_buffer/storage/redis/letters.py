@@ -1,0 +1,94 @@
+"""
+What was given up, kept beside the partition that it was in: in the slot of its lease, so that only
+its owner buries. Older layouts keep theirs; a letter's number says of which it is.
+
+    letter    count, attempts, length of the error (4 bytes each), the error, the data
+"""
+
+import struct
+from collections.abc import Iterator
+from hashlib import sha1
+from typing import NamedTuple
+
+from ...abc.sharing import Claim
+from .claims import Claims, lost
+from .layouts import Layouts
+from .naming import Names
+from .scripts import call
+from .wire.servers import Servers
+
+_HEAD = struct.Struct(">III")
+
+_OF_ONE = 1 << 40
+"""Numbers that a partition of one generation has for its letters."""
+
+
+class Letter(NamedTuple):
+    """*count* records that were given up after *attempts*."""
+
+    number: int
+    data: bytes
+    count: int  # type: ignore[assignment]  # instead of a tuple's method
+    error: str
+    attempts: int
+
+
+class Box:
+    """What was given up of a buffer, for who deals with it."""
+
+    def __init__(self, servers: Servers, names: Names, layouts: Layouts) -> None:
+        self._servers, self._names, self._layouts = servers, names, layouts
+
+    def read(self, partition: int) -> Iterator[tuple[int, bytes, int, str, int]]:
+        """Yield what was given up of a partition, in all layouts, the oldest first."""
+        for generation, partitions in self._layouts.generations:
+            if partition < partitions:
+                for number in self.numbers(generation, partition):
+                    letter = self.open(partition, number)
+                    if letter is not None:  # not forgotten since
+                        yield letter
+
+    def numbers(self, generation: int, partition: int) -> list[int]:
+        """Return the numbers of what was given up there, the oldest first."""
+        key = self._names.of(generation, partition).dead
+        numbers = self._servers.call("rest", key, ("HKEYS", key))
+        return [generation * _OF_ONE + number for number in sorted(map(int, numbers))]
+
+    def open(self, partition: int, number: int) -> Letter | None:
+        """Return one of those; None: it is forgotten."""
+        generation, inner = divmod(number, _OF_ONE)
+        key = self._names.of(generation, partition).dead
+        letter = self._servers.call("rest", key, ("HGET", key, inner))
+        if letter is None:
+            return None
+        count, attempts, length = _HEAD.unpack_from(letter)
+        error, data = letter[_HEAD.size :][:length], letter[_HEAD.size + length :]
+        return Letter(number, data, count, error.decode(errors="replace"), attempts)
+
+    def forget(self, partition: int, number: int) -> None:
+        """Forget one of those."""
+        generation, number = divmod(number, _OF_ONE)
+        of = self._names.of(generation, partition)
+        self._servers.call("rest", of.dead, call("forget", [of.dead, of.meta], number))
+
+
+class Letters(Box):
+    """... and for its workers."""
+
+    def __init__(self, servers: Servers, names: Names, layouts: Layouts, claims: Claims) -> None:
+        super().__init__(servers, names, layouts)
+        self._claims = claims
+
+    def bury(self, claim: Claim, data: bytes, count: int, error: str, attempts: int) -> None:
+        """Keep *count* records that were given up; raise `ClaimLost`."""
+        of = self._names.of(claim.generation, claim.partition)
+        said = error.encode(errors="replace")
+        letter = _HEAD.pack(count, attempts, len(said)) + said + data
+        # The same letter again is one that was not heard of, unless this claim buried others since.
+        digest = sha1(letter, usedforsecurity=False).hexdigest()
+        which = f"{claim.token}:{claim.state.buried}:{digest}"
+        value = self._claims.value_of(claim)
+        command = call("bury", [of.lease, of.meta, of.dead], value, count, letter, which)
+        if self._servers.call("rest", of.lease, command) is None:
+            raise lost(claim)
+        claim.state.buried += 1

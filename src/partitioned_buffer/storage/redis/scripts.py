@@ -1,0 +1,54 @@
+"""
+The scripts that run on the server: what one of them does is done whole, or not at all.
+
+A server forgets scripts when it restarts, and a replica may never have had them. So each is called
+by its hash, and loaded where a server says that it does not know it.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from importlib import resources
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+Command = Sequence[Any]
+"""The words of a command."""
+
+NAMES = (
+    "append", "beat", "bury", "claim", "forget", "map_append", "map_deal", "map_get", "map_leave",
+    "map_open", "map_step", "pin", "release", "seal", "step", "turn",
+)  # fmt: skip
+
+
+def _read(name: str) -> bytes:
+    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_bytes()
+
+
+SOURCES = {name: _read(name) for name in NAMES}
+
+_HASHES = {
+    name: sha1(source, usedforsecurity=False).hexdigest() for name, source in SOURCES.items()
+}
+_OF_HASH = {of: SOURCES[name] for name, of in _HASHES.items()}
+
+
+def call(name: str, keys: Sequence[str], *args: Any) -> Command:
+    """Return the command that runs the script *name*."""
+    return ("EVALSHA", _HASHES[name], len(keys), *keys, *args)
+
+
+def unknown(commands: Sequence[Command], replies: Sequence[Any]) -> int | None:
+    """Return the place of the first of *commands* whose script the server did not know."""
+    for place, reply in enumerate(replies):
+        if isinstance(reply, NoScriptError) and commands[place][0] == "EVALSHA":
+            return place
+    return None
+
+
+def loading(commands: Sequence[Command]) -> list[Command]:
+    """Return commands that load the scripts of *commands*."""
+    return [
+        ("SCRIPT", "LOAD", _OF_HASH[each])
+        for each in {command[1] for command in commands if command[0] == "EVALSHA"}
+    ]

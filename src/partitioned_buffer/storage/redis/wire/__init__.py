@@ -1,0 +1,1 @@
+"""The way to servers: connections, which of them has what, and what errors mean."""

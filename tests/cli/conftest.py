@@ -1,3 +1,4 @@
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -7,6 +8,15 @@ import pytest
 from stores import exit_code
 
 from partitioned_buffer.cli.main import main
+
+try:
+    import redis  # noqa: F401
+except ImportError:
+    if os.environ.get("SERVERS") == "required":
+        raise
+    collect_ignore_glob = ["test_*_server.py"]
+else:
+    from serving import client, kind, name, opened, own, relay, server  # noqa: F401  # fixtures
 
 Run = Callable[..., tuple[int, str, str]]
 

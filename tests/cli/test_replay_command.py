@@ -250,6 +250,7 @@ def test_ctrl_c_keeps_what_is_not_settled(path: Path, run: Run, program: Program
     [
         (("--into", "shop:sink"), "it is of type function: expected a Queue or a Map"),
         (("--into", "shop:awaited"), "it is of type AsyncQueue: expected a Queue or a Map"),
+        (("--into", "shop:awaited"), r"asyncio\.to_thread\(letters\.replay, buffer\)"),
         (("--into", "shop:mapped"), "<Map 'map' new.*: expected a Queue, as .* is one's"),
         (("--into", "shop:gone"), "--into shop:gone: module 'shop' has no attribute"),
         (("--into", "shop:queue", "--limit", "0"), "expected a whole number from 1"),

@@ -86,7 +86,7 @@ def test_a_failure_is_announced_and_logged(
 ) -> None:
     queue = buffers.queue(name="events", hooks=[hook])
     queue.push_all([1, 2])
-    error = OSError("down")
+    error = OSError("down,\n\tall of it")
     processor.fail(error, error)
 
     clock.advance(15.0)
@@ -98,10 +98,10 @@ def test_a_failure_is_announced_and_logged(
     assert [e.attempt for e in hook.of(BatchRetried)] == [2, 3]
     assert [e.size for e in hook.of(ProcessingStopped)] == [2, 1]
     assert (
-        "buffer 'events', partition 0: processing failed, attempt 1; the next is in 5 s, and 2 wait"
-        in caplog.text
+        "buffer 'events', partition 0: processing failed, attempt 1; the next is in 5 s, "
+        "and 2 wait: OSError: down, all of it\n" in caplog.text
     )
-    assert "OSError: down" in caplog.text
+    assert "OSError: down,\n\tall of it" in caplog.text, "the traceback"
 
 
 def test_a_hook_that_raises_harms_nobody(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from helpers import wait_until
-from trips import Interrupts, TimeLimit
+from trips import Interrupts
 
 from partitioned_buffer import BufferNotRunning, Map, Queue
 from partitioned_buffer.testing import assert_balanced
@@ -171,22 +171,8 @@ CALLS: dict[str, tuple[set[int], Any, dict[str, Any], Callable[[Any], object]]] 
 @pytest.mark.parametrize("name", CALLS)
 def test_what_a_handler_raises_comes_out_of_the_very_call(trip: Any, name: str) -> None:
     accepts, kind, options, call = CALLS[name]
-    interrupts = Interrupts(trip)
-
-    def interrupted(at: int) -> tuple[str | None, int]:
-        """Say what is wrong, if anything is, and how many opcodes there were."""
-        subject, raised = Subject(kind, **{"state": "running"} | options), None
-        interrupts.come_at(at)
-        try:
-            interrupts.during(lambda: call(subject))
-        except (TimeLimit, KeyboardInterrupt) as error:
-            raised = error
-        return interrupts.swallowed(raised) or subject.trouble(accepts), interrupts.seen
-
-    with interrupts.session():
-        results = [interrupted(10**9) for _ in range(3)]
-        last = results[-1][1]
-        assert results[-1][0] is None
-        for at in interrupts.places(last):
-            trouble, _ = interrupted(at)
-            assert trouble is None, f"opcode {at} of {last}: {trouble}"
+    Interrupts(trip).try_all(
+        lambda: Subject(kind, **{"state": "running"} | options),
+        call,
+        lambda subject: subject.trouble(accepts),
+    )

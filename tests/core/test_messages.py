@@ -195,11 +195,11 @@ def test_a_value_that_cannot_be_shown_is_named_by_its_kind() -> None:
 def test_missing_arguments_name_the_class(kind: Any) -> None:
     name = kind.__name__
 
-    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) missing .* 'processor'"):
+    with pytest.raises(InvalidOption, match=r"^processor=None: .* where the storage is shared"):
         kind("events")
-    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) missing 2"):
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) missing [12]"):
         kind()
-    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) takes 3 positional"):
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) takes .*3 positional"):
         kind("events", print, 10)
 
 

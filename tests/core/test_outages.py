@@ -14,6 +14,7 @@ from helpers import Buffers
 from partitioned_buffer import (
     BufferFull,
     Entry,
+    Outage,
     PartialFailure,
     PartitionedBufferError,
     Reject,
@@ -230,6 +231,44 @@ def test_everyone_waits_when_the_destination_says_so(
     assert sorted(sink.delivered) == [1, 2, 3, 4]
 
 
+@both_faces
+@pytest.mark.parametrize("retry", [Retry(attempts=2, jitter=0.0), CALM], ids=["a number", "none"])
+def test_an_outage_that_is_said_is_waited_for_and_never_counted(
+    retry: Retry, buffers: Buffers, clock: FakeClock, sink: Destination
+) -> None:
+    queue = buffers.queue(processor=sink, retry=retry, dead_letter=sink.bury)
+    queue.push_all([1, 2, 3, 4])
+    sink.down = Outage("down")
+    clock.advance(3600.0)
+
+    assert sink.dead == []
+    assert all(len(call) == 4 for call in sink.calls), "never in parts"
+    assert len(sink.calls) <= 3600 / 60 + 10
+    assert queue.stats().held == 4
+
+    sink.down = None
+    clock.advance(60.0)
+    assert sink.delivered == [1, 2, 3, 4]
+
+
+@both_faces
+def test_an_outage_of_some_items_is_not_counted_against_them(
+    buffers: Buffers, clock: FakeClock, sink: Destination
+) -> None:
+    down = [Outage("shard 2")] * 9
+
+    def process(batch: list[int]) -> None:
+        sink.delivered += [item for item in batch if item != 2 or not down]
+        if down and 2 in batch:
+            raise PartialFailure(retry={2: down.pop()})
+
+    queue = buffers.queue(processor=process, retry=Retry(attempts=2), dead_letter=sink.bury)
+    queue.push_all([1, 2, 3])
+    clock.advance(600.0)
+
+    assert (sorted(sink.delivered), sink.dead) == ([1, 2, 3], [])
+
+
 class Forgetful(RetryAfter):
     def __init__(self, response: str) -> None:
         self.response = response
@@ -326,6 +365,7 @@ def test_errors_come_out_of_a_process_pool_as_they_were_raised() -> None:
     [
         PartialFailure([1]),
         PartialFailure.at({0: OSError()}),
+        Outage("down"),
         RetryAfter(5),
         Forgetful("x"),
         Split("too large"),

@@ -1,7 +1,7 @@
 """What can be asked of a buffer, and of all of them, without changing anything."""
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
@@ -29,10 +29,12 @@ def test_the_ledger_as_a_dict_has_every_number(buffers: Buffers, clock: FakeCloc
     assert (as_dict["held"], as_dict["balanced"], as_dict["blocked"]) == (3, True, 0)
     assert as_dict["dropped"] == sum(as_dict["drop_reasons"].values()) == 2
     assert as_dict["hook_errors"] == stats.hook_errors > 0
-    names = {field.name for field in fields(stats)} | {"held", "balanced"}
+    names = {field.name for field in fields(stats)}
+    names |= {"held", "balanced", "p50", "p99", "longest"}
     assert set(as_dict) == names
-    for number in names - {"partitions", "drop_reasons"}:
+    for number in names - {"partitions", "drop_reasons", "rates", "durations"}:
         assert as_dict[number] == getattr(stats, number)
+    assert as_dict["rates"] == asdict(stats.rates)
 
     each = as_dict["partitions"]
     assert [one["partition"] for one in each] == [0, 1]

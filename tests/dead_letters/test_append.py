@@ -4,8 +4,11 @@ import os
 import stat
 import threading
 import time
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from letters import DOWN, Receiver, fork, items, needs_fork, records
@@ -85,7 +88,7 @@ class Nameless:
 
 
 def test_an_item_that_cannot_be_encoded_is_kept_as_its_repr(
-    letters: DeadLetterFile, path: Path
+    letters: DeadLetterFile, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     circular: list[Any] = []
     circular.append(circular)
@@ -98,6 +101,34 @@ def test_an_item_that_cannot_be_encoded_is_kept_as_its_repr(
     assert entry["repr"] == "Entry(key=b'key', value=1, version=0, updates=0)"
     assert a_set["error"] == "OSError: down"
     assert not {"item", "entry"} & {*a_set, *entry}
+    (said,) = caplog.messages
+    assert said.startswith(f"4 of 6 dead letters are in {path} as their repr, which no replay")
+
+
+def test_dates_and_numbers_that_json_has_not_are_text(
+    letters: DeadLetterFile, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noon, number = datetime(2026, 11, 30, 12, tzinfo=UTC), UUID(int=7)
+    row = {"at": noon, "day": noon.date(), "id": number, "price": Decimal("4.20")}
+    letters([row, Entry("tea", (noon.timetz(),), 0, 0), Entry(number, 1, 0, 0)], DOWN, 1)
+
+    of_a_queue, of_a_map, another_key = records(path)
+    assert of_a_queue["item"] == {
+        "at": "2026-11-30T12:00:00+00:00",
+        "day": "2026-11-30",
+        "id": "00000000-0000-0000-0000-000000000007",
+        "price": "4.20",
+    }
+    assert of_a_map["entry"]["value"] == ["12:00:00+00:00"]
+    assert "repr" in another_key, "as text it would be another key"
+    assert len(caplog.messages) == 1
+
+
+def test_what_an_encode_of_ones_own_makes_is_not_changed(path: Path) -> None:
+    letters = DeadLetterFile(path, encode=lambda item: item, decode=lambda item: item)
+    letters([date(2026, 11, 30)], DOWN, 1)
+
+    assert "repr" in records(path)[0], "its decode may want the date"
 
 
 @pytest.mark.parametrize("error", [ValueError(), SystemExit()])

@@ -85,7 +85,7 @@ MUTANTS = [
     ),
     Mutant(
         "slots that are no prime number",
-        "writes/routing.py",
+        "../abc/dealing.py",
         "_next_prime(len(partitions) * _SLOTS_PER_PARTITION)",
         "len(partitions) * _SLOTS_PER_PARTITION",
         tests=("test_routing.py",),

@@ -23,6 +23,13 @@ def the_files_are_these() -> None:
     assert (package / "py.typed").is_file()
     left = [path.name for path in package.rglob("*") if path.suffix in {".c", ".h"}]
     assert not left, f"sources are no use here: {left}"
+    scripts = package / "storage" / "redis"
+    named = (scripts / "scripts.py").read_text()
+    assert all(f'"{path.stem}"' in named for path in (scripts / "lua").iterdir())
+    assert (scripts / "lua" / "append.lua").is_file(), "what runs on servers is missing"
+    page = package / "dashboard" / "static"
+    names = ["index.html", "js/main.js", "vendor/uPlot.iife.min.js", "vendor/LICENSE.uPlot"]
+    assert all((page / name).is_file() for name in names), "the page is missing"
     compiled = importlib.util.find_spec(SPEED)
     assert (compiled is not None) == (WANTED == "c")
     assert compiled is None or Path(str(compiled.origin)).is_relative_to(FOLDER)

@@ -378,13 +378,21 @@ def dropped(call: Any, last: Any) -> None:
         ("map", replaced, {"max_size": 3}),
         ("map", replaced_among_many, {"max_bytes": 3, "size_of": lambda _: 1}),
         ("map", deleted, {"max_size": 3}),
-        ("queue", dropped, {"max_size": 2, "when_full": "drop_oldest"}),
+        ("queue", dropped, {"max_size": 3, "flush_at": 1, "when_full": "drop_oldest"}),
     ],
 )
 def test_a_finalizer_that_waits_for_room_elsewhere_waits_with_nothing_in_hand(
-    kind: str, let_go: Any, options: dict[str, Any], buffers: Buffers
+    kind: str,
+    let_go: Any,
+    options: dict[str, Any],
+    buffers: Buffers,
+    processor: RecordingProcessor,
 ) -> None:
     first, full = getattr(buffers, kind)(**options), RecordingProcessor()
+    if kind == "queue":  # whose worker must not take what is to be dropped
+        processor.block()
+        first.push("busy")
+        wait_until(lambda: first.stats().in_flight == 1)
     other = Queue[str]("elsewhere", full, partitions=1, max_size=1).start()
     full.block()
     other.push("full")
@@ -404,6 +412,7 @@ def test_a_finalizer_that_waits_for_room_elsewhere_waits_with_nothing_in_hand(
     assert first.size() <= 3  # and whatever else takes the lock
     assert_balanced(first.stats())
     call("push" if kind == "queue" else "get")("k")
+    processor.unblock()
     first.stop()
     assert other.stats().blocked == 1
     full.unblock()

@@ -74,26 +74,26 @@ def test_cursors_are_there_after_a_close(
 def test_kept_that_fit_no_slot_are_there_after_the_next_commit(
     commit: bool, journal: Journal, opened: Open, path: Path, tmp_path: Path
 ) -> None:
-    append(journal, "x" * 100)
+    append(journal, "x" * 300)
     journal.settle(0, 10)
-    journal.settle(0, 90, range(10, 50))
+    journal.settle(0, 290, range(10, 50))
     if commit:
         append(journal, "y", partition=1)
 
     again = opened(crashed(path, tmp_path / "copy"))
 
-    assert again.cursor(0) == (Cursor(2, 90, tuple(range(10, 50))) if commit else Cursor(1, 10))
+    assert again.cursor(0) == (Cursor(2, 290, tuple(range(10, 50))) if commit else Cursor(1, 10))
 
 
 def test_a_cursor_that_fits_again_is_not_overtaken_by_the_one_before(
     journal: Journal, opened: Open, path: Path, tmp_path: Path
 ) -> None:
-    append(journal, "x" * 100)
-    journal.settle(0, 90, range(50))
-    journal.settle(0, 91)
+    append(journal, "x" * 300)
+    journal.settle(0, 290, range(50))
+    journal.settle(0, 291)
     append(journal, "y")
 
-    assert opened(crashed(path, tmp_path / "copy")).cursor(0) == Cursor(2, 91)
+    assert opened(crashed(path, tmp_path / "copy")).cursor(0) == Cursor(2, 291)
 
 
 def test_cursors_go_one_way(journal: Journal) -> None:

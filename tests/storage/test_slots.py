@@ -1,6 +1,6 @@
 """Slots: the newest whole one of this store counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -159,12 +159,33 @@ def test_slots_ahead_of_the_database_give_no_position_twice(
     assert held(again) == "e"
 
 
+@pytest.mark.parametrize(
+    ("kept", "fits"),
+    [
+        (range(14), True),
+        (range(1, 200, 2), True),
+        (range(208), True),
+        ((0, *range(196, 208)), True),
+        ((-1, *range(196, 207)), True),  # few, so it does not matter how far
+        ((-1, *range(195, 208)), False),
+    ],
+)
+def test_many_are_kept_in_a_slot_if_they_are_near(
+    kept: Iterable[int], fits: bool, path: Path
+) -> None:
+    written, kept = made(path), tuple(1000 + each for each in kept)
+    written.settle(0, 1208, kept, 3)
+
+    assert made(path).now[0] == (Cursor(1, 1208, kept, 3) if fits else Cursor())
+    assert bool(written.overdue()) is not fits
+
+
 def test_what_fits_no_slot_waits_until_it_is_in_a_row_or_settled(path: Path) -> None:
     written, kept = made(path), tuple(range(20))
-    written.settle(0, 100, kept, 0)
+    written.settle(0, 300, kept, 0)
     before = written.overdue()
-    written.settle(0, 101, kept, 0)
+    written.settle(0, 301, kept, 0)
     written.are_in_rows(before)
-    assert written.overdue() == {0: Cursor(2, 101, kept)}
-    written.settle(0, 102, (), 0)
+    assert written.overdue() == {0: Cursor(2, 301, kept)}
+    written.settle(0, 302, (), 0)
     assert written.overdue() == {}

@@ -27,6 +27,7 @@ class Portal:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._jobs: asyncio.Queue[Job | None]
+        self._others = set[asyncio.Task[None]]()
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.buffer, name)
@@ -77,6 +78,8 @@ class Portal:
                 started.set_result(None)
                 while (job := await self._jobs.get()) is not None:
                     await settle(*job)
+                if self._others:  # who may hear of the end a bit later
+                    await asyncio.wait(self._others, timeout=5)
         except BaseException as error:
             if started.done():
                 raise
@@ -90,8 +93,13 @@ class Portal:
         if threading.current_thread() is self._owner:
             self._loop.call_soon_threadsafe(self._jobs.put_nowait, (coroutine, future))
         else:
-            asyncio.run_coroutine_threadsafe(settle(coroutine, future), self._loop)
+            self._loop.call_soon_threadsafe(self._begin, coroutine, future)
         return future.result(60)
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Any], future: "Future[Any]") -> None:
+        task = asyncio.create_task(settle(coroutine, future))
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
 
 
 async def settle(coroutine: Coroutine[Any, Any, Any], future: "Future[Any]") -> None:

@@ -1,5 +1,7 @@
 """Programs that tests run in a process of their own."""
 
+import contextlib
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,15 @@ def ended(program: str) -> "subprocess.CompletedProcess[str]":
         timeout=60,
         check=False,
     )
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many ports of loopback that nobody has."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def run(program: str, *, status: int = 0, complaint: str = "") -> str:

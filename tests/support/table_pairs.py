@@ -77,6 +77,7 @@ class Pair:
     def check(self) -> None:
         for real, model in ((self.real, self.model), (self.other, self.model_other)):
             assert real.counts() == model.counts()
+            assert real.accepted == model.counts()["accepted"]
             assert list(map(shown, real.held())) == model.shown(model.all())
             assert len(real) == len(model.all())
             assert real.closed == model.closed

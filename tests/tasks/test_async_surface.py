@@ -32,6 +32,7 @@ WAITS = ["flush", "stop"]
 FACES = [(Queue, AsyncQueue), (Map, AsyncMap)]
 
 ONLY_THREADS = {"start"}  # tasks start in an `async with`, which also waits for them
+ONLY_TASKS = {"fetch"}  # what `get` says, where that would hold up the loop
 
 
 def public(kind: type) -> set[str]:
@@ -53,7 +54,7 @@ def test_both_faces_have_the_same_methods_and_a_nowait_beside_each_write(
 ) -> None:
     nowait = {f"{write}_nowait" for write in WRITES[threads]}
 
-    assert public(tasks) == (public(threads) - ONLY_THREADS) | nowait
+    assert public(tasks) - ONLY_TASKS == (public(threads) - ONLY_THREADS) | nowait
 
 
 @pytest.mark.parametrize(("threads", "tasks"), FACES)

@@ -10,8 +10,9 @@ from typing import Any, assert_type
 
 import partitioned_buffer
 from partitioned_buffer import AsyncMap, AsyncQueue, Entry, Map, Queue, Stats, StopReport
-from partitioned_buffer.abc import Clock, Hook, Processor
+from partitioned_buffer.abc import Clock, Hook, Processor, Sink
 from partitioned_buffer.events import Event
+from partitioned_buffer.sinks import AsyncRedisStream, JSONLines, SQLiteTable
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
 
 
@@ -104,6 +105,11 @@ async def asynchronously() -> None:
 hook: Hook = RecordingHook()
 clock: Clock = FakeClock()
 processor: Processor[list[Click]] = RecordingProcessor()
+
+sink: Sink[list[Click]] = SQLiteTable("clicks.db", "clicks", ["user"])
+Queue[Click]("clicks", sink)
+AsyncQueue[Click]("clicks", AsyncRedisStream("redis://there", "clicks"))
+Map[str, float]("prices", JSONLines("prices"))
 
 
 def on_event(event: Event) -> None: ...

@@ -4,12 +4,15 @@ A year of New York's flights through a Queue and a Map, into SQLite.
     make demo                                       (all 336,776 flights of 2013)
     make demo DEMO="--sample 20000"                 (the first 20,000)
     make demo DEMO="--durable"                      (killed in the middle: see flights_durable.py)
+    make demo DEMO="--shared"                       (by many processes: see flights_shared.py)
+    make demo DEMO="--page"                         (and a page to look at meanwhile)
 
 Four producers read the flights and push them. A `Queue` writes them to a table in
 batches. A `Map` keeps, for each aircraft, only the latest departure it has seen, and
 writes that to a second table: the producers are not in step, so a later departure may
 be pushed first, and its version (the time of departure) keeps it from being undone.
-At the end the database is compared with the input, row for row.
+At the end it says what the buffers cost, and what the database, and compares the database
+with the input, row for row.
 """
 
 import argparse
@@ -23,20 +26,24 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from flights_numbers import PUSHING, READING, Bars, Costs, Show, linger, page
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from partitioned_buffer import Entry, Map, Queue
 from partitioned_buffer.events import Event, ProcessingStopped
 
 PRODUCERS = 4
+TOTAL = 336_776
+AT_ONCE = 500
+"""How many flights are read, and then pushed one by one."""
 
 
 class Flight(NamedTuple):
@@ -70,13 +77,23 @@ class Database:
             """
         )
         self.batches: Counter[str] = Counter()
+        self.seconds = 0.0  # how long it was at work
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have it alone, for one transaction."""
+        with self.lock:
+            began = time.perf_counter()
+            with self.connection:
+                yield
+            self.seconds += time.perf_counter() - began
 
     # A processor is a function of one batch. When it raises, the batch stays in line and is
     # given again, so what it does should be all or nothing, and harmless to do twice.
 
     def write_flights(self, flights: list[Flight]) -> None:
         """Process a batch of the Queue."""
-        with self.lock, self.connection:
+        with self.turn():
             self.connection.executemany(
                 "INSERT OR REPLACE INTO flights VALUES (?, ?, ?, ?, ?, ?, ?)", flights
             )
@@ -84,7 +101,7 @@ class Database:
 
     def write_aircraft(self, entries: list[Entry[str, Flight]]) -> None:
         """Process a batch of the Map."""
-        with self.lock, self.connection:
+        with self.turn():
             self.connection.executemany(
                 """INSERT INTO aircraft VALUES (?, ?, ?, ?)
                    ON CONFLICT (tail) DO UPDATE
@@ -99,13 +116,13 @@ class Database:
 
 
 def run(
-    database: Database, sample: int | None, console: Console
+    database: Database, sample: int | None, costs: Costs, show: Show
 ) -> tuple[Queue[Flight], Map[str, Flight]]:
     """Push everything from several threads; return when it has been delivered."""
     cycles: list[Event] = []
     flights = Queue(
         "flights",
-        database.write_flights,
+        costs.around(database.write_flights),
         partitions=1,  # one writer, one order
         processing_interval=0.5,
         processing_batch_size=1000,
@@ -114,47 +131,63 @@ def run(
     )
     aircraft = Map(
         "aircraft",
-        database.write_aircraft,
+        costs.around(database.write_aircraft),
         partitions=2,  # an aircraft is always in the same one
         processing_interval=0.5,
         processing_batch_size=500,
     )
 
     def produce(me: int) -> None:
-        for flight in islice(read(sample), me, None, PRODUCERS):
-            flights.push(flight)
-            if flight.tail and flight.departed is not None:
-                aircraft.put_newer(flight.tail, flight, flight.departed)
+        rows = islice(read(sample), me, None, PRODUCERS)
+        while True:
+            with costs.of(READING):
+                some = list(islice(rows, AT_ONCE))
+            if not some:
+                return
+            with costs.of(PUSHING):  # not of each push: to look at the clock costs more
+                push(flights, aircraft, some)
 
     producers = [threading.Thread(target=produce, args=(me,)) for me in range(PRODUCERS)]
     with flights, aircraft:  # leaving the block delivers what is still held
         for producer in producers:
             producer.start()
-        watch(flights, producers, sample, console)
-    console.print(f"{sum(isinstance(e, ProcessingStopped) for e in cycles)} cycles of the queue")
+        watch(flights, aircraft, producers, show)
+    show.console.print(
+        f"{sum(isinstance(e, ProcessingStopped) for e in cycles)} cycles of the queue"
+    )
     return flights, aircraft
 
 
+def push(flights: Queue[Flight], aircraft: Map[str, Flight], some: list[Flight]) -> None:
+    """Write each flight to the Queue, and to the Map if it was one."""
+    for flight in some:
+        flights.push(flight)
+        if flight.tail and flight.departed is not None:
+            aircraft.put_newer(flight.tail, flight, flight.departed)
+
+
 def watch(
-    flights: Queue[Flight], producers: list[threading.Thread], sample: int | None, console: Console
+    flights: Queue[Flight],
+    aircraft: Map[str, Flight],
+    producers: list[threading.Thread],
+    show: Show,
 ) -> None:
-    """Show how far the producers and the processor are, until the producers are done."""
-    with Progress(console=console) as progress:
-        total = sample or 336_776
-        pushed = progress.add_task("pushed", total=total)
-        delivered = progress.add_task("delivered", total=total)
-        while any(producer.is_alive() for producer in producers):
-            show(progress, pushed, delivered, flights)
-            time.sleep(0.05)
-        flights.flush()
-        show(progress, pushed, delivered, flights)
+    """Show how far the producers and the processor are, until all is delivered."""
 
+    def finish() -> None:
+        for producer in producers:
+            producer.join()
+        for buffer in (flights, aircraft):
+            buffer.flush()
 
-def show(progress: Progress, pushed: int, delivered: int, flights: Queue[Flight]) -> None:
-    """Move the bars to where the ledger says they are."""
-    stats = flights.stats()
-    progress.update(pushed, completed=stats.accepted)  # type: ignore[arg-type]
-    progress.update(delivered, completed=stats.delivered)  # type: ignore[arg-type]
+    finishing = threading.Thread(target=finish)
+    finishing.start()
+    with Bars(show.console, show.total) as bars:
+        while finishing.is_alive():
+            finishing.join(0.05)
+            stats = flights.stats()
+            bars.show(stats.accepted, stats.delivered, stats.oldest_age)
+    linger(show.page, show.console)
 
 
 # --- the input, and the proof --------------------------------------------------------------
@@ -221,34 +254,46 @@ def report(database: Database, flights: Queue[Flight], aircraft: Map[str, Flight
     return table
 
 
-def main() -> None:
-    """Run, report, and check."""
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+def options() -> argparse.Namespace:
+    """Return what is asked for."""
+    parser = argparse.ArgumentParser(description=str(__doc__).strip().splitlines()[0])
     parser.add_argument("--sample", type=int, help="take only the first N flights", metavar="N")
     parser.add_argument(
         "--durable", action="store_true", help="kill the process twice: see flights_durable.py"
     )
-    options = parser.parse_args()
-    sample: int | None = options.sample
-    if options.durable:
+    parser.add_argument(
+        "--shared", action="store_true", help="by many processes: see flights_shared.py"
+    )
+    parser.add_argument("--page", action="store_true", help="serve the page of the buffers, too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run, report, and check."""
+    asked = options()
+    sample: int | None = asked.sample
+    if asked.durable:
         from flights_durable import main as durable  # noqa: PLC0415  # which imports this
 
-        durable(sample)
+        durable(sample, with_page=asked.page)
         return
-    console = Console()
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(Path(folder) / "flights.sqlite3")
-        began = time.perf_counter()
-        flights, aircraft = run(database, sample, console)
-        seconds = time.perf_counter() - began
-        console.print(report(database, flights, aircraft))
+    if asked.shared:
+        from flights_shared import main as shared  # noqa: PLC0415  # likewise
+
+        shared(sample, with_page=asked.page)
+        return
+    show = Show(Console(), min(sample or TOTAL, TOTAL), asked.page)
+    with tempfile.TemporaryDirectory() as folder, page(show.page, show.console.print):
+        database, costs = Database(Path(folder) / "flights.sqlite3"), Costs()
+        flights, aircraft = run(database, sample, costs, show)
         accepted = flights.stats().accepted + aircraft.stats().accepted
-        console.print(f"{accepted:,} writes in {seconds:.1f} s")
+        for part in (report(database, flights, aircraft), *costs.report(accepted)):
+            show.console.print(part, highlight=False)
         wrong = check(database, sample)
         database.connection.close()
     if wrong:
         sys.exit("\n".join(wrong))
-    console.print("[green]The database holds what was pushed, row for row.[/green]")
+    show.console.print("[green]The database holds what was pushed, row for row.[/green]")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ The same year of flights, through buffers that survive: the process is killed in
 
 A child process pushes the flights, and notes after each push how many have been accepted. It is
 killed with SIGKILL twice, wherever it is. Each time another one opens the same files, goes on
-pushing behind what was accepted, and delivers what the one before has left. At the end the
-database is compared with the input, row for row.
+pushing behind what was accepted, and delivers what the one before has left. At the end it says how
+long the buffers took, and how long the database, and the database is compared with the input, row
+for row.
 """
 
 import multiprocessing
@@ -16,19 +17,30 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import FileIO
 from itertools import islice
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
+from typing import Any
 
-from flights import Database, Flight, check, read
+from flights import AT_ONCE, TOTAL, Database, Flight, check, read
+from flights_numbers import Bars, compared, page
 from rich.console import Console
 
 from partitioned_buffer import Map, Queue
 from partitioned_buffer.storage import SQLite
 
-AT_ONCE = 500
-TOTAL = 336_776
+DELIVERED, PUSHING, PROCESSING, WRITES = range(4)
+"""What the children count in memory that outlives them: flights, seconds, seconds, and writes."""
 NUMBER = struct.Struct("<q")
+
+
+def notes(folder: Path) -> FileIO:
+    """Open what is noted: how many flights have been accepted, again and again."""
+    return FileIO(folder / "accepted", "a")
 
 
 def accepted(folder: Path) -> int:
@@ -41,12 +53,30 @@ def accepted(folder: Path) -> int:
     return NUMBER.unpack(noted[whole - NUMBER.size : whole])[0] if whole else 0
 
 
-def work(folder: Path, sample: int | None) -> None:
+class Child:
+    """What the process has: where it counts, and by what it says something."""
+
+    def __init__(self, counts: Any, says: Connection) -> None:
+        self.counts, self.says = counts, says
+
+    def database(self, database: Database) -> Callable[[list[Flight]], None]:
+        """Return what writes flights, and counts how far it is, and how long *database* takes."""
+        before = self.counts[PROCESSING]
+
+        def write(flights: list[Flight]) -> None:
+            database.write_flights(flights)
+            self.counts[DELIVERED] = flights[-1].number  # they come in order
+            self.counts[PROCESSING] = before + database.seconds
+
+        return write
+
+
+def work(folder: Path, sample: int | None, child: Child, with_page: bool) -> None:
     """Be the process: open what is there, go on, and deliver all of it."""
-    database = Database(folder / "flights.sqlite3")
+    database, say = Database(folder / "flights.sqlite3"), child.says.send
     flights = Queue(
         "flights",
-        database.write_flights,
+        child.database(database),
         partitions=1,
         processing_interval=0.2,
         processing_batch_size=1000,
@@ -60,46 +90,90 @@ def work(folder: Path, sample: int | None) -> None:
         processing_batch_size=500,
         storage=SQLite(folder / "aircraft.buffer", codec=Flight),
     )
-    with flights, aircraft, (folder / "accepted").open("ab", buffering=0) as notes:
+    with page(with_page, say), flights, aircraft, notes(folder) as noted:
         recovered = flights.stats().recovered, aircraft.stats().recovered
         done = accepted(folder)
-        print(f"behind {done:,} flights; recovered {recovered[0]:,} and {recovered[1]:,}")
+        say(f"behind {done:,} flights; recovered {recovered[0]:,} and {recovered[1]:,}")
         rows = islice(read(sample), done, None)
         while batch := list(islice(rows, AT_ONCE)):
-            push(flights, aircraft, batch)
+            began = time.perf_counter()
+            child.counts[WRITES] += push(flights, aircraft, batch)
+            child.counts[PUSHING] += time.perf_counter() - began
             done += len(batch)
-            notes.write(NUMBER.pack(done))  # what is accepted need not be pushed again
-    print(f"delivered {flights.stats().delivered:,} and {aircraft.stats().delivered:,}")
+            noted.write(NUMBER.pack(done))  # what is accepted need not be pushed again
+    say(f"delivered {flights.stats().delivered:,} and {aircraft.stats().delivered:,}")
 
 
-def push(flights: Queue[Flight], aircraft: Map[str, Flight], batch: Sequence[Flight]) -> None:
-    """Push a batch; when this returns, it is on the disk."""
+def push(flights: Queue[Flight], aircraft: Map[str, Flight], batch: Sequence[Flight]) -> int:
+    """Push a batch; when this returns, it is on the disk. Return how many writes that was."""
     flights.push_all(batch)
     seen = [f for f in batch if f.tail and f.departed is not None]
     aircraft.put_all_newer([(f.tail, f, f.departed or 0) for f in seen])
+    return len(batch) + len(seen)
 
 
-def main(sample: int | None) -> None:
+class Run:
+    """What the parent does: it looks on, and kills."""
+
+    def __init__(self, folder: Path, sample: int | None, with_page: bool) -> None:
+        self.folder, self.sample, self.with_page = folder, sample, with_page
+        self.counts = RawArray("d", 4)
+
+    def life(self, limit: int | None, bars: Bars) -> int | None:
+        """Have a child do it, up to *limit*, where it is killed; return how it ended."""
+        spawn = multiprocessing.get_context("spawn")
+        hears, says = spawn.Pipe(duplex=False)
+        child = spawn.Process(
+            target=work, args=(self.folder, self.sample, Child(self.counts, says), self.with_page)
+        )
+        child.start()
+        says.close()
+        while child.is_alive() and (limit is None or accepted(self.folder) < limit):
+            self.look(hears, bars)
+            time.sleep(0.02)
+        if limit is not None:
+            child.kill()
+        child.join()
+        self.look(hears, bars)
+        return child.exitcode
+
+    def look(self, hears: Connection, bars: Bars) -> None:
+        """Show how far it is, and what the child says."""
+        with suppress(EOFError):
+            while hears.poll():
+                bars.console.print(hears.recv(), highlight=False)
+        done = accepted(self.folder)
+        bars.show(done, min(done, int(self.counts[DELIVERED])))
+
+
+def main(sample: int | None, *, with_page: bool = False) -> None:
     """Have it done, kill it twice, and compare."""
     console, total = Console(), min(sample or TOTAL, TOTAL)
-    spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for limit in (total // 3, 2 * total // 3, None):
-            child = spawn.Process(target=work, args=(folder, sample))
-            child.start()
-            while limit is not None and child.is_alive() and accepted(folder) < limit:
-                time.sleep(0.01)
-            if limit is not None:
-                child.kill()
-            child.join()
-            if limit is None and child.exitcode != 0:
-                sys.exit(f"the last process ended with {child.exitcode}")
-            if child.exitcode == -signal.SIGKILL:
-                console.print(f"[red]kill -9[/red] after {accepted(folder):,} flights")
-        database = Database(folder / "flights.sqlite3")
+        run = Run(Path(name), sample, with_page)
+        with Bars(console, total) as bars:
+            for limit in (total // 3, 2 * total // 3, None):
+                ended = run.life(limit, bars)
+                if limit is None and ended != 0:
+                    sys.exit(f"the last process ended with {ended}")
+                if ended == -signal.SIGKILL:
+                    done = accepted(run.folder)
+                    console.print(f"[red]kill -9[/red] after {done:,} flights", highlight=False)
+        report(run, console)
+        database = Database(run.folder / "flights.sqlite3")
         wrong = check(database, sample)
         database.connection.close()
     if wrong:
         sys.exit("\n".join(wrong))
     console.print("[green]The database holds what was pushed, row for row.[/green]")
+
+
+def report(run: Run, console: Console) -> None:
+    """Say how long it took until all was on the disk, and how long the database took."""
+    writes, pushing, processing = (run.counts[n] for n in (WRITES, PUSHING, PROCESSING))
+    for line in (
+        f"{pushing:6.2f} s until {writes:,.0f} writes were on the disk",
+        f"{processing:6.2f} s in the database, beside it",
+        compared(pushing, processing, int(writes)),
+    ):
+        console.print(line, highlight=False)

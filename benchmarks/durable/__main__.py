@@ -46,12 +46,14 @@ class Bench:
             return self._child(case, folder, shim.environment(self.library, sync_us))
 
     def backlog(self, count: int) -> str:
+        return report.backlog(count, *self._in_turn(count, "fill", "drain"))
+
+    def opening(self, count: int) -> str:
+        return report.opening(count, *self._in_turn(count, "fill_map", "open_map"))
+
+    def _in_turn(self, count: int, *names: str) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory(dir=self._disk) as folder:
-            found = [
-                self._child(case, folder, dict(os.environ), str(count))
-                for case in ("fill", "drain")
-            ]
-        return report.backlog(count, *found)
+            return [self._child(name, folder, dict(os.environ), str(count)) for name in names]
 
     def _child(
         self, case: str, folder: str, environment: dict[str, str], *more: str
@@ -68,7 +70,7 @@ class Bench:
 
 def _run(case: str, folder: Path, options: argparse.Namespace) -> None:
     """Run one case in this process; end without any end of what it has left open."""
-    if case in ("fill", "drain"):
+    if hasattr(backlog, case):
         found = getattr(backlog, case)(folder, options.count)
     else:
         found = cases.CASES[case](folder, options.quick)
@@ -121,6 +123,7 @@ def measure(bench: Bench, quick: bool) -> str:
         ratio_table(rows, "list.append"),
         "### A backlog\n",
         bench.backlog(200_000 if quick else 5_000_000),
+        bench.opening(100_000 if quick else 1_000_000),
     ]
     return "\n".join(text)
 

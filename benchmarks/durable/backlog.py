@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from partitioned_buffer import Queue
+from partitioned_buffer import Map, Queue
 from partitioned_buffer.storage import SQLite
 
 from .subjects import ASLEEP
@@ -51,6 +51,34 @@ def drain(folder: Path, count: int) -> dict[str, Any]:
     assert done == count, f"{done} delivered, of {count}"
     size = (folder / "backlog.db").stat().st_size
     return {"open": opened, "rate": count / drained, "grown": most - before, "file": size}
+
+
+def fill_map(folder: Path, count: int) -> dict[str, Any]:
+    """Have so many keys wait, written until their log has just been compacted; end as `fill`."""
+    made = _map(folder).start()
+    for begin in range(0, 4 * count + 30_000, 1000):
+        made.put_all([(key % count, ITEM) for key in range(begin, begin + 1000)])
+    return {"file": (folder / "map.db").stat().st_size}
+
+
+def open_map(folder: Path, count: int) -> dict[str, Any]:
+    """Open the file of that process."""
+    made = _map(folder)
+    began = time.perf_counter()
+    made.start()
+    rate = count / (time.perf_counter() - began)
+    assert len(made) == count, f"{len(made)} entries, of {count}"
+    return {"rate": rate}
+
+
+def _map(folder: Path) -> Map[int, bytes]:
+    return Map[int, bytes](
+        "map",
+        list,
+        storage=SQLite(folder / "map.db", fsync="os"),
+        partitions=1,
+        processing_interval=ASLEEP,
+    )
 
 
 def _queue(folder: Path, process: Any) -> Queue[bytes]:

@@ -57,5 +57,16 @@ def backlog(count: int, filled: dict[str, Any], drained: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def opening(count: int, filled: dict[str, Any], opened: dict[str, Any]) -> str:
+    """Show how long it takes to open a Map of so many keys."""
+    lines = [
+        f"| a Map of {count:,} keys, of 90 bytes each, its log compacted | |",
+        "|---|--:|",
+        f"| the file | {_mb(filled['file'])} |",
+        f"| opening it after a kill | {opened['rate']:,.0f} entries/s |",
+    ]
+    return "\n".join([*lines, ""])
+
+
 def _mb(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"

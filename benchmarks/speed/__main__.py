@@ -1,25 +1,36 @@
 """
-Measure, print, and with --write renew docs/benchmarks.md and its plot.
+Measure, print, and with --write renew docs/benchmarks.md and its pictures.
 
-    make bench                                 about 12 minutes
-    make bench BENCH="--quick"                 about two, with fewer items and rounds
+    make bench                                 about 20 minutes
+    make bench BENCH="--quick"                 about three, with fewer items and rounds
     make bench BENCH="--write"
+    make bench BENCH="--draw"                  the pictures alone, by the numbers on the page
 """
 
 import argparse
 import platform
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from partitioned_buffer.testing import implementation
 
-from . import async_cases, cases
+from . import async_cases, cases, measuring, watched
 from .async_subjects import loops, missing
-from .measure import Row, rounds
-from .report import memory_table, pair_table, plot, rate_table, ratio_table
+from .measure import rounds
+from .pictures import draw
+from .report import (
+    measured_table,
+    memory_table,
+    pair_table,
+    rate_table,
+    ratio_table,
+    watched_table,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
+PICTURES = DOCS / "pictures"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 
 
@@ -32,8 +43,8 @@ def _interpreter() -> str:
     return f"CPython {version} ({gil}, built {how}) on {machine}, {tables}"
 
 
-def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
-    """Run all cases; return the report and the numbers."""
+def measure(quick: bool) -> str:
+    """Run all cases; return the report."""
     count, waiting, times = (50_000, 200_000, 5) if quick else (200_000, 1_000_000, 15)
     runs = {
         "writes": rounds(cases.writes(count, 1), times),
@@ -54,32 +65,43 @@ def measure(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
         "### Memory per waiting item, beyond the item itself\n",
         memory_table(cases.memory(count)),
     ]
-    return "\n".join(text), runs
+    return "\n".join(text)
 
 
-def measure_loops(quick: bool) -> tuple[str, dict[str, dict[str, Row]]]:
-    """Run the cases of the asyncio face on each kind of loop; return the report, and the writes."""
+def measure_numbers(quick: bool) -> str:
+    """Run what the numbers cost, that are measured and that are watched; return the report."""
+    text = [
+        "### Watched: 100,000 pushes per second with all instrumentation on, beside off\n",
+        watched_table(watched.measure(quick)),
+        "### Measured: what a batch of 10 takes\n",
+        measured_table(measuring.measure(quick)),
+    ]
+    return "\n".join(text)
+
+
+def measure_loops(quick: bool) -> str:
+    """Run the cases of the asyncio face on each kind of loop; return the report."""
     count, times = (10_000, 3) if quick else (100_000, 15)
-    text, writes = [], {}
+    text = []
     if left_out := missing():
         text.append(f"Left out, not installed: {', '.join(left_out)}.\n")
     for name, loop in loops().items():
-        writes[name] = rounds(async_cases.writes(count, loop), times)
+        writes = rounds(async_cases.writes(count, loop), times)
         burst, crowd = (
             rounds(async_cases.end_to_end(count, producers, loop), max(3, times // 3))
             for producers in (1, 8)
         )
         text += [
             f"### {name}: writes, one task\n",
-            ratio_table(writes[name], cases.FLOOR),
+            ratio_table(writes, cases.FLOOR),
             f"### {name}: end to end, one task that puts {count:,} at once\n",
             rate_table(burst, async_cases.BASE),
             f"### {name}: end to end, eight tasks that take turns\n",
             rate_table(crowd, async_cases.BASE),
             f"### {name}: like with like, one task\n",
-            pair_table(async_cases.like_with_like(writes[name], burst)),
+            pair_table(async_cases.like_with_like(writes, burst)),
         ]
-    return "\n".join(text), writes
+    return "\n".join(text)
 
 
 def main() -> None:
@@ -87,18 +109,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="speed")
     parser.add_argument("--quick", action="store_true", help="fewer items and rounds")
     parser.add_argument("--write", action="store_true", help="renew docs/benchmarks.md")
+    parser.add_argument("--draw", action="store_true", help="renew the pictures alone")
     options = parser.parse_args()
-    of_threads, runs = measure(options.quick)
-    of_tasks, writes = measure_loops(options.quick)
-    text = f"{of_threads}\n{of_tasks}"
-    sys.stdout.write(text)
-    if options.write:
-        page = DOCS / "benchmarks.md"
-        before, rest = page.read_text().split(BEGIN)
-        after = rest.split(END)[1]
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-        panels = {"from a thread": runs["writes"], "from a task": writes["asyncio"]}
-        plot(panels, cases.FLOOR, DOCS / "benchmarks.svg")
+    page = DOCS / "benchmarks.md"
+    if not options.draw:
+        parts = (measure, measure_numbers, measure_loops)
+        text = "\n".join(part(options.quick) for part in parts)
+        sys.stdout.write(text)
+        if options.write:
+            before, rest = page.read_text().split(BEGIN)
+            page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+    with tempfile.TemporaryDirectory() as elsewhere:  # tried, but not to be kept
+        kept = options.draw or options.write
+        draw(page.read_text(), PICTURES if kept else Path(elsewhere))
 
 
 if __name__ == "__main__":

@@ -40,14 +40,14 @@ def rounds(subjects: dict[str, Timed], count: int) -> dict[str, Row]:
     times: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(count):
         for name, timed in subjects.items():
-            _show(f"  round {number + 1}/{count}: {name}")
+            show(f"  round {number + 1}/{count}: {name}")
             gc.collect()
             times[name].append(timed())
-    _show("")
+    show("")
     return {name: Row(name, each) for name, each in times.items()}
 
 
-def _show(progress: str) -> None:
+def show(progress: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{progress:<90}\r")
 

@@ -1,15 +1,9 @@
-"""Tables for the page, and the plot."""
+"""Tables for the page."""
 
-from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib import pyplot as plt
+from statistics import median, quantiles
 
 from .measure import Row
-
-mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "partitioned-buffer"  # the same picture from the same numbers
+from .watched import Pair
 
 OURS = ("Queue", "Map", "AsyncQueue", "await AsyncQueue")
 
@@ -55,37 +49,30 @@ def memory_table(used: dict[str, float]) -> str:
     return "\n".join([*lines, ""])
 
 
-def plot(panels: dict[str, dict[str, Row]], floor: str, path: Path) -> None:
-    """Draw writes, a panel of them for each kind of writer, on one scale."""
-    sizes = [len(rows) for rows in panels.values()]
-    figure, all_axes = plt.subplots(
-        len(panels),
-        squeeze=False,
-        sharex=True,
-        height_ratios=sizes,
-        figsize=(8, 0.36 * sum(sizes) + 0.8 * len(sizes) + 0.4),
-        layout="constrained",
-    )
-    for axes, (title, rows) in zip(all_axes[:, 0], panels.items(), strict=True):
-        _draw(axes, rows, floor)
-        axes.set_title(title, loc="left", fontsize=10)
-    axes.set_xlabel(f"time per item, as a multiple of {floor} (log scale; less is better)")
-    figure.savefig(path, metadata={"Date": None})
-
-
-def _draw(axes: Any, rows: dict[str, Row], floor: str) -> None:
-    """Draw the median as a bar, least and greatest as a whisker, on a log scale."""
-    names = list(rows)[::-1]
-    ratios = [rows[name].ratios(rows[floor]) for name in names]
-    middles = [middle for _, middle, _ in ratios]
-    whiskers = [
-        [middle - low for low, middle, _ in ratios],
-        [high - middle for _, middle, high in ratios],
+def watched_table(pairs: dict[str, list[Pair]]) -> str:
+    """Show how many items go through with everything that watches on, beside off; and the CPU."""
+    lines = [
+        "| | items/s off | on | on ÷ off: min | median | max | CPU µs/item off | on |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    colours = ["#2a6fbb" if name.startswith(OURS) else "#b8bec6" for name in names]
-    axes.barh(names, middles, xerr=whiskers, color=colours, ecolor="#555", capsize=2)
-    for place, middle in enumerate(middles):
-        axes.text(middle, place + 0.3, f" {middle:.1f}", va="center", fontsize=7, color="#333")
-    axes.set_xscale("log")
-    axes.margins(y=0.01)
-    axes.spines[["top", "right"]].set_visible(False)
+    for name, those in pairs.items():
+        off, on = [pair.off for pair in those], [pair.on for pair in those]
+        ratios = [pair.on.rate / pair.off.rate for pair in those]
+        rates = [f"{median(run.rate for run in runs):,.0f}" for runs in (off, on)]
+        marks = [f"{each(ratios):.2f}" for each in (min, median, max)]
+        works = [f"{1e6 * median(run.work for run in runs):.2f}" for runs in (off, on)]
+        lines.append(f"| {' | '.join([name, *rates, *marks, *works])} |")
+    return "\n".join([*lines, ""])
+
+
+def measured_table(rows: dict[str, tuple[Row, Row]]) -> str:
+    """Show what a batch takes that is measured, beside one that is not."""
+    lines = [
+        "| a batch of 10 | µs measured | not | measured ÷ not: lower quartile | median | upper |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, (on, off) in rows.items():
+        each = quantiles((a / b for a, b in zip(on.times, off.times, strict=True)), n=4)
+        ratios = " | ".join(f"{ratio:.2f}" for ratio in each)
+        lines.append(f"| {name} | {on.median / 1000:.2f} | {off.median / 1000:.2f} | {ratios} |")
+    return "\n".join([*lines, ""])

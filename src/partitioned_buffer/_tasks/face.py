@@ -21,6 +21,7 @@ from .._core.tables.implementation import MapTable, QueueTable
 from .._core.telemetry import report, say
 from .._core.waiting.clock import SystemClock
 from .._core.waiting.countdown import Countdown
+from .._core.waiting.locks import start
 from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from ..errors import WrongThread
@@ -77,19 +78,20 @@ class TaskFace(Lifecycle[B, TaskRun]):
         return self
 
     async def _open_off_loop(self, life: TaskRun) -> None:
-        if (backing := self._admission.backing) is not None:
+        if self._admission.stores:
             await self._store_closed(life)
-            await in_thread(backing.open, backing.close, life.loop.signal())
+            await in_thread(super()._open_store, super()._close_store, life.loop.signal())
 
     async def _store_closed(self, life: TaskRun) -> None:
         """Return when the store is closed, which a thread sees to, if it is to be."""
-        if (closing := self._closing) is not None:
+        if (closing := self._closing) is not None and closing.is_alive():
             await in_thread(closing.join, lambda: None, life.loop.signal())
 
     def _close_store(self) -> None:
-        if (backing := self._admission.backing) is not None and backing.store is not None:
-            self._closing = threading.Thread(target=backing.close, name=f"{self.name}-closing")
-            self._closing.start()
+        if any(store.store is not None for store in self._admission.stores):
+            close = super()._close_store
+            self._closing = threading.Thread(target=close, name=f"{self.name}-closing")
+            start(self._closing)
 
     def _new_run(self) -> TaskRun:
         return TaskRun(self, current_loop(), whereabouts() or object())
@@ -215,7 +217,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
             died = life.died_of(error)
             why = "died" if died else f"was ended by {type(error).__name__}"
         message = "the worker %s; the buffer is stopped, with %d undelivered"
-        partition.report(message, why, self.size(), error=error)
+        partition.report(message, why, self._size_here(), error=error)
 
     def _wind_down(self, life: TaskRun) -> None:
         """Begin to stop, for `exit_timeout` seconds at most, whether or not anybody waits."""
@@ -232,8 +234,7 @@ class TaskFace(Lifecycle[B, TaskRun]):
         if life.has_ended or self._settings.last_resort is None:
             life.let_go()
             return
-        for worker in life.workers:
-            worker.surrender(life.surrender)
+        life.hand_over(life.surrender)
         life.loop.later(share / 2, life.cut_short)
         life.loop.later(share, life.let_go)
 
@@ -278,11 +279,11 @@ class TaskFace(Lifecycle[B, TaskRun]):
                 "buffer %r: its event loop was closed before its `async with` block was left; it "
                 "is stopped, with %d undelivered, which stay held: use it in such a block again",
                 self.name,
-                self.size(),
+                self._size_here(),
             )
 
     def _say_never_left(self) -> None:
-        if held := self.size():
+        if held := self._size_here():
             report(
                 "buffer %r was never left: the process ends with %d undelivered", self.name, held
             )

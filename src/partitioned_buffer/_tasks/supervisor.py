@@ -1,9 +1,10 @@
 """How tasks are started for the partitions of a buffer, and what they tell it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from .._core.buffer.run import Run
+from .._core.buffer.supervisor import PROMPTLY
 from .._core.delivery.handover import Surrender
 from .._core.delivery.partition import Partition
 from .._core.delivery.watchdog import Watchdog
@@ -48,13 +49,30 @@ class TaskRun(Run[TaskWorker[Any]]):
             TaskWorker(self, partition, self.loop, signal)
             for partition, signal in zip(partitions, each, strict=True)
         )
-        self.watchdog = watchdog = Watchdog(partitions, last, lambda: self.workers)
+        self.watchdog = watchdog = Watchdog(partitions, last, lambda: self.everybody)
         for worker in self.workers:
             partition = worker.partition
             name = f"{partition.name}-{partition.index}"
             worker.cancel = self.group.start(worker.main, name, worker.gone)
         name = f"{partitions[0].name}-watchdog"
         self.group.start(lambda: drive(watchdog.watch()), name, lambda: None)
+
+    def welcome(
+        self, partition: Partition[Any], signal: AsyncSignal, hired: Callable[[Any], bool]
+    ) -> None:
+        """Start a task for *partition* that comes and goes."""
+        worker = TaskWorker(Guest(self), partition, self.loop, signal)
+        if not self.admit(worker):
+            signal.close()
+            return
+        if not hired(worker):
+            self.dismiss(worker)
+            signal.close()
+            return
+        name = f"{partition.name}-{partition.index}"
+        worker.cancel = self.group.start(worker.main, name, worker.gone)
+        partition.open(worker.wake)
+        worker.begin()
 
     async def all_begun(self) -> None:
         """Return when all have begun: only those can be asked to stop."""
@@ -63,7 +81,7 @@ class TaskRun(Run[TaskWorker[Any]]):
 
     def bury(self) -> None:
         """Have those ended whose loop is no more: only a thread may still be in a call."""
-        for worker in self.workers:
+        for worker in self.everybody:
             if not worker.ended and not worker.is_in_thread:
                 worker.forked()  # whatever becomes of its task, it touches nothing
                 worker.partition.table.release()
@@ -99,6 +117,18 @@ class TaskRun(Run[TaskWorker[Any]]):
             worker.take_over(taken_over)
 
 
+class Guest:
+    """What a worker that comes and goes tells the *life* it is in."""
+
+    def __init__(self, life: TaskRun) -> None:
+        self._life = life
+        self.worker_cut_off, self.stop_asked = life.worker_cut_off, life.stop_asked
+        self.worker_ended = life.worker_ended
+
+    def worker_begun(self) -> None:
+        """Nobody waits for it."""
+
+
 class TaskSupervisor:
     """Of one buffer."""
 
@@ -113,12 +143,24 @@ class TaskSupervisor:
         self._loop = life.loop
         life.launch(self._partitions, [self.signal() for _ in range(len(self._partitions) + 1)])
 
+    def admit(
+        self, life: TaskRun, partition: Partition[Any], hired: Callable[[Any], bool], /
+    ) -> None:
+        """Start a task for *partition*, a guest of *life*; say who it is. From any thread."""
+        life.loop.soon(lambda: life.welcome(partition, self.signal(), hired))
+
     def join(self, life: TaskRun, grace: float, /) -> Steps[None]:
         """Give the tasks so many seconds, of real time, to end."""
-        ending = [worker for worker in life.workers if not worker.is_in_thread]
+        in_thread = [worker for worker in life.everybody if worker.is_in_thread]
+        ending = [worker for worker in life.everybody if worker not in in_thread]
+        yield from self._join(life, ending, grace)
+        prompt = [worker for worker in in_thread if worker.partition.is_prompt]
+        yield from self._join(life, prompt, min(PROMPTLY, grace))
+
+    def _join(self, life: TaskRun, workers: Sequence[TaskWorker[Any]], grace: float) -> Steps[None]:
         clock = SystemClock()
-        gone = Countdown(clock, life.loop.signal(), len(ending))
-        for worker in ending:
+        gone = Countdown(clock, life.loop.signal(), len(workers))
+        for worker in workers:
             worker.stop(gone)
         until = clock.monotonic() + grace
         while not gone.done and (yield from gone.wait(until)):
@@ -141,11 +183,11 @@ class TaskSupervisor:
     def go(self, steps: Generator[Any, None, R], /) -> R:
         """Go through *steps*, which must not wait: whoever wants to wait awaits them."""
         partition = self._partitions[0]
-        if partition.is_stored:
+        if partition.must_wait:
             steps.close()
             raise TypeError(
-                f"buffer {partition.name!r} is stored: a write is accepted when it is on the disk, "
-                "which takes a wait, and this one must not: await the method without _nowait; "
+                f"a write to buffer {partition.name!r} returns when it is stored, which takes a "
+                "wait, and this one must not: await the method without _nowait; "
                 "from another thread, by asyncio.run_coroutine_threadsafe"
             )
         return now(steps)

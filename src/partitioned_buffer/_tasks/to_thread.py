@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .._core.delivery.returned import refuse_undone
+from .._core.waiting.locks import start
 from .._core.waiting.steps import Call
 from ..abc import AsyncSignal
 
@@ -97,7 +98,7 @@ class Helper:
             thread = threading.Thread(
                 target=self._run, args=(context,), name=self._name, daemon=True
             )
-            thread.start()
+            start(thread)
             self._thread = thread
         job = Job(call, self._signal.set)
         self._jobs.put(job)

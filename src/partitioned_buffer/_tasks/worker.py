@@ -97,7 +97,7 @@ class TaskWorker(Worker[B]):
     async def main(self) -> None:
         """Be the task."""
         self._task = self._loop.task()
-        asked.set(self.driver.batch_id)
+        asked.set(self.driver)
         self._begin()
         try:
             await self._go(self.work())

@@ -16,6 +16,7 @@ from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
 from .._core.writes.queue import QueueRoutes
 from .loops.current import whereabouts
+from .to_thread import in_thread
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -79,6 +80,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
     _routes: MapRoutes[K, V]
     _admission: Admission  # the buffer's, as what follows
     _go: Any
+    _signal: Any
     _whereabouts: object
     _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
@@ -144,6 +146,24 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("delete")
         await drive(self._routes.delete(key, partition_key))
+
+    async def fetch(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any:
+        """
+        Return the value held for *key* until it is delivered, else *default*: as `get`, and of a
+        shared Map, too, whose server is asked.
+
+        Raises `StorageAway` where only the server could say, and cannot be reached; `TypeError` for
+        an unhashable key.
+        """
+        if (read := getattr(self._routes, "read", None)) is None:
+            return self.get(key, default, partition_key=partition_key)
+        found = list[Any]()
+
+        def ask() -> None:
+            found.append(read(key, default, partition_key=partition_key))
+
+        await in_thread(ask, lambda: None, self._signal())
+        return found[0]
 
     def put_all_nowait(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None

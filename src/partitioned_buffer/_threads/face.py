@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from .._core.buffer.ending import of_block
 from .._core.buffer.lifecycle import Lifecycle
+from .._core.buffer.process_exit import exit_has_begun
+from .._core.buffer.program_end import last
 from .._core.buffer.run import Blocks, Run
 from .._core.ledger import StopReport
 from .._core.options.settings import Settings
@@ -71,7 +73,7 @@ class ThreadFace(Lifecycle[B, ThreadRun]):
         return stopped
 
     def _say_if_stalled(self) -> None:
-        if running_loop() is not None and not self.running and self.size():
+        if running_loop() is not None and not self.running and self._size_here():
             say("buffer %r: %s", self.name, STALLED)
 
     def flush(self, timeout: float | None = None) -> None:
@@ -119,12 +121,20 @@ class ThreadFace(Lifecycle[B, ThreadRun]):
 
     def _leave(self, life: Run[Any], error: BaseException | None) -> None:
         self._forbid_own_workers("stop")
+        if self._outlives and self._program_ends:
+            last(self)
+            return
         ending = of_block(self, life, error)
         try:
             run(ending.drain())
         finally:
             run(ending.finish())
             self._say_if_stalled()
+
+    @property
+    def _program_ends(self) -> bool:
+        """Whether all buffers have ended that do not outlive that."""
+        return exit_has_begun()
 
     if not TYPE_CHECKING:  # checkers know what there is
 

@@ -1,15 +1,16 @@
 """How threads are started for the partitions of a buffer, and waited for."""
 
-import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 from .._core.buffer.run import Run
+from .._core.buffer.supervisor import PROMPTLY
 from .._core.delivery.partition import Partition
 from .._core.waiting.countdown import Countdown
 from .._core.waiting.event_loop import running_loop
+from .._core.waiting.locks import start
 from .._core.waiting.steps import Steps, run
 from ..abc import Signal
 from .watchdog import ThreadWatchdog
@@ -36,14 +37,30 @@ class ThreadSupervisor:
         for thread in threads:
             start(thread)
 
+    def admit(
+        self, life: ThreadRun, partition: Partition[Any], hired: Callable[[Any], bool], /
+    ) -> None:
+        """Start a thread for *partition*, a guest of *life*; say who it is."""
+        worker = ThreadWorker(partition)
+        if not life.admit(worker):
+            worker.void()
+            return
+        hired(worker)  # by the thread that would not want it any more
+        start(worker.thread)
+        partition.open(worker.wake)
+        worker.begin()
+
     def join(self, life: ThreadRun, grace: float, /) -> Steps[None]:
         """Give the threads so many seconds, of real time, to end."""
-        threads = [w.thread for w in life.workers if w.driver.called_at is None]
+        threads = [w.thread for w in life.everybody if w.driver.called_at is None]
         if isinstance(life.watchdog, ThreadWatchdog):  # subinterpreters crash if a thread stays
             threads.append(life.watchdog.thread)
-        until = time.monotonic() + grace
+        began = time.monotonic()
         for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, began + grace - time.monotonic()))
+        for worker in life.workers:
+            if worker.partition.is_prompt:
+                worker.thread.join(max(0.0, began + PROMPTLY - time.monotonic()))
         yield from ()
 
     def take_over(
@@ -69,17 +86,3 @@ class ThreadSupervisor:
     def patience(self) -> float | None:
         """Return for how long this thread may wait in vain: not for ever where a loop runs."""
         return None if running_loop() is None else self._partitions[0].settings.processing_timeout
-
-
-def start(thread: threading.Thread) -> None:
-    """Start *thread*; raise what interrupts that, if anything does."""
-    handled = sys.exception()
-    try:
-        thread.start()
-    except RuntimeError as error:
-        # Interrupted where it waits for the thread to be up, CPython's own start() may go on to
-        # complain of a lock of its own, and the interrupt is only the context of that.
-        interrupt = error.__context__
-        if interrupt is None or interrupt is handled:
-            raise
-        raise interrupt from None

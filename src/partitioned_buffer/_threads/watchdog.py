@@ -12,6 +12,7 @@ from .._core.delivery.partition import Partition
 from .._core.delivery.watchdog import Watchdog
 from .._core.telemetry import report
 from .._core.waiting.countdown import Countdown
+from .._core.waiting.locks import start
 from .._core.waiting.steps import run
 from .worker import ThreadWorker
 
@@ -20,7 +21,7 @@ class ThreadWatchdog(Watchdog):
     """The thread, which looks after one life of a buffer."""
 
     def __init__(self, partitions: Sequence[Partition[Any]], life: Run[ThreadWorker[Any]]) -> None:
-        super().__init__(partitions, partitions[0].settings.clock.signal(), lambda: life.workers)
+        super().__init__(partitions, partitions[0].settings.clock.signal(), lambda: life.everybody)
         self._life = life
         self._errands: list[tuple[ThreadWorker[Any], Countdown]] = []
         name = f"{partitions[0].name}-watchdog"
@@ -66,7 +67,7 @@ class ThreadWatchdog(Watchdog):
                 return
             worker = ThreadWorker(partition)
             try:
-                worker.thread.start()
+                start(worker.thread)
             except BaseException:
                 worker.void()
                 raise

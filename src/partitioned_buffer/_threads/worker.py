@@ -30,7 +30,7 @@ class ThreadWorker(Worker[B]):
         self.report_all()  # who waited in the thread that forked is in the child, too
 
     def _run(self) -> None:
-        asked.set(self.driver.batch_id)
+        asked.set(self.driver)
         try:
             while not self._work():
                 pause = min(BACKOFF_MAX, BACKOFF_INITIAL * 2.0 ** min(self._deaths - 1, 60))

@@ -5,16 +5,20 @@ Many processes may append to one file while it is rotated or replayed. None wait
 """
 
 import inspect
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidOption
 from .appending import append
-from .records import about, itself, written
+from .records import about, is_for_people, itself, written
 from .replay import Aside, Flushes, Replayed
+
+_log = logging.getLogger("partitioned_buffer")
 
 
 class DeadLetterFile:
@@ -26,13 +30,14 @@ class DeadLetterFile:
 
     *encode*, *decode*: what turns a Queue's item, or the value of a Map's entry, into
     something that JSON can hold, and its inverse; both or neither. Without them, an item comes
-    back as JSON has it: a tuple is a list, the keys of a dict are text. A Map's keys are not
-    encoded; in a key, lists become tuples on replay, so a tuple (of tuples) comes back as one.
+    back as JSON has it: a tuple is a list, the keys of a dict are text, and so are dates, times,
+    UUIDs and Decimals. A Map's keys are not encoded; in a key, lists become tuples on replay, so
+    a tuple (of tuples) comes back as one.
 
     *fsync*: whether a call returns only when what it wrote would survive a power failure.
 
-    An item that cannot be encoded is written as its `repr`, and stays in the file on replay.
-    Raises `InvalidOption`.
+    An item that cannot be encoded (bytes, an object of a class of yours) is written as its `repr`,
+    for people, and stays in the file on replay; the log says so. Raises `InvalidOption`.
     """
 
     def __init__(
@@ -65,7 +70,20 @@ class DeadLetterFile:
         Raises `OSError` when it cannot; some of the items, the first, may be written then.
         """
         said = about(error, attempts)
-        self._append(b"".join(written(item, said, self._encode) for item in items))
+        lines = [written(item, said, self._encode) for item in items]
+        self._append(b"".join(lines))
+        if for_people := sum(map(is_for_people, lines)):
+            self._warn(for_people, len(lines))
+
+    def _warn(self, for_people: int, count: int) -> None:
+        with suppress(Exception):  # of a logging handler: the lines are there
+            _log.warning(
+                "%d of %d dead letters are in %s as their repr, which no replay gives back, since "
+                "JSON cannot hold them: give the DeadLetterFile an encode= and a decode=",
+                for_people,
+                count,
+                self._path,
+            )
 
     def _append(self, data: bytes) -> None:
         with self._own_locks()[0]:

@@ -10,8 +10,12 @@ One line of a dead letter file: from what was given up to JSON, and back.
 import json
 import time
 from collections.abc import Callable
+from datetime import date
+from datetime import time as time_of_day
+from decimal import Decimal
 from operator import index
 from typing import Any
+from uuid import UUID
 
 from .._core.tables.entry import Entry
 
@@ -30,15 +34,22 @@ def about(error: BaseException, attempts: int) -> dict[str, Any]:
 
 def written(item: Any, said: dict[str, Any], encode: Callable[[Any], Any]) -> bytes:
     """Return the line that holds *item*, and what is *said* about it."""
+    plain = _as_text if encode is itself else None
     try:
         if isinstance(item, Entry):
+            json.dumps(item.key)  # as text it would be another key
             held = {"entry": item._replace(value=encode(item.value))._asdict()}
         else:
             held = {"item": encode(item)}
-        text = json.dumps(held | said)
+        text = json.dumps(held | said, default=plain)
     except BaseException:  # whatever user code raises, the item and its neighbours are kept
         text = json.dumps({"repr": _said(repr, item)} | said)
     return f"{text}\n".encode()
+
+
+def is_for_people(line: bytes) -> bool:
+    """Return whether *line* has an item's `repr`, which no replay gives back."""
+    return line.startswith(b'{"repr"')
 
 
 def read(line: bytes, decode: Callable[[Any], Any]) -> list[Way]:
@@ -57,6 +68,15 @@ def read(line: bytes, decode: Callable[[Any], Any]) -> list[Way]:
 def itself(value: Any) -> Any:
     """Encode, or decode, what JSON can hold."""
     return value
+
+
+def _as_text(value: object) -> str:
+    """Return the text of what JSON has no way to say, and destinations read."""
+    if isinstance(value, date | time_of_day):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON can hold")
 
 
 def _as_key(value: Any) -> Any:

@@ -152,6 +152,15 @@ class _Giving:
             self._progress(Replayed(self.pushed, len(self.unread), self.left))
 
 
+def lines_to_come(path: Path) -> int:
+    """Return how many lines of a file are not settled; none, if there is no such file."""
+    try:
+        with path.open("rb") as lines:
+            return sum(map(_is_to_come, lines))
+    except FileNotFoundError:
+        return 0
+
+
 def _is_to_come(line: bytes) -> bool:
     return not line.startswith(SETTLED) and bool(line.strip())
 

@@ -2,14 +2,20 @@
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
+from contextvars import Context
+from typing import Any, NamedTuple
 
 from .base import Main, RunningLoop
 
 LONGEST = 24 * 3600.0
 """Seconds that a timer is set for at most; who waits longer looks at the clock in between."""
+
+
+EXACT, GRAIN = 1.0, 0.02
+"""Seconds: waits of at least the first may take up to the second longer."""
 
 
 class AsyncioSignal:
@@ -49,9 +55,7 @@ class AsyncioSignal:
         """Wait for the flag, then lower it."""
         if not self._up:
             waiter = self._waiter = self._loop.create_future()
-            timer = None
-            if timeout is not None:
-                timer = self._loop.call_later(min(timeout, LONGEST), _end, waiter)
+            timer = None if timeout is None else _timer(self._loop, timeout, waiter)
             try:
                 await waiter
             finally:
@@ -72,6 +76,66 @@ def _raise_all(signals: Sequence[AsyncioSignal]) -> None:
 def _end(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+class _Together:
+    """One timer of a loop, for all who wait until about the same time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick: int, all_of_them: "_Ticks") -> None:
+        self.waiters: dict[asyncio.Future[None], None] = {}
+        self._tick, self._all = tick, all_of_them
+        # In no context: it would keep what that has, which may be a buffer, as long as it is set.
+        loop.call_at(tick * GRAIN, self._end, context=Context())
+
+    def _end(self) -> None:
+        self._all.pop(self._tick, None)
+        for waiter in self.waiters:
+            _end(waiter)
+
+
+class _Place(NamedTuple):
+    """Of a waiter among those, as a timer that can be cancelled."""
+
+    together: _Together
+    waiter: "asyncio.Future[None]"
+
+    def cancel(self) -> None:
+        """Wait for it no more."""
+        self.together.waiters.pop(self.waiter, None)
+
+
+_Ticks = dict[int, _Together]
+
+
+class _Here(threading.local):
+    """What the loop has that runs in this thread."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    ticks: _Ticks
+
+
+_here = _Here()
+
+
+def _timer(
+    loop: asyncio.AbstractEventLoop, seconds: float, waiter: "asyncio.Future[None]"
+) -> asyncio.TimerHandle | _Place:
+    """
+    Have *waiter* wait no longer than that.
+
+    A thousand who wait for some seconds, and mostly not in vain, share a few timers: to set one
+    and to cancel it takes as long as all the rest of a wait.
+    """
+    if not EXACT <= seconds <= LONGEST:
+        return loop.call_later(min(seconds, LONGEST), _end, waiter)
+    if _here.loop is not loop:
+        _here.loop, _here.ticks = loop, {}
+    tick = int((loop.time() + seconds) / GRAIN) + 1
+    together = _here.ticks.get(tick)
+    if together is None:
+        together = _here.ticks[tick] = _Together(loop, tick, _here.ticks)
+    together.waiters[waiter] = None
+    return _Place(together, waiter)
 
 
 class AsyncioGroup(asyncio.TaskGroup):
@@ -133,6 +197,10 @@ class AsyncioLoop(RunningLoop):
 
     def later(self, seconds: float, callback: Callable[[], object]) -> None:
         self.native.call_later(min(seconds, LONGEST), callback)
+
+    def soon(self, callback: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self.native.call_soon_threadsafe(callback)
 
     def shield(self) -> AbstractContextManager[object]:
         # A cancellation of asyncio's own comes once, and has come. Those of anyio come again

@@ -75,5 +75,9 @@ class RunningLoop(ABC):
         """Have *callback* called in so many seconds, unless the loop has ended by then."""
 
     @abstractmethod
+    def soon(self, callback: Callable[[], object]) -> None:
+        """Have *callback* called there, from any thread, unless the loop has ended by then."""
+
+    @abstractmethod
     def shield(self) -> AbstractContextManager[object]:
         """Keep cancellations that were made already from what is awaited in it."""

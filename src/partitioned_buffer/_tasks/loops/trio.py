@@ -146,5 +146,9 @@ class TrioLoop(RunningLoop):
     def later(self, seconds: float, callback: Callable[[], object]) -> None:
         raise NotImplementedError  # it is for what was forgiven, and `forgive` forgives nothing
 
+    def soon(self, callback: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):
+            self.native.run_sync_soon(callback)
+
     def shield(self) -> AbstractContextManager[object]:
         return trio.CancelScope(shield=True)

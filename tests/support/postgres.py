@@ -50,6 +50,13 @@ def _as_user() -> list[str]:
     return ["setpriv", *user, "--pdeathsig=INT"]
 
 
+def _put_to_sleep(pid: int) -> None:
+    """Stop a process, and wait until it has stopped: it may go on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    state = Path(f"/proc/{pid}/stat")
+    wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] in "TtZ", 10)
+
+
 class Server:
     """A server's process."""
 
@@ -115,10 +122,12 @@ class Server:
     @contextlib.contextmanager
     def asleep(self) -> Iterator[None]:
         """It is there, and says nothing: neither it nor those that it has made."""
-        pids = [self._process.pid, *self._children()]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        pids = [self._process.pid]
         try:
+            _put_to_sleep(self._process.pid)  # first: it makes no more of them
+            for pid in self._children():
+                pids.append(pid)
+                _put_to_sleep(pid)
             yield
         finally:
             for pid in pids:

@@ -5,7 +5,7 @@
 #include <frameobject.h>
 
 static long target, seen;
-static int number;
+static int number, counting;
 static PyObject *ending;
 
 static int
@@ -24,7 +24,7 @@ tracer(PyObject *Py_UNUSED(object), PyFrameObject *frame, int what, PyObject *Py
         && PyObject_SetAttrString((PyObject *)frame, "f_trace_opcodes", Py_True) < 0) {
         return -1;
     }
-    if (what == PyTrace_OPCODE && is_ours(frame) && ++seen == target) {
+    if (what == PyTrace_OPCODE && counting && is_ours(frame) && ++seen == target) {
         PyErr_SetInterruptEx(number);
     }
     return 0;
@@ -41,7 +41,7 @@ run(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "OliOO", &call, &n, &number, &ending, &warm)) {
         return NULL;
     }
-    target = -1;
+    counting = 0;
     PyEval_SetTrace(tracer, Py_None);
     for (int i = 0; i < 2; i++) {
         if ((result = PyObject_CallNoArgs(warm)) == NULL) {
@@ -52,6 +52,7 @@ run(PyObject *Py_UNUSED(module), PyObject *args)
     }
     seen = 0;
     target = n;
+    counting = 1;
     result = PyObject_CallNoArgs(call);
     PyEval_SetTrace(NULL, NULL);
     if (result == NULL) {
@@ -66,7 +67,7 @@ static PyObject *
 begin(PyObject *Py_UNUSED(module), PyObject *arg)
 {
     ending = Py_NewRef(arg);
-    target = -1;
+    counting = 0;
     PyEval_SetTrace(tracer, Py_None);
     Py_RETURN_NONE;
 }
@@ -78,24 +79,36 @@ end(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
     Py_RETURN_NONE;
 }
 
-/* at(n, signal): count from here, the signal pending at the n-th. rest(): return how many were
- * counted; no signal comes from here on. */
+/* at(n, signal): the signal is pending at the n-th opcode that is counted, once. go(): count from
+ * here. rest(): no more. seen(): how many were counted. It is kept here, where no signal parts it. */
 static PyObject *
 at(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    long n;
-    if (!PyArg_ParseTuple(args, "li", &n, &number)) {
+    counting = 0;
+    seen = 0;
+    if (!PyArg_ParseTuple(args, "li", &target, &number)) {
         return NULL;
     }
-    seen = 0;
-    target = n;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+go(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
+{
+    counting = 1;
     Py_RETURN_NONE;
 }
 
 static PyObject *
 rest(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
 {
-    target = -1;
+    counting = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+count(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
+{
     return PyLong_FromLong(seen);
 }
 
@@ -103,7 +116,9 @@ static PyMethodDef methods[] = {
     {"begin", begin, METH_O, NULL},
     {"end", end, METH_NOARGS, NULL},
     {"at", at, METH_VARARGS, NULL},
+    {"go", go, METH_NOARGS, NULL},
     {"rest", rest, METH_NOARGS, NULL},
+    {"seen", count, METH_NOARGS, NULL},
     {"run", run, METH_VARARGS, NULL},
     {NULL},
 };

@@ -69,7 +69,6 @@ class Interrupts:
         self._trip = trip
         self.came: list[BaseException] = []
         self._kind: type[BaseException] = TimeLimit
-        self.left = self.seen = 0
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -92,17 +91,20 @@ class Interrupts:
     def come_at(self, at: int) -> None:
         """Come at the opcode *at* of all that is called from now on."""
         self.came.clear()
-        self.left, self.seen = at, 0
+        self._trip.at(at, signal.SIGUSR1)
+
+    @property
+    def seen(self) -> int:
+        """How many opcodes there were since."""
+        return int(self._trip.seen())
 
     def during(self, call: Callable[[], R]) -> R:
         """Make *call*, in the middle of which it may come."""
-        self._trip.at(self.left, signal.SIGUSR1)
+        self._trip.go()
         try:
             return call()
         finally:
-            seen = self._trip.rest()
-            self.left -= seen
-            self.seen += seen
+            self._trip.rest()
 
     def try_all(
         self,

@@ -146,7 +146,7 @@ def test_a_full_queue_is_waited_for(kafka: Kafka, topic: str, make: Make) -> Non
 
 
 def test_so_it_is_for_as_long_as_it_may_take(kafka: Kafka, topic: str, make: Make) -> None:
-    settings = {"queue.buffering.max.messages": 10}
+    settings = {"queue.buffering.max.messages": 10, **ONE_REQUEST}
     with Use(make(key=in_one, settings=settings, timeout=0.5)) as use:
         with kafka.down():
             error = use.give(list(range(50)))

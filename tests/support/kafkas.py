@@ -15,8 +15,13 @@ from confluent_kafka import Consumer, TopicPartition
 PRODUCE, INIT_PRODUCER_ID = 0, 22  # API keys
 EVERY = -1
 
-QUICK = {"reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 100, "message.max.bytes": 5000}
-"""Settings of clients that are soon back, and that have no room for large messages."""
+QUICK = {
+    "reconnect.backoff.ms": 10,
+    "reconnect.backoff.max.ms": 100,
+    "message.max.bytes": 5000,
+    "message.timeout.ms": 60_000,
+}
+"""Settings of clients that are soon back, have no room for large messages, and do not give up."""
 
 _PRODUCER = 0
 

@@ -24,7 +24,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          faults.py
     sinks/               processors that know their destination: sqlite.py  redis_stream.py; what
                          they are made of: base.py  rows.py  halving.py  once.py  sql.py
-                         sqlite_text.py;
+                         sqlite_text.py  retry_after.py;
                          files/: json_lines.py  parquet.py; placing.py  open_files.py;
                          kafka/: topic.py: messages of a topic; messages.py: what items become;
                          lanes.py  producers.py: who has which; sending.py: messages on their way;

@@ -22,7 +22,8 @@ from partitioned_buffer import (
     Split,
 )
 from partitioned_buffer.sinks import AsyncHTTPEndpoint, HTTPEndpoint
-from partitioned_buffer.sinks.http.answers import LONGEST, Answer, Failed, retry_after
+from partitioned_buffer.sinks.http.answers import Answer, Failed
+from partitioned_buffer.sinks.retry_after import LONGEST, retry_after
 from partitioned_buffer.testing.contract.sinks.using import Use
 
 ROWS = [{"id": n} for n in range(4)]
@@ -189,7 +190,9 @@ def test_when_to_come_back_is_minded(scene: Scene, status: int) -> None:
         (formatdate(9_000_000, usegmt=True), LONGEST),
         ("soon", None),
         ("-5", None),
-        ("1.5", None),
+        ("1.5", 1.5),
+        ("1e3", None),
+        ("inf", None),
         ("", None),
     ],
 )
@@ -197,12 +200,12 @@ def test_when_to_come_back_is_seconds_or_a_date_of_the_servers_clock(
     value: str, seconds: float | None
 ) -> None:
     headers = {"retry-after": value, "date": formatdate(1_000_000, usegmt=True)}
-    assert retry_after(Answer(503, headers, b"")) == seconds
+    assert retry_after(headers) == seconds
 
 
 def test_without_the_servers_clock_a_date_is_of_ours() -> None:
     later = formatdate(time.time() + 100, usegmt=True)
-    seconds = retry_after(Answer(503, {"retry-after": later}, b""))
+    seconds = retry_after({"retry-after": later})
     assert seconds is not None
     assert 0 < seconds <= 101
 

@@ -8,13 +8,12 @@ In what clients differ: how they are called, and what they raise. None of them i
 
 import inspect
 import json
-import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ...errors import Outage, RetryAfter, Split
 from ..base import expect
+from ..retry_after import retry_after
 from .lines import Dumps
 
 Call = Callable[[bytes], Any]
@@ -73,7 +72,7 @@ def said_by(error: Exception) -> Exception | None:
     if status == _TOO_LARGE:
         return Split(f"the request is too large: {error}")
     if status in _BUSY:
-        seconds = _told(error)
+        seconds = retry_after(getattr(getattr(error, "meta", None), "headers", None) or {})
         return Outage(str(error)) if seconds is None else RetryAfter(seconds, everyone=True)
     if status in _FORBIDDEN:
         return Outage(f"{error}: expected a client that may write there")
@@ -92,18 +91,3 @@ def _status_code(error: Exception) -> Any:
         return getattr(error, "status_code", None)
     except LookupError:  # it reads it from arguments that it may not have been given
         return None
-
-
-def _told(error: Exception) -> float | None:
-    """Return in how many seconds to come back, if that was said."""
-    headers: Any = getattr(getattr(error, "meta", None), "headers", None) or {}
-    text = headers.get("retry-after", "")
-    try:
-        seconds = float(text) if text[:1].isdigit() else _until(text)
-        return max(0.0, min(seconds, 86_400.0))
-    except (TypeError, ValueError):
-        return None
-
-
-def _until(text: str) -> float:
-    return parsedate_to_datetime(text).timestamp() - time.time()

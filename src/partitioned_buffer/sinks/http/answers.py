@@ -1,14 +1,13 @@
 """
-What an answer means: by its status, and by when it says to come back.
+What an answer means, by its status.
 """
 
 import json
-import time
 from collections.abc import Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from ...errors import InvalidOption, Outage, Reject, RetryAfter, Split
+from ..retry_after import retry_after
 
 Meaning = Literal["delivered", "reject", "halve", "split", "outage", "failed"]
 """
@@ -23,9 +22,6 @@ MEANINGS: Final = ("delivered", "reject", "halve", "split", "outage", "failed")
 
 KNOWN: Mapping[int, Meaning] = {400: "halve", 413: "split", 422: "halve"}
 """Beside these, 2xx is delivered, and all else an outage: so nothing is lost."""
-
-LONGEST: Final = 3600.0
-"""Seconds: whoever is told to wait longer asks again by then."""
 
 _HINTS = {
     207: "results for each item: say how they are read, by results=",
@@ -74,7 +70,7 @@ def meaning_of(answer: Answer, known: Mapping[int, Meaning], *, read: bool) -> M
 def error_of(answer: Answer, meaning: Meaning, url: str) -> Exception:
     """Return what is to be raised."""
     said = f"{url}: {words(answer)}"
-    seconds = retry_after(answer)
+    seconds = retry_after(answer.headers)
     if meaning == "outage":
         return Outage(said) if seconds is None else _later(seconds, said)
     kinds: dict[str, type[Exception]] = {"reject": Reject, "halve": Reject, "split": Split}
@@ -90,26 +86,6 @@ def words(answer: Answer) -> str:
             f"it redirects to {answer.headers.get('location')}: that is not followed, see the url"
         )
     return f"HTTP {answer.status}" + "".join(f": {each}" for each in (hint, said) if each)
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Return in how many seconds it says to come back, if it does."""
-    value = answer.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), LONGEST)
-    try:
-        then = parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return min(max(0.0, then - _now(answer)), LONGEST)
-
-
-def _now(answer: Answer) -> float:
-    """Return what time it is there, whose clock may be another one."""
-    try:
-        return parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return time.time()
 
 
 def _later(seconds: float, said: str) -> RetryAfter:

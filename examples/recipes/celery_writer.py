@@ -25,7 +25,7 @@ app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True)  # killed 
 table = SQLiteTable(DATABASE, "results", ["task", "result"], key=["task"], create=True)
 results: Queue[tuple[int, int]] = Queue(
     "results", table, partitions=2, processing_batch_size=500, processing_interval=0.2,
-    storage=Redis(SERVER, lease=3.0, deliver=False),  # tasks only write
+    storage=Redis(SERVER, ack="server", lease=3.0, deliver=False),  # tasks only write
 )  # fmt: skip
 
 

@@ -38,7 +38,8 @@ ROUNDS ?= 0.1
 export SCHEDULES ROUNDS
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-core check bench bench-durable bench-shared bench-logs bench-sinks behaviour \
+.PHONY: demo test test-outside test-inside test-schedules test-core check \
+	bench bench-durable bench-shared bench-logs bench-sinks behaviour \
 	mutants mutants-c mutants-twin mutants-writes mutants-stores mutants-shared sanitize test-twin \
 	wheels stress soak docs site clean
 
@@ -68,10 +69,20 @@ $(VENV)/.arq: $(VENV)/.bench
 demo: $(VENV)/.flights
 	$(BIN)/python examples/flights.py $(DEMO)
 
-# Servers are there, or that is a failure, where nobody would notice that tests were skipped.
-test: export SERVERS = $(if $(CI),required)
-test: $(VENV)/.test $(VENV)/.flights
-	$(BIN)/python -m pytest --ignore=tests/races/schedules
+# Servers are there, or that is a failure, where nobody would notice that tests were skipped. What
+# talks to other processes mostly waits: `make -j2 test` runs it beside the rest, once all is installed.
+# How long those take to start, answer and end is not ours: there a test may fail once, and is told.
+OUTSIDE := tests/cli tests/dashboard tests/recipes tests/shared tests/sinks
+test test-outside test-inside test-schedules: export SERVERS = $(if $(CI),required)
+test: test-outside test-inside test-schedules
+
+test-outside: $(VENV)/.test $(VENV)/.flights
+	$(BIN)/python -m pytest $(OUTSIDE) $(if $(CI),--reruns 1)
+
+test-inside: $(VENV)/.test $(VENV)/.flights
+	$(BIN)/python -m pytest $(OUTSIDE:%=--ignore=%) --ignore=tests/races/schedules
+
+test-schedules: $(VENV)/.test $(VENV)/.flights
 	$(BIN)/python -m pytest tests/races/schedules --frontrun-patch-locks
 
 check: $(VENV)/.dev $(VENV)/.bench

@@ -32,6 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.skip("needs the option --frontrun-patch-locks"))
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what failed once, and passed then: it is a fault all the same, of ours or the test's."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"FAILED ONCE: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+
+
 @pytest.fixture(autouse=True)
 def _warned_in_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that expects warnings gets those of its garbage, too: not some test after it."""

@@ -4,6 +4,7 @@ How a client of the user's, or aiohttp, is asked by tasks.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from ..base import imported
@@ -46,10 +47,14 @@ def of_aiohttp(session: Any) -> AsyncSend:
     """Return what sends by an `aiohttp.ClientSession`."""
     import aiohttp  # noqa: PLC0415  # somebody has it, or none was given
 
+    @lru_cache(maxsize=4)  # each costs as much as a timer
+    def limited(connect: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, sock_connect=connect)  # `answered` ends it in time
+
     async def send(
         method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: Limits
     ) -> tuple[int, Mapping[str, str], bytes]:
-        limit = aiohttp.ClientTimeout(total=timeout.total, sock_connect=timeout.connect)
+        limit = limited(timeout.connect)
         try:
             async with session.request(
                 method, url, data=body, headers=headers, timeout=limit, allow_redirects=False

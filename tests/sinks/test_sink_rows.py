@@ -3,8 +3,9 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -48,6 +49,47 @@ def test_rows_of_all_kinds_are_the_same(columns: list[str], kind: Any) -> None:
     assert (made.rows, list(made.places), made.refused) == (tuples, [0, 1, 2, 3], {})
 
 
+class Named(NamedTuple):
+    id: int
+    text: str
+
+
+class Counting(tuple[Any, ...]):
+    """Is gone through in its own way."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        if self[0] == 0:
+            raise RuntimeError("not this one")
+        return iter(("counted", self[1]))
+
+
+class Longer(tuple[Any, ...]):
+    """Has a length of its own."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+
+def test_named_tuples_are_rows_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Maker, "_made")  # which looks
+    made = Maker(["id", "text"], None)([Named(1, "one"), (2, "two"), Named(3, "three")])
+
+    assert made.rows == [(1, "one"), (2, "two"), (3, "three")]
+    assert {type(row) for row in made.rows} == {tuple}, "which databases take fastest"
+
+
+def test_tuples_that_do_more_are_asked_one_by_one() -> None:
+    made = Maker(["id", "text"], None)([Counting((0, "a")), Counting((1, "b"))])
+    assert made.rows == [("counted", "b")]
+    assert [str(error) for error in made.refused.values()] == ["not this one"]
+
+    assert list(Maker(["id", "text"], None)([Longer((0, "a"))]).refused) == [0]
+
+
 def test_what_is_bad_is_named_by_its_place_in_the_batch() -> None:
     made = Maker(["id"], None)([(1,), None, (2,), (3,)])
     failure = made.rejected({2: ValueError("three"), 0: ValueError("one")})
@@ -71,9 +113,10 @@ def test_a_function_makes_rows_of_any_item() -> None:
     assert all(error.__traceback__ is None for error in made.refused.values())
 
 
-def test_a_maps_entries_are_no_rows_by_themselves() -> None:
+@pytest.mark.parametrize("columns", [None, ["id", "text", "more", "most"]])
+def test_a_maps_entries_are_no_rows_by_themselves(columns: list[str] | None) -> None:
     with pytest.raises(InvalidOption, match=r"row=None: expected, for a Map, a function"):
-        Maker(None, None)([Entry("a", 1, 0, 0)])
+        Maker(columns, None)([Entry("a", 1, 0, 0)])
 
 
 @pytest.mark.parametrize("row", [3, "id", asyncio.sleep, (x for x in "ab").__iter__()])

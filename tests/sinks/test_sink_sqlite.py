@@ -19,7 +19,6 @@ from partitioned_buffer import (
     PartialFailure,
 )
 from partitioned_buffer.sinks import SQLiteTable
-from partitioned_buffer.sinks import sqlite as sqlite_sink
 from partitioned_buffer.testing.contract.base import quiet
 from partitioned_buffer.testing.contract.sinks.using import Use
 from partitioned_buffer.testing.sinks import SinkContract
@@ -306,11 +305,39 @@ def test_many_threads_are_one_writer(path: Path) -> None:
 
 def test_a_batch_that_takes_too_long_is_an_outage_of_the_others(path: Path) -> None:
     table = SQLiteTable(path, "rows", COLUMNS, create=True, timeout=0.01)
-    own = table._own.setdefault(os.getpid(), sqlite_sink._Own())
-    with own.lock, pytest.raises(Outage, match="another batch"):
+    with table._ours().lock, pytest.raises(Outage, match="another batch"):
         table([(1, "one")])
     table([(1, "one")])
     table.close()
+
+
+def test_tables_of_one_file_take_turns_instead_of_asking_it_again_and_again(path: Path) -> None:
+    run(path, "CREATE TABLE rows (id, text)", "CREATE TABLE more (id, text)")
+    writes, goes_on = threading.Event(), threading.Event()
+
+    class Slow(SQLiteTable):
+        def _written(self, *args: Any) -> Any:
+            writes.set()
+            goes_on.wait(60)
+            return super()._written(*args)
+
+    with (
+        Slow(path, "rows", COLUMNS) as one,
+        SQLiteTable(str(path), "more", COLUMNS, timeout=0.01) as two,
+        SQLiteTable(path.with_name("other.db"), "more", COLUMNS, create=True) as elsewhere,
+    ):
+        thread = threading.Thread(target=one, args=([(1, "one")],))
+        thread.start()
+        writes.wait(60)
+        try:
+            with pytest.raises(Outage, match="another batch was being written"):
+                two([(2, "two")])
+            elsewhere([(3, "three")])
+        finally:
+            goes_on.set()
+            thread.join()
+        two([(2, "two")])
+    assert read(path) + read(path, "id, text FROM more") == [(1, "one"), (2, "two")]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")

@@ -95,8 +95,9 @@ class Maker:
                 return list(map(self._pick, items))
             except KeyError:
                 return None
-        if self._columns is not None and kinds == {tuple}:
-            return list(items) if set(map(len, items)) == {len(self._columns)} else None
+        if self._columns is not None and kinds and all(map(_are_tuples, kinds)):
+            fit = set(map(len, items)) == {len(self._columns)}
+            return list(map(tuple, items)) if fit else None
         return None
 
     def _made(self, row: Any) -> Any:
@@ -118,6 +119,13 @@ class Maker:
         if missing := [column for column in columns if column not in row]:
             raise LookupError(f"the row has no {', '.join(missing)}")
         return tuple([row[column] for column in columns])
+
+
+def _are_tuples(kind: type) -> bool:
+    """Return whether what is of a *kind* is a tuple, named or not, and nothing more."""
+    if not issubclass(kind, tuple) or issubclass(kind, Entry):
+        return False
+    return kind.__iter__ is tuple.__iter__ and kind.__len__ is tuple.__len__
 
 
 def is_plain(function: object) -> bool:

@@ -31,6 +31,14 @@ _OF_ROWS = (
 )
 """Errors of an INSERT, once its transaction has begun, that are a row's: what it is, or has."""
 
+_TURNS: dict[tuple[int, str], threading.Lock] = {}
+"""
+By process and path, whose turn it is to write to a file: that of one of all its tables.
+
+SQLite itself has those who wait look again now and then, so that the file is always taken by who
+has just had it, if that has much to write, and the others give up.
+"""
+
 
 class SQLiteTable(Closing):
     """
@@ -93,7 +101,7 @@ class SQLiteTable(Closing):
     def __call__(self, batch: Any, /) -> None:
         """Insert the rows of *batch*. Raises `Outage`, and `PartialFailure` for those refused."""
         made = self._make_rows(batch)
-        own = self._own.setdefault(os.getpid(), _Own())  # a child must not use its parent's
+        own = self._ours()
         if not own.lock.acquire(timeout=self._timeout):
             raise Outage(f"{self._path}: another batch was being written for {self._timeout} s")
         try:
@@ -108,9 +116,19 @@ class SQLiteTable(Closing):
 
     def close(self) -> None:
         """Close the file, unless the connection was given."""
-        own = self._own.setdefault(os.getpid(), _Own())
+        own = self._ours()
         with own.lock:
             self._shut(own)
+
+    def _ours(self) -> "_Own":
+        """Return what this process has: a child must not use its parent's."""
+        process = os.getpid()
+        if process not in self._own:
+            lock = threading.Lock()
+            if self._path not in ("", ":memory:"):  # which no other table has
+                lock = _TURNS.setdefault((process, self._path), lock)
+            self._own.setdefault(process, _Own(lock))
+        return self._own[process]
 
     # --- with the lock held ------------------------------------------------------------------
 
@@ -224,8 +242,8 @@ class SQLiteTable(Closing):
 class _Own:
     """What a process has of a sink."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
+    def __init__(self, lock: threading.Lock) -> None:
+        self.lock = lock  # held while it writes
         self.connection: sqlite3.Connection | None = None
         self.file: tuple[int, int] | None = None
         self.prepared = False  # whether its tables are known to be there

@@ -8,7 +8,7 @@ A year of New York's flights through a Queue and a Map, into SQLite.
     make demo DEMO="--page"                         (and a page to look at meanwhile)
 
 Four producers read the flights and push them. A `Queue` writes them to a table in
-batches. A `Map` keeps, for each aircraft, only the latest departure it has seen, and
+batches, by a sink. A `Map` keeps, for each aircraft, only the latest departure it has seen, and
 writes that to a second table: the producers are not in step, so a later departure may
 be pushed first, and its version (the time of departure) keeps it from being undone.
 At the end it says what the buffers cost, and what the database, and compares the database
@@ -22,11 +22,9 @@ import sqlite3
 import sys
 import tempfile
 import threading
-import time
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import islice
@@ -37,11 +35,13 @@ from flights_numbers import PUSHING, READING, Bars, Costs, Show, linger, page
 from rich.console import Console
 from rich.table import Table
 
-from partitioned_buffer import Entry, Map, Queue
+from partitioned_buffer import Map, Queue
 from partitioned_buffer.events import Event, ProcessingStopped
+from partitioned_buffer.sinks import SQLiteTable
 
 PRODUCERS = 4
 TOTAL = 336_776
+DATABASE = "flights.sqlite3"
 AT_ONCE = 500
 """How many flights are read, and then pushed one by one."""
 
@@ -61,68 +61,39 @@ class Flight(NamedTuple):
 # --- where things are written to -----------------------------------------------------------
 
 
-class Database:
-    """SQLite takes one writer at a time, so the processors share a connection and a lock."""
+def tables(path: Path) -> tuple[SQLiteTable, SQLiteTable]:
+    """
+    Return the processors: that of the Queue, and that of the Map.
 
-    def __init__(self, path: Path) -> None:
-        self.lock = threading.Lock()
-        self.connection = sqlite3.connect(path, check_same_thread=False)
-        self.connection.executescript(
-            """
-            CREATE TABLE IF NOT EXISTS flights (
-                number INTEGER PRIMARY KEY, departed INTEGER, carrier TEXT,
-                flight INTEGER, tail TEXT, origin TEXT, dest TEXT);
-            CREATE TABLE IF NOT EXISTS aircraft (
-                tail TEXT PRIMARY KEY, departed INTEGER, flight INTEGER, dest TEXT);
-            """
-        )
-        self.batches: Counter[str] = Counter()
-        self.seconds = 0.0  # how long it was at work
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Have it alone, for one transaction."""
-        with self.lock:
-            began = time.perf_counter()
-            with self.connection:
-                yield
-            self.seconds += time.perf_counter() - began
-
-    # A processor is a function of one batch. When it raises, the batch stays in line and is
-    # given again, so what it does should be all or nothing, and harmless to do twice.
-
-    def write_flights(self, flights: list[Flight]) -> None:
-        """Process a batch of the Queue."""
-        with self.turn():
-            self.connection.executemany(
-                "INSERT OR REPLACE INTO flights VALUES (?, ?, ?, ?, ?, ?, ?)", flights
-            )
-            self.batches["flights"] += 1
-
-    def write_aircraft(self, entries: list[Entry[str, Flight]]) -> None:
-        """Process a batch of the Map."""
-        with self.turn():
-            self.connection.executemany(
-                """INSERT INTO aircraft VALUES (?, ?, ?, ?)
-                   ON CONFLICT (tail) DO UPDATE
-                   SET departed = excluded.departed, flight = excluded.flight, dest = excluded.dest
-                   WHERE excluded.departed > departed""",
-                [(e.key, e.version, e.value.flight, e.value.dest) for e in entries],
-            )
-            self.batches["aircraft"] += 1
+    A batch that fails is given again, so what a processor does should be all or nothing, and
+    harmless to do twice. Sinks see to that: a batch is a transaction, and a row replaces the one
+    of its key, unless that is newer.
+    """
+    flights = SQLiteTable(path, "flights", Flight._fields, key=["number"], create=True)
+    aircraft = SQLiteTable(
+        path,
+        "aircraft",
+        ["tail", "departed", "flight", "dest"],
+        key=["tail"],
+        version="departed",
+        row=lambda entry: (entry.key, entry.version, entry.value.flight, entry.value.dest),
+        create=True,
+    )
+    return flights, aircraft
 
 
 # --- the buffers ---------------------------------------------------------------------------
 
 
 def run(
-    database: Database, sample: int | None, costs: Costs, show: Show
+    path: Path, sample: int | None, costs: Costs, show: Show
 ) -> tuple[Queue[Flight], Map[str, Flight]]:
     """Push everything from several threads; return when it has been delivered."""
     cycles: list[Event] = []
+    to_flights, to_aircraft = tables(path)
     flights = Queue(
         "flights",
-        costs.around(database.write_flights),
+        costs.around(to_flights),
         partitions=1,  # one writer, one order
         processing_interval=0.5,
         processing_batch_size=1000,
@@ -131,7 +102,7 @@ def run(
     )
     aircraft = Map(
         "aircraft",
-        costs.around(database.write_aircraft),
+        costs.around(to_aircraft),
         partitions=2,  # an aircraft is always in the same one
         processing_interval=0.5,
         processing_batch_size=500,
@@ -148,7 +119,8 @@ def run(
                 push(flights, aircraft, some)
 
     producers = [threading.Thread(target=produce, args=(me,)) for me in range(PRODUCERS)]
-    with flights, aircraft:  # leaving the block delivers what is still held
+    # Leaving the block delivers what is still held, and closes the file after that.
+    with to_flights, to_aircraft, flights, aircraft:
         for producer in producers:
             producer.start()
         watch(flights, aircraft, producers, show)
@@ -221,10 +193,12 @@ def departure(row: dict[str, str]) -> int | None:
     return hour + 60 * (int(row["minute"]) + int(float(row["dep_delay"])))
 
 
-def check(database: Database, sample: int | None) -> list[str]:
+def check(path: Path, sample: int | None) -> list[str]:
     """Compare the database with the input; return what is wrong."""
     wrong = []
-    written = database.connection.execute("SELECT * FROM flights ORDER BY number").fetchall()
+    with closing(sqlite3.connect(path)) as database:
+        written = database.execute("SELECT * FROM flights ORDER BY number").fetchall()
+        aircraft = database.execute("SELECT * FROM aircraft").fetchall()
     expected = list(read(sample))
     if [Flight(*row) for row in written] != expected:
         wrong.append(f"flights: {len(written)} rows are not the {len(expected)} of the input")
@@ -234,7 +208,6 @@ def check(database: Database, sample: int | None) -> list[str]:
         if flight.tail and flight.departed is not None:
             latest[flight.tail] = max(flight.departed, latest.get(flight.tail, 0))
             departures.add((flight.tail, flight.departed, flight.flight, flight.dest))
-    aircraft = database.connection.execute("SELECT * FROM aircraft").fetchall()
     if {tail: departed for tail, departed, *_ in aircraft} != latest:
         wrong.append(f"aircraft: {len(aircraft)} rows are not the {len(latest)} latest departures")
     if not departures.issuperset(aircraft):
@@ -242,13 +215,12 @@ def check(database: Database, sample: int | None) -> list[str]:
     return wrong
 
 
-def report(database: Database, flights: Queue[Flight], aircraft: Map[str, Flight]) -> Table:
+def report(flights: Queue[Flight], aircraft: Map[str, Flight]) -> Table:
     """Put the ledgers of both buffers into a table."""
     table = Table("", "flights (Queue)", "aircraft (Map)", title="What became of every write")
     ledgers = flights.stats(), aircraft.stats()
-    for term in ("accepted", "delivered", "coalesced", "dropped", "held"):
+    for term in ("accepted", "delivered", "coalesced", "dropped", "held", "batches"):
         table.add_row(term, *(f"{getattr(ledger, term):,}" for ledger in ledgers))
-    table.add_row("batches", *(f"{database.batches[name]:,}" for name in ("flights", "aircraft")))
     for column in table.columns[1:]:
         column.justify = "right"
     return table
@@ -284,13 +256,12 @@ def main() -> None:
         return
     show = Show(Console(), min(sample or TOTAL, TOTAL), asked.page)
     with tempfile.TemporaryDirectory() as folder, page(show.page, show.console.print):
-        database, costs = Database(Path(folder) / "flights.sqlite3"), Costs()
-        flights, aircraft = run(database, sample, costs, show)
+        path, costs = Path(folder) / DATABASE, Costs()
+        flights, aircraft = run(path, sample, costs, show)
         accepted = flights.stats().accepted + aircraft.stats().accepted
-        for part in (report(database, flights, aircraft), *costs.report(accepted)):
+        for part in (report(flights, aircraft), *costs.report(accepted)):
             show.console.print(part, highlight=False)
-        wrong = check(database, sample)
-        database.connection.close()
+        wrong = check(path, sample)
     if wrong:
         sys.exit("\n".join(wrong))
     show.console.print("[green]The database holds what was pushed, row for row.[/green]")

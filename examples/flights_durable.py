@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,13 +25,14 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from flights import AT_ONCE, TOTAL, Database, Flight, check, read
+from flights import AT_ONCE, DATABASE, TOTAL, Flight, check, read, tables
 from flights_numbers import Bars, compared, page
 from rich.console import Console
 
 from partitioned_buffer import Map, Queue
+from partitioned_buffer.sinks import SQLiteTable
 from partitioned_buffer.storage import SQLite
 
 DELIVERED, PUSHING, PROCESSING, WRITES = range(4)
@@ -53,30 +55,33 @@ def accepted(folder: Path) -> int:
     return NUMBER.unpack(noted[whole - NUMBER.size : whole])[0] if whole else 0
 
 
-class Child:
+class Child(NamedTuple):
     """What the process has: where it counts, and by what it says something."""
 
-    def __init__(self, counts: Any, says: Connection) -> None:
-        self.counts, self.says = counts, says
+    counts: Any
+    says: Connection
 
-    def database(self, database: Database) -> Callable[[list[Flight]], None]:
-        """Return what writes flights, and counts how far it is, and how long *database* takes."""
-        before = self.counts[PROCESSING]
+    def counted(self, table: SQLiteTable, turn: threading.Lock) -> Callable[[list[Any]], None]:
+        """Return a processor that counts how long *table* takes, but not for its *turn*."""
 
-        def write(flights: list[Flight]) -> None:
-            database.write_flights(flights)
-            self.counts[DELIVERED] = flights[-1].number  # they come in order
-            self.counts[PROCESSING] = before + database.seconds
+        def write(batch: list[Any]) -> None:
+            with turn:  # which the tables of a file would wait for in themselves
+                began = time.perf_counter()
+                table(batch)
+                self.counts[PROCESSING] += time.perf_counter() - began
+            if isinstance(batch[-1], Flight):
+                self.counts[DELIVERED] = batch[-1].number  # they come in order
 
         return write
 
 
 def work(folder: Path, sample: int | None, child: Child, with_page: bool) -> None:
     """Be the process: open what is there, go on, and deliver all of it."""
-    database, say = Database(folder / "flights.sqlite3"), child.says.send
+    to_flights, to_aircraft = tables(folder / DATABASE)
+    turn, say = threading.Lock(), child.says.send
     flights = Queue(
         "flights",
-        child.database(database),
+        child.counted(to_flights, turn),
         partitions=1,
         processing_interval=0.2,
         processing_batch_size=1000,
@@ -84,13 +89,13 @@ def work(folder: Path, sample: int | None, child: Child, with_page: bool) -> Non
     )
     aircraft = Map(
         "aircraft",
-        database.write_aircraft,
+        child.counted(to_aircraft, turn),
         partitions=2,
         processing_interval=0.2,
         processing_batch_size=500,
         storage=SQLite(folder / "aircraft.buffer", codec=Flight),
     )
-    with page(with_page, say), flights, aircraft, notes(folder) as noted:
+    with page(with_page, say), to_flights, to_aircraft, flights, aircraft, notes(folder) as noted:
         recovered = flights.stats().recovered, aircraft.stats().recovered
         done = accepted(folder)
         say(f"behind {done:,} flights; recovered {recovered[0]:,} and {recovered[1]:,}")
@@ -160,9 +165,7 @@ def main(sample: int | None, *, with_page: bool = False) -> None:
                     done = accepted(run.folder)
                     console.print(f"[red]kill -9[/red] after {done:,} flights", highlight=False)
         report(run, console)
-        database = Database(run.folder / "flights.sqlite3")
-        wrong = check(database, sample)
-        database.connection.close()
+        wrong = check(run.folder / DATABASE, sample)
     if wrong:
         sys.exit("\n".join(wrong))
     console.print("[green]The database holds what was pushed, row for row.[/green]")

@@ -8,17 +8,18 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from multiprocessing.sharedctypes import RawArray
 from multiprocessing.synchronize import Barrier, Event
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
-from flights import Flight, read
+from flights import DATABASE, Flight, read
 
-from partitioned_buffer import Queue, batch_id, fencing_token
+from partitioned_buffer import Queue, batch_id
+from partitioned_buffer.sinks import SQLiteTable
 from partitioned_buffer.storage import Redis
 
 PRODUCERS, WORKERS, PARTITIONS = 2, 3, 9
@@ -27,6 +28,15 @@ LEASE = 2.0
 WINDOW = 1000
 """How many flights of a partition are delivered twice at most when its worker dies."""
 ENDINGS = {signal.SIGTERM, signal.SIGINT}
+
+
+class Tally(NamedTuple):
+    """What a worker notes of each partition, in memory that outlives it."""
+
+    given: Any
+    """How many flights it was given."""
+    first: Any
+    """When it first delivered since the last farewell; 0: not yet."""
 
 
 class Plan(NamedTuple):
@@ -38,12 +48,23 @@ class Plan(NamedTuple):
     ready: Barrier  # everything has been read
     killed: Event  # a worker has been killed
     gone: Event  # another one has been told to go
+    tallies: list[Tally]  # of each worker
 
-    def queue(self, destination: "Destination | None" = None) -> Queue[Flight]:
-        """Return the Queue that all share; only who has a *destination* delivers."""
+    @classmethod
+    def new(cls, folder: Path, url: str, sample: int | None) -> "Plan":
+        """Return one for processes that are spawned."""
+        spawn = multiprocessing.get_context("spawn")
+        tallies = [
+            Tally(RawArray("q", PARTITIONS), RawArray("d", PARTITIONS)) for _ in range(WORKERS)
+        ]
+        ready = spawn.Barrier(PRODUCERS + 1)
+        return cls(folder, url, sample, ready, spawn.Event(), spawn.Event(), tallies)
+
+    def queue(self, processor: Callable[[list[Flight]], None] | None = None) -> Queue[Flight]:
+        """Return the Queue that all share; only who has a *processor* delivers."""
         return Queue(
             "flights",
-            None if destination is None else destination.write,
+            processor,
             partitions=PARTITIONS,
             partition_key=attrgetter("tail"),  # each plane's flights stay in order
             processing_interval=0.2,
@@ -61,66 +82,48 @@ class Plan(NamedTuple):
 # --- where things are written to -----------------------------------------------------------
 
 
-class Overtaken(Exception):
-    """Another worker has this partition by now."""
+def opened(folder: Path) -> sqlite3.Connection:
+    """Return a connection to the table, which by itself takes a flight as often as it comes."""
+    connection = sqlite3.connect(
+        folder / DATABASE,
+        timeout=60,  # seconds that others may write
+        check_same_thread=False,
+    )
+    connection.executescript(
+        """
+        PRAGMA journal_mode = WAL;  -- it is read meanwhile
+        PRAGMA synchronous = NORMAL;  -- processes are killed, the machine is not
+        CREATE TABLE IF NOT EXISTS flights (
+            came INTEGER PRIMARY KEY, number INTEGER, departed INTEGER, carrier TEXT,
+            flight INTEGER, tail TEXT, origin TEXT, dest TEXT);
+        """
+    )
+    return connection
 
 
 class Destination:
-    """One database for all workers. What comes twice is written once, and counted."""
+    """
+    What a worker writes to: the table of all, and its own tally.
 
-    def __init__(self, folder: Path, worker: str = "") -> None:
-        self.worker, self.lock = worker, threading.Lock()
+    The sink notes, in the same transaction, which batches are there. So what comes twice is there
+    once, and whoever was believed dead, and wakes up, adds nothing to what others have delivered.
+    """
+
+    def __init__(self, folder: Path, tally: Tally) -> None:
+        self.table = SQLiteTable(opened(folder), "flights", Flight._fields, once=True)
+        self.tally, self.turn = tally, threading.Lock()
         self.seconds, self.written = 0.0, 0  # how long it was at work, and for how many
-        self.connection = sqlite3.connect(
-            folder / "flights.sqlite3",
-            timeout=60,  # seconds that others may write
-            isolation_level="IMMEDIATE",
-            check_same_thread=False,
-        )
-        self.connection.executescript(
-            """
-            PRAGMA journal_mode = WAL;
-            PRAGMA synchronous = NORMAL;
-            CREATE TABLE IF NOT EXISTS flights (
-                came INTEGER PRIMARY KEY, number INTEGER UNIQUE, departed INTEGER, carrier TEXT,
-                flight INTEGER, tail TEXT, origin TEXT, dest TEXT, batch INTEGER);
-            CREATE TABLE IF NOT EXISTS batches (
-                id INTEGER PRIMARY KEY, partition INTEGER, position INTEGER, size INTEGER,
-                written INTEGER, worker TEXT, at REAL);
-            CREATE TABLE IF NOT EXISTS claims (partition INTEGER PRIMARY KEY, token INTEGER);
-            """
-        )
-
-    @contextmanager
-    def turn(self, size: int) -> Iterator[None]:
-        """Have the connection alone, for one transaction: other processes are waited for."""
-        with self.lock:
-            began = time.perf_counter()
-            with self.connection:
-                yield
-            self.seconds += time.perf_counter() - began
-            self.written += size
 
     def write(self, flights: list[Flight]) -> None:
-        """Process a batch: all of it or nothing, and nothing of one who was believed dead."""
-        identity, token = batch_id(), fencing_token()
-        with self.turn(len(flights)):
-            newest = self.connection.execute(
-                """INSERT INTO claims VALUES (?, ?) ON CONFLICT (partition)
-                   DO UPDATE SET token = excluded.token WHERE excluded.token >= token""",
-                (identity.partition, token),
-            )
-            if newest.rowcount == 0:
-                raise Overtaken
-            batch = self.connection.execute(
-                "INSERT INTO batches VALUES (NULL, ?, ?, ?, 0, ?, ?)",
-                (identity.partition, identity.position, len(flights), self.worker, time.time()),
-            ).lastrowid
-            written = self.connection.executemany(
-                "INSERT OR IGNORE INTO flights VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*flight, batch) for flight in flights],
-            ).rowcount
-            self.connection.execute("UPDATE batches SET written = ? WHERE id = ?", (written, batch))
+        """Process a batch, and count."""
+        partition = batch_id().partition
+        self.tally.given[partition] += len(flights)
+        with self.turn:  # which the partitions would wait for in the sink
+            began = time.perf_counter()
+            self.table(flights)
+            self.seconds += time.perf_counter() - began
+            self.written += len(flights)
+        self.tally.first[partition] = self.tally.first[partition] or time.time()
 
 
 # --- processes -----------------------------------------------------------------------------
@@ -145,13 +148,13 @@ def produce(plan: Plan, me: int) -> None:
         plan.note(f"producer {me + 1}", flights, took, len(mine))
 
 
-def deliver(plan: Plan, name: str) -> None:
+def deliver(plan: Plan, me: int) -> None:
     """Deliver until told to stop; what is not in hand then is others'."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)  # they are waited for below
-    destination = Destination(plan.folder, name)
-    with (flights := plan.queue(destination)):
+    destination = Destination(plan.folder, plan.tallies[me])
+    with (flights := plan.queue(destination.write)):
         signal.sigwait(ENDINGS)
-        plan.note(name, flights, destination.seconds, destination.written)
+        plan.note(f"worker {me + 1}", flights, destination.seconds, destination.written)
 
 
 class Processes:
@@ -160,8 +163,7 @@ class Processes:
     def __init__(self, plan: Plan) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.workers = [
-            spawn.Process(target=deliver, args=(plan, f"worker {each + 1}"), daemon=True)
-            for each in range(WORKERS)
+            spawn.Process(target=deliver, args=(plan, each), daemon=True) for each in range(WORKERS)
         ]
         self.producers = [
             spawn.Process(target=produce, args=(plan, each), daemon=True)

@@ -12,13 +12,12 @@ input, row for row, and plane by plane. What the processes do is in flights_proc
 """
 
 import json
-import multiprocessing
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing.process import BaseProcess
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 
 from flights import TOTAL, Flight, read
 from flights_numbers import Bars, each, page
-from flights_processes import LEASE, PARTITIONS, PRODUCERS, WORKERS, Destination, Plan, Processes
+from flights_processes import LEASE, PARTITIONS, PRODUCERS, WORKERS, Plan, Processes, opened
 from local_server import LocalServer
 from rich.console import Console
 from rich.table import Table
@@ -50,7 +49,7 @@ class Run:
 
     def __init__(self, plan: Plan, total: int, bars: Bars) -> None:
         self.plan, self.total, self.bars = plan, total, bars
-        self.database = Destination(plan.folder).connection
+        self.database = opened(plan.folder)
         self.flights = plan.queue()  # it neither pushes nor delivers: it looks, and flushes
         self.processes = Processes(plan)
         self.began = time.time()
@@ -96,13 +95,14 @@ class Run:
         worker = self.processes.workers[number - 1]
         pid = str(worker.pid)
         mine = [p for p, owner in self.owners().items() if owner == pid]
+        for tally in self.plan.tallies:
+            tally.first[:] = [0.0] * PARTITIONS
         worker.kill() if how == signal.SIGKILL else worker.terminate()
         at = time.time()
         self.say(f"{words} for worker {number} after {self.delivered():,} flights")
         (self.plan.killed if how == signal.SIGKILL else self.plan.gone).set()
-        self.wait(lambda: len(self.taken_over(number, mine, at)) == len(mine))
-        taken = self.taken_over(number, mine, at)
-        self.farewells.append(Farewell(number, mine, max(taken.values()) - at))
+        self.wait(lambda: all(self.taken_over(number, mine)))
+        self.farewells.append(Farewell(number, mine, max(self.taken_over(number, mine)) - at))
         self.say(f"others deliver from all its {len(mine)} partitions")
         self.join(worker, 0 if how == signal.SIGTERM else -how)
         self.wait(lambda: self.owned_without(pid))
@@ -143,13 +143,10 @@ class Run:
         """Wait for so many rows."""
         self.wait(lambda: self.delivered() >= count)
 
-    def taken_over(self, number: int, partitions: list[int], at: float) -> dict[int, float]:
-        """Return when others first delivered from each of *partitions*."""
-        rows = self.database.execute(
-            "SELECT partition, min(at) FROM batches WHERE at > ? AND worker <> ? GROUP BY 1",
-            (at, f"worker {number}"),
-        )
-        return {partition: first for partition, first in rows if partition in partitions}
+    def taken_over(self, number: int, partitions: list[int]) -> list[float]:
+        """Return when others first delivered from each of *partitions*; 0 where none has yet."""
+        others = [t for w, t in enumerate(self.plan.tallies, 1) if w != number]
+        return [min(filter(None, (t.first[p] for t in others)), default=0.0) for p in partitions]
 
     # --- small things ----------------------------------------------------------------------
 
@@ -174,14 +171,10 @@ class Run:
 # --- the proof -----------------------------------------------------------------------------
 
 
-def twice(run: Run) -> dict[int, int]:
-    """Return how many flights came twice, by partition."""
-    return dict(
-        run.database.execute(
-            "SELECT partition, sum(size - written) FROM batches "
-            "GROUP BY partition HAVING sum(size - written) > 0"
-        ).fetchall()
-    )
+def twice(run: Run, partitions: Collection[int]) -> int:
+    """Return how many flights of some *partitions* came twice: of all, each was written once."""
+    given: int = sum(tally.given[p] for tally in run.plan.tallies for p in partitions)
+    return given - sum(run.stats.partitions[p].delivered for p in partitions)
 
 
 def check(run: Run) -> list[str]:
@@ -246,14 +239,14 @@ def cost(notes: dict[str, dict[str, Any]], whose: str) -> str:
 
 def report(run: Run, console: Console) -> None:
     """Say what came twice, how long nobody delivered what, and how fast it went."""
-    again, killed = twice(run), set(run.farewells[0].partitions)
-    elsewhere = sum(count for partition, count in again.items() if partition not in killed)
+    by_kill, by_stop = run.farewells
+    every = set(range(PARTITIONS))
+    elsewhere = every - set(by_kill.partitions)
     notes = noted(run)
     console.print(known(run, notes))
-    by_kill, by_stop = run.farewells
     for line in (
-        f"Came twice, and written once: {sum(again.values()):,} flights",
-        f"  of them not from the partitions of the one killed: {elsewhere:,}",
+        f"Came twice, and written once: {twice(run, every):,} flights",
+        f"  of them not from the partitions of the one killed: {twice(run, elsewhere):,}",
         f"Takeover after kill -9: {by_kill.seconds:.2f} s (lease: {LEASE:g} s)",
         f"Takeover after SIGTERM: {by_stop.seconds:.2f} s",
         *(f"{rate:>7,.0f} items/s: {who}" for who, rate in run.rates),
@@ -266,15 +259,13 @@ def report(run: Run, console: Console) -> None:
 def main(sample: int | None, *, with_page: bool = False) -> None:
     """Start the server, have it done, and compare."""
     console, total = Console(), min(sample or TOTAL, TOTAL)
-    spawn = multiprocessing.get_context("spawn")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = LocalServer(folder)
         try:
             console.print(f"{server.name}, {server.url}, pid {server.pid}", highlight=False)
-            ready = spawn.Barrier(PRODUCERS + 1)
-            plan = Plan(folder, server.url, sample, ready, spawn.Event(), spawn.Event())
+            plan = Plan.new(folder, server.url, sample)
             with Bars(console, total) as bars:
                 run = Run(plan, total, bars)
                 try:

@@ -12,6 +12,7 @@ from tables_in_files import COLUMNS, given, read, run
 from partitioned_buffer import BatchId, Outage, PartialFailure, Queue, Reject
 from partitioned_buffer.sinks import SQLiteTable
 from partitioned_buffer.sinks.once import Note, known
+from partitioned_buffer.sinks.sqlite_text import Text
 from partitioned_buffer.storage import SQLite
 from partitioned_buffer.testing import FakeClock, assert_balanced
 from partitioned_buffer.testing.contract.sinks.using import Use
@@ -57,7 +58,7 @@ def known_places(batch: tuple[int, int, int], *notes: Note) -> tuple[list[int], 
 
 
 def test_what_is_known_of_a_batch_by_what_was_noted() -> None:
-    whole, part = Note(0, 5, 0, '{"1": "bad", "4": "worse"}'), Note(4, 3, 7, "")
+    whole, part = Note(5, 0, 0, '{"1": "bad", "4": "worse"}'), Note(7, 4, 7, "")
 
     assert known_places((0, 5, 0), whole) == ([0, 1, 2, 3, 4], [1, 4])
     assert known_places((3, 4, 0), whole) == ([0, 1], [1])
@@ -98,6 +99,15 @@ def test_notes_of_long_ago_are_forgotten(path: Path) -> None:
     with Use(SQLiteTable(path, "rows", COLUMNS, create=True, once=True)) as use:
         assert use.give([(0, "y")], store="another") is None
     assert read(path, "store FROM partitioned_buffer_batches") == [("another",)]
+
+
+def test_what_is_noted_of_long_before_is_not_read_for_each_batch(path: Path) -> None:
+    with Use(SQLiteTable(path, "rows", COLUMNS, create=True, once=True)) as use:
+        assert use.give([(0, "x")]) is None
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {Text.NOTES}", ("b", "s", 0, 1, 2))
+        (how,) = [row[-1] for row in plan]
+    assert "partition=? AND ending>?" in how, "those that end behind where the batch begins"
 
 
 class LosesItsAnswer(SQLiteTable):

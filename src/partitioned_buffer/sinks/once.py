@@ -24,8 +24,9 @@ DAYS = 30
 class Note(NamedTuple):
     """What is noted of a batch that was delivered."""
 
+    ending: int
+    """The position behind it; first, since what is looked for ends behind where a batch begins."""
     position: int
-    size: int
     gaps: int
     refused: str
     """What of it was refused: JSON, reasons by place."""
@@ -34,17 +35,23 @@ class Note(NamedTuple):
 def note(batch: BatchId, refused: Mapping[int, BaseException]) -> Note:
     """Return what is to be noted of *batch*."""
     reasons = {place: str(error) for place, error in refused.items()}
-    return Note(batch.position, batch.size, batch.gaps, json.dumps(reasons) if reasons else "")
+    return Note(
+        batch.position + batch.size,
+        batch.position,
+        batch.gaps,
+        json.dumps(reasons) if reasons else "",
+    )
 
 
 def known(batch: BatchId, notes: Iterable[Note]) -> tuple[set[int], Refused]:
     """Return the places of *batch* that were delivered, or refused; and why those were."""
     places, refused = set[int](), Refused()
+    ending = batch.position + batch.size
     for each in notes:
-        if batch.gaps != each.gaps or (batch.gaps and each[:2] != (batch.position, batch.size)):
+        if batch.gaps != each.gaps or (batch.gaps and each[:2] != (ending, batch.position)):
             continue
         shift = each.position - batch.position
-        places.update(range(max(0, shift), min(batch.size, shift + each.size)))
+        places.update(range(max(0, shift), min(ending, each.ending) - batch.position))
         reasons: dict[str, str] = json.loads(each.refused or "{}")
         for place, reason in reasons.items():
             if 0 <= int(place) + shift < batch.size:

@@ -161,7 +161,7 @@ class SQLiteTable(Closing):
         where = (batch.buffer, batch.store, batch.partition)
         notes = connection.cursor()
         notes.row_factory = None
-        notes.execute(self._text.NOTES, (*where, batch.position + batch.size, batch.position))
+        notes.execute(self._text.NOTES, (*where, batch.position, batch.position + batch.size))
         had, refused = known(batch, map(Note._make, notes))
         new = [number for number, place in enumerate(places) if place not in had]
         found = self._insert(connection, [rows[number] for number in new], bad)

@@ -23,15 +23,15 @@ class Text:
     _STORE = "WHERE buffer = ? AND store = ? AND partition = ?"
     CREATE_NOTES: Final = (
         f"CREATE TABLE IF NOT EXISTS {_BATCHES} (buffer TEXT, store TEXT, partition INTEGER, "
-        "position INTEGER, size INTEGER, gaps INTEGER, refused TEXT, at REAL, "
-        "PRIMARY KEY (buffer, store, partition, position, size, gaps)) WITHOUT ROWID"
+        "ending INTEGER, position INTEGER, gaps INTEGER, refused TEXT, at REAL, "
+        "PRIMARY KEY (buffer, store, partition, ending, position, gaps)) WITHOUT ROWID"
     )
     NOTES: ClassVar[str] = (
-        f"SELECT position, size, gaps, refused FROM {_BATCHES} {_STORE} "
-        "AND position < ? AND position + size > ?"
+        f"SELECT ending, position, gaps, refused FROM {_BATCHES} {_STORE} "
+        "AND ending > ? AND position < ?"
     )
     NOTE: Final = f"INSERT OR REPLACE INTO {_BATCHES} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    FORGET: ClassVar[str] = f"DELETE FROM {_BATCHES} {_STORE} AND position < ?"
+    FORGET: ClassVar[str] = f"DELETE FROM {_BATCHES} {_STORE} AND ending <= ?"
     FORGET_STORES: Final = (
         f"DELETE FROM {_BATCHES} WHERE store IN "
         f"(SELECT store FROM {_BATCHES} GROUP BY store HAVING max(at) < ?)"

@@ -25,20 +25,20 @@ class Text:
     _STORE = "WHERE buffer = %s AND store = %s AND partition = %s"
     CREATE_NOTES: Final = (
         f"CREATE TABLE IF NOT EXISTS {BATCHES} (buffer text, store text, partition int, "
-        "position bigint, size bigint, gaps bigint, refused text NOT NULL, "
+        "ending bigint, position bigint, gaps bigint, refused text NOT NULL, "
         "at timestamptz NOT NULL DEFAULT now(), "
-        "PRIMARY KEY (buffer, store, partition, position, size, gaps))"
+        "PRIMARY KEY (buffer, store, partition, ending, position, gaps))"
     )
     LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
     NOTES: ClassVar[str] = (
-        f"SELECT position, size, gaps, refused FROM {BATCHES} {_STORE} "
-        "AND position < %s AND position + size > %s"
+        f"SELECT ending, position, gaps, refused FROM {BATCHES} {_STORE} "
+        "AND ending > %s AND position < %s"
     )
     NOTE: Final = (
         f"INSERT INTO {BATCHES} VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (buffer, store, "
-        "partition, position, size, gaps) DO UPDATE SET refused = excluded.refused, at = now()"
+        "partition, ending, position, gaps) DO UPDATE SET refused = excluded.refused, at = now()"
     )
-    FORGET: ClassVar[str] = f"DELETE FROM {BATCHES} {_STORE} AND position < %s"
+    FORGET: ClassVar[str] = f"DELETE FROM {BATCHES} {_STORE} AND ending <= %s"
     FORGET_STORES: Final = (
         f"DELETE FROM {BATCHES} WHERE store IN (SELECT store FROM {BATCHES} GROUP BY store "
         "HAVING max(at) < now() - make_interval(days => %s))"

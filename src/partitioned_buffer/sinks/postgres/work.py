@@ -259,7 +259,7 @@ class _One:
         batch = self._batch
         where = (batch.buffer, batch.store, batch.partition)
         yield Run(self._text.LOCK, (repr(where),))
-        notes = yield Run(self._text.NOTES, (*where, batch.position + batch.size, batch.position))
+        notes = yield Run(self._text.NOTES, (*where, batch.position, batch.position + batch.size))
         had, refused = noted(batch, map(Note._make, notes))
         places = self._places
         self._found = {n: refused[p] for n, p in enumerate(places) if p in refused}

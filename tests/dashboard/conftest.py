@@ -7,6 +7,7 @@ import pytest
 
 NEEDS = {
     "test_letters.py": ["msgspec"],
+    "test_letters_server.py": ["msgspec", "redis"],
     "test_mounted.py": ["django", "fastapi", "flask"],
     "test_page_fuzzed.py": ["hypothesis"],
     "test_schema.py": ["hypothesis", "msgspec", "schemathesis"],
@@ -19,3 +20,6 @@ if missing and os.environ.get("SERVERS") == "required":
 collect_ignore = [file for file, needed in NEEDS.items() if missing & {*needed}]
 
 pytest.register_assert_rewrite("asking", "mounted", "watching")
+
+if find_spec("redis") is not None:
+    from serving import *  # noqa: F403  # servers, as fixtures

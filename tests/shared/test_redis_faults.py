@@ -26,6 +26,7 @@ CALLS: Calls = {
     "resize": lambda store: store.resize(3),
     "retire": lambda store: store.retire("p"),
     "dead": lambda store: list(store.dead(0)),
+    "last_dead": lambda store: store.last_dead(20, 0),
     "forget_dead": lambda store: store.forget_dead(0, 1),
 }
 

@@ -239,6 +239,28 @@ def bury_keeps_each_once(do: Scripts) -> None:
     assert do.do("HKEYS", "dead") == [b"2"]
 
 
+def last_is_the_newest(do: Scripts) -> None:
+    assert do("last", 3, 99) == []
+    lease = do.claim()
+    for number in range(1, 5):
+        error = b"e" * (2500 if number == 4 else number)
+        letter = struct.pack(">III", number, 7, len(error)) + error + b"d" * number
+        do("bury", lease, number, letter, number)
+    counts = {number: struct.pack(">II", number, 7) for number in range(1, 5)}
+    newest = [4, 4, counts[4], b"e" * 2000, b"dddd"]
+    assert do("last", 1, 99) == [newest]
+    assert do("last", 1, 4) == [newest]
+    assert do("last", 1, 3) == [[*newest[:4], b""]]
+    assert do("last", 3, 6) == [
+        newest, [3, 3, counts[3], b"eee", b""], [2, 2, counts[2], b"ee", b"dd"]
+    ]  # fmt: skip
+    assert do("last", 2, 6)[1][4] == b""
+    assert [each[0] for each in do("last", 9, 0)] == [4, 3, 2, 1]
+    do("forget", 3)
+    assert [each[:2] for each in do("last", 2, 0)] == [[4, 4]]
+    assert [each[:2] for each in do("last", 4, 0)] == [[4, 4], [2, 2], [1, 1]]
+
+
 def pin_is_the_firsts(do: Scripts) -> None:
     assert do("pin", "a", 1, "b", 2) == [b"a", b"1", b"b", b"2"]
     assert do("pin", "a", 3, "c", 4) == [b"a", b"1", b"b", b"2", b"c", b"4"]
@@ -318,6 +340,7 @@ CASES: dict[str, list[Case]] = {
     "beat": [beat_knows_who_is_there],
     "bury": [bury_keeps_each_once],
     "forget": [bury_keeps_each_once],
+    "last": [last_is_the_newest],
     "pin": [pin_is_the_firsts],
     "turn": [turn_is_of_what_is_known],
     "seal": [append_stops_where_it_is_sealed],

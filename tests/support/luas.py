@@ -12,6 +12,7 @@ KEYS = {
     "bury": "lease meta dead",
     "claim": "lease meta",
     "forget": "dead meta",
+    "last": "dead meta",
     "map_append": "w r v0 v1 meta gone d",
     "map_deal": "meta w",
     "map_get": "w r meta d",

@@ -71,7 +71,7 @@ BUFFER: dict[str, Schema] = {
     **of_each("tasks delivers dead_letter running", YES_OR_NO),
 }
 LETTER = also(
-    exactly(time=NUMBER, error=TEXT, attempts=COUNT, count=COUNT),
+    exactly(time=some(NUMBER), error=TEXT, attempts=COUNT, count=COUNT),
     partition=COUNT,
     items={"type": "array", "items": TEXT},
 )
@@ -92,6 +92,7 @@ ONE = exactly(
     buffer=also(
         exactly(**BUFFER, stats=exactly(**WHOLE, partitions=PARTS)),
         dead_letters={"type": "array", "maxItems": 20, "items": LETTER},
+        dead_letters_error=TEXT,
         replay=REPLAY,
     ),
 )

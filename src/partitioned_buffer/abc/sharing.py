@@ -139,10 +139,8 @@ class Depth(NamedTuple):
     deleted: int = 0
     """Likewise: how many were deleted."""
     swap: tuple[int, int] | None = None
-    """
-    Likewise: the number that the swap has, or will have, with which the last one that is held goes;
-    and that of the last swap of which nothing is in flight any more.
-    """
+    """Likewise: the number that the swap has, or will have, with which the last one that is held
+    goes; and that of the last swap of which nothing is in flight any more."""
 
     @property
     def goal(self) -> int:
@@ -247,6 +245,12 @@ class SharedStore(Protocol):
 
     def dead(self, partition: int, /) -> Iterator[tuple[int, bytes, int, str, int]]:
         """Yield what was given up: a number, data, how many records, error, attempts."""
+        ...
+
+    def last_dead(
+        self, most: int, max_bytes: int, /
+    ) -> Sequence[tuple[int, bytes | None, int, str, int]]:
+        """Return *most*, each partition's newest first; None: data beyond *max_bytes* of one."""
         ...
 
     def forget_dead(self, partition: int, number: int, /) -> None:

@@ -149,8 +149,10 @@ def _of_store(buffer: Any, store: Any, replay: Replay) -> None:
 
 
 def _on_server(store: Any) -> Iterator[_Letter]:
-    partitions = range(store.layout.partitions)
-    numbers = [{each[0] for each in store.dead(partition)} for partition in partitions]
+    # Those of an earlier layout, too, which may have had more.
+    each = getattr(store, "parts_of_dead", lambda: range(store.layout.partitions))
+    partitions = list(each())
+    numbers = {part: {letter[0] for letter in store.dead(part)} for part in partitions}
     for partition in partitions:
         for number, data, count, *_ in store.dead(partition):
             if number in numbers[partition]:  # what is given up again meanwhile is not

@@ -1,19 +1,19 @@
-"""What was given up last, as far as this process can read it without asking anybody."""
+"""What was given up last, as far as this process can read it: files, and servers that answer."""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import Entry
-from ..cli.giving import items_of
+from ..cli.giving import Buried, items_of
 from ..dead_letters import DeadLetterFile
 from ..storage.sqlite import SQLiteStore
 
 MOST = 20
 """How many are shown."""
 TAIL = 64_000
-"""Bytes of a file in which they are looked for."""
+"""Bytes of a file in which they are looked for; of a server's partition, that are asked for."""
 LONGEST = 500
 """Characters of an item, or of an error."""
 
@@ -29,6 +29,8 @@ def last_letters(
         found = _in_file(handler, show_item)
     elif isinstance(store := store_of(buffer), SQLiteStore):
         found = _in_store(buffer, store, show_item)
+    elif handler is None and store is not None and buffer._settings.is_shared:
+        found = _on_server(buffer, store, show_item)
     else:
         return None
     letters = list(found)
@@ -77,10 +79,34 @@ def _in_store(
         said: Letter = {"time": each.time, "error": each.error, "attempts": each.attempts}
         said |= {"count": each.count, "partition": each.partition}
         if show is not None:
-            with suppress(Exception):  # damaged, or of another codec
-                items = items_of(buffer, buffer._settings.storage.codec, each)[:MOST]
+            said["items"] = [shown(item, show) for item in _read(buffer, each)]
+        yield said
+
+
+class _Letter(NamedTuple):
+    id: int
+    data: bytes
+    count: int  # type: ignore[assignment]  # instead of a tuple's method
+
+
+def _on_server(buffer: Any, store: Any, show: Callable[[Any], str] | None) -> Iterator[Letter]:
+    room = 0 if show is None else TAIL
+    for number, data, count, error, attempts in store.last_dead(MOST, room):
+        # A server does not know when.
+        said: Letter = {"time": None, "error": error, "attempts": attempts, "count": count}
+        if show is not None:
+            said["items"] = ["(too long to be shown)"]
+            if data is not None:
+                items = _read(buffer, _Letter(number, data, count))
                 said["items"] = [shown(item, show) for item in items]
         yield said
+
+
+def _read(buffer: Any, letter: Buried) -> list[Any]:
+    """Return the first items of a letter; none of one that is damaged, or of another codec."""
+    with suppress(Exception):
+        return items_of(buffer, buffer._settings.storage.codec, letter)[:MOST]
+    return []
 
 
 def shown(item: Any, show: Callable[[Any], str]) -> str:

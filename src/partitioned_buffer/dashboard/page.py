@@ -145,6 +145,7 @@ class Page:
         name = _only_name(request.query)
         here, buffer = self._here(), self._named(name)
         (described,) = here.one.each([buffer])
+        described |= self._letters(here, buffer, described["stats"])
         replay = here.actions.replay_of(buffer)
         return self._told(here, {"buffer": described | ({"replay": replay} if replay else {})})
 
@@ -158,9 +159,22 @@ class Page:
 
     def look_closer(self, buffer: Any) -> Described:
         """Return all there is to see."""
-        described = describe(buffer, messages=self._messages, partitions=True)
+        return describe(buffer, messages=self._messages, partitions=True)
+
+    @staticmethod
+    def _letters(here: "_Here", buffer: Any, stats: Described | None) -> Described:
+        """Return what was given up last, or why it is not known: who keeps it may be away."""
+        if stats is None:
+            return {}
+        if (shared := stats["shared"]) and shared["away"]:
+            return _unread(buffer, "cannot be reached")
+        (letters,) = here.letters.each([buffer])
+        return letters
+
+    def read_letters(self, buffer: Any) -> Described:
+        """Return what was given up last, where that is kept."""
         letters = last_letters(buffer, self._show_item, messages=self._messages)
-        return described if letters is None else described | {"dead_letters": letters}
+        return {} if letters is None else {"dead_letters": letters}
 
     def _named(self, name: str) -> Any:
         for buffer in self._all():
@@ -202,11 +216,16 @@ class _Here:
     def __init__(self, page: Page) -> None:
         self.all = Reader(page.look, silent)
         self.one = Reader(page.look_closer, silent)
+        self.letters = Reader(page.read_letters, _unread)
         self.actions = Actions()
         self.process = {"pid": os.getpid(), "host": socket.gethostname(), "started": page.made}
         self.lock = threading.Lock()
         self.began = self.took = 0.0  # when the last look at all began, and how long it took
         self.each: list[Described] = []
+
+
+def _unread(_buffer: Any, why: str) -> Described:
+    return {"dead_letters_error": f"what keeps them {why}"}
 
 
 _API: dict[str, tuple[str, Callable[[Page, Request], Response]]] = {

@@ -5,6 +5,7 @@ What each process of a `SharedDict` has open, and what may go wrong for it.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice, zip_longest
 
 from .. import StorageError, StorageRefused
 from ..abc import Codec
@@ -20,6 +21,7 @@ from ..abc.sharing import (
     Swap,
     Want,
 )
+from .shared_line import Dead
 from .shared_server import SharedServer
 
 
@@ -213,6 +215,18 @@ class SharedDictStore:
             found = [dead for line in self._server.those(partition) for dead in line.dead]
         yield from found
 
+    def last_dead(
+        self, most: int, max_bytes: int, /
+    ) -> Sequence[tuple[int, bytes | None, int, str, int]]:
+        """Return *most* of what was given up last, as partitions take turns."""
+        self._reach("last_dead", *range(max(map(len, self._server.generations))))
+        with self._server.lock:
+            each = [
+                _brought(line.dead[: -most - 1 : -1], max_bytes) for line in self._server.lines()
+            ]
+        turns = (letter for turn in zip_longest(*each) for letter in turn if letter is not None)
+        return list(islice(turns, most))
+
     def forget_dead(self, partition: int, number: int, /) -> None:
         """Forget one of those."""
         self._reach("forget_dead", partition)
@@ -226,6 +240,16 @@ class SharedDictStore:
         self._is_open = False
         while self._ends:
             self._ends.pop()()
+
+
+def _brought(letters: Sequence[Dead], room: int) -> list[tuple[int, bytes | None, int, str, int]]:
+    """Return them, with data for which there is room."""
+    found = list[tuple[int, bytes | None, int, str, int]]()
+    for each in letters:
+        fits = len(each.data) <= room
+        room -= len(each.data) * fits
+        found.append((each.number, each.data if fits else None, *each[2:]))
+    return found
 
 
 def _down(lane: int) -> StorageAway:

@@ -8,6 +8,7 @@ its owner buries. Older layouts keep theirs; a letter's number says of which it 
 import struct
 from collections.abc import Iterator
 from hashlib import sha1
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from ...abc.sharing import Claim
@@ -18,6 +19,7 @@ from .scripts import call
 from .wire.servers import Servers
 
 _HEAD = struct.Struct(">III")
+_COUNTS = struct.Struct(">II")
 
 _OF_ONE = 1 << 40
 """Numbers that a partition of one generation has for its letters."""
@@ -65,11 +67,41 @@ class Box:
         error, data = letter[_HEAD.size :][:length], letter[_HEAD.size + length :]
         return Letter(number, data, count, error.decode(errors="replace"), attempts)
 
+    def last(self, most: int, max_bytes: int) -> list[tuple[int, bytes | None, int, str, int]]:
+        """
+        Return *most* of what was given up last, at a cost that does not grow with how much it is.
+
+        When is not known, so partitions take turns: each newest first, the newest layout before
+        others. Of a partition data of *max_bytes* is brought; where it is more, it is None.
+        """
+        asked = [
+            (of.dead, call("last", [of.dead, of.meta], most, max_bytes), generation)
+            for generation, partitions in reversed(self._layouts.generations)
+            for of in (self._names.of(generation, each) for each in range(partitions))
+        ]
+        replies = self._servers.gathered([(key, command) for key, command, _ in asked])
+        each = (
+            [_looked_at(generation, letter) for letter in letters]
+            for (_, _, generation), letters in zip(asked, replies, strict=True)
+        )
+        turns = (letter for turn in zip_longest(*each) for letter in turn if letter is not None)
+        return list(islice(turns, most))
+
     def forget(self, partition: int, number: int) -> None:
         """Forget one of those."""
         generation, number = divmod(number, _OF_ONE)
         of = self._names.of(generation, partition)
         self._servers.call("rest", of.dead, call("forget", [of.dead, of.meta], number))
+
+
+def _looked_at(
+    generation: int, letter: tuple[int, int, bytes, bytes, bytes]
+) -> tuple[int, bytes | None, int, str, int]:
+    number, size, counts, error, data = letter
+    count, attempts = _COUNTS.unpack(counts)
+    brought = data if len(data) == size else None
+    said = error.decode(errors="replace")
+    return generation * _OF_ONE + number, brought, count, said, attempts
 
 
 class Letters(Box):

@@ -16,8 +16,8 @@ Command = Sequence[Any]
 """The words of a command."""
 
 NAMES = (
-    "append", "beat", "bury", "claim", "forget", "map_append", "map_deal", "map_get", "map_leave",
-    "map_open", "map_step", "pin", "release", "seal", "step", "turn",
+    "append", "beat", "bury", "claim", "forget", "last", "map_append", "map_deal", "map_get",
+    "map_leave", "map_open", "map_step", "pin", "release", "seal", "step", "turn",
 )  # fmt: skip
 
 

@@ -59,6 +59,7 @@ class RedisStore:
         self.duty: Layout = layouts.duty
         self.beat, self.claim, self.release = claims.beat, claims.claim, claims.release
         self.bury, self.dead, self.forget_dead = letters.bury, letters.read, letters.forget
+        self.last_dead = letters.last
         self._claims = claims
 
     def refresh(self) -> bool:

@@ -124,7 +124,7 @@ export class Detail {
     this.charts.show(track, buffer.max_size ?? buffer.limit ?? null);
     this.strip.show(this.more?.stats ? this.more : { stats: null });
     this.ledger.show(buffer);
-    this.tellWhy(buffer, process.at);
+    this.tellWhy(buffer, process);
     this.tellServer(buffer);
     this.actions.element.hidden = !process.actions;
     this.actions.replay.hidden = !buffer.dead_letter && !buffer.storage;
@@ -144,8 +144,8 @@ export class Detail {
     say(this.actions.note, `${count(replay.given_back)} given back${how}.`);
   }
 
-  tellWhy({ stats }, now) {
-    const letters = this.more?.dead_letters;
+  tellWhy(buffer, { at: now, actions }) {
+    const { stats } = buffer;
     this.why.hidden = !stats;
     if (!stats) return;
     const { last_failure: last, last_success: success } = stats;
@@ -156,7 +156,7 @@ export class Detail {
     if (stats.restarts) facts.push(["Workers restarted", count(stats.restarts)]);
     if (stats.hook_errors) facts.push(["Hooks raised", plural(stats.hook_errors, "time")]);
     if (stats.dead_letter_errors) facts.push(["Dead letter handler raised", plural(stats.dead_letter_errors, "time")]);
-    this.why.replaceChildren(el("h3", { text: "What failed" }), table(facts), letters?.length ? lettersOf(letters) : "");
+    this.why.replaceChildren(el("h3", { text: "What failed" }), table(facts), ...lettersOf(buffer, this.more || {}, actions));
   }
 
   tellServer({ stats, storage, where, delivers }) {
@@ -193,14 +193,27 @@ function table(facts) {
   return el("dl", { class: "facts" }, ...rows);
 }
 
-function lettersOf(letters) {
-  const rows = letters.map((letter) => el(
+/** What was given up last, or why that is not known, and how it is given back. */
+function lettersOf(buffer, { dead_letters: letters, dead_letters_error: error }, actions) {
+  if (error ? !buffer.stats.dead_lettered : !letters?.length) return [];
+  const what = error ? el("p", { class: "note", text: `Not known now: ${error}.` }) : el("ul", {}, ...rowsOf(letters));
+  // The button does it otherwise; not of a buffer of tasks.
+  const back = buffer.stats.shared && (!actions || buffer.tasks)
+    ? el("p", { class: "note" }, "Given back by ", el("code", { text: `partitioned-buffer replay URL ${word(buffer.name)} --into MODULE:NAME` }))
+    : null;
+  return [el("div", { class: "letters" }, el("h4", { text: "Given up last" }), what, back ?? "")];
+}
+
+/** A name, as a shell takes it. */
+const word = (name) => (/^[\w.:-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`);
+
+function rowsOf(letters) {
+  return letters.map((letter) => el(
     "li",
     {},
-    el("span", { class: "time", text: at(letter.time), title: date(letter.time) }),
+    el("span", { class: "time", text: letter.time === null ? "–" : at(letter.time), title: letter.time === null ? "a server does not keep when" : date(letter.time) }),
     el("span", { class: "error", text: letter.error }),
     el("span", { class: "tries", text: `${plural(letter.count, "item")}, ${plural(letter.attempts, "attempt")}` }),
-    letter.items ? el("code", { text: letter.items.join("\n") }) : null,
+    letter.items?.length ? el("code", { text: letter.items.join("\n") }) : null,
   ));
-  return el("div", { class: "letters" }, el("h4", { text: "Given up last" }), el("ul", {}, ...rows));
 }

@@ -135,6 +135,10 @@ class Aside(SharedBase):
             assert first[2:] == (2, "a reason", 7)
             assert second[2:] == (1, "another", 6)
             assert list(two.dead(1)) == []
+            assert list(two.last_dead(20, 1000)) == [second, first]
+            assert list(two.last_dead(1, len(second[1]))) == [second]
+            assert [each[1] for each in two.last_dead(2, len(second[1]))] == [second[1], None]
+            assert [each[1] for each in two.last_dead(2, 0)] == [None, None]
             assert (depth_of(one).dead, depth_of(one).settled) == (3, 3)
             two.forget_dead(0, first[0])
             two.forget_dead(0, first[0])

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from watching import Tab
 
 from partitioned_buffer import Queue, Retry
 from partitioned_buffer.dashboard import Serving, reading
+from partitioned_buffer.dashboard import page as page_module
 from partitioned_buffer.errors import StorageAway
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 from partitioned_buffer.testing.sharing import SharedDict
@@ -70,6 +72,62 @@ def test_an_outage_is_seen(
     processor.recover()
     clock.advance(10.0)
     expect(page.locator(".badge")).to_have_text("Flowing")
+    tab.check()
+
+
+class Times:
+    """The time of the page is that of its buffers."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.time, self.perf_counter = clock.time, time.perf_counter
+
+
+def test_an_outage_that_is_over_is_told_and_is_no_alarm(
+    tab: Tab,
+    served: Served,
+    buffers: Buffers,
+    clock: FakeClock,
+    processor: RecordingProcessor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page_module, "time", Times(clock))
+    queue = buffers.queue(name="events", retry=Retry(jitter=0.0))
+    queue.push(1)
+    clock.advance(5.0)
+    page = tab.open(served(messages=True).url)
+    told = page.locator(".past")
+    expect(page.locator(".badge")).to_have_text("Flowing")
+    expect(told).to_be_hidden()
+    processor.fail_always(ConnectionError("refused"))
+    queue.push(2)
+    clock.advance(5.0)
+    clock.jump(1.0)
+    expect(page.locator(".badge")).to_have_text("Outage")
+    expect(told).to_be_hidden()  # what is going on is told above
+    processor.recover()
+    clock.advance(60.0)
+    clock.advance(600.0)
+    expect(page.locator(".badge")).to_have_text("Idle")
+    expect(told).to_have_text(
+        re.compile(
+            r"^Last failure: 11 min ago, ConnectionError; delivered again since, last 11 min ago\.$"
+        )
+    )
+    clock.advance(86400.0)
+    expect(told).to_be_hidden()
+    tab.check()
+
+
+def test_what_was_given_up_is_not_said_to_be_delivered_again(
+    tab: Tab, served: Served, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    queue = buffers.queue(name="events", retry=Retry(attempts=1))
+    processor.fail_always(ConnectionError())
+    queue.push(1)
+    clock.advance(5.0)
+    clock.advance(20.0)
+    page = tab.open(served().url)
+    expect(page.locator(".past")).to_contain_text("ConnectionError; nothing was delivered since.")
     tab.check()
 
 

@@ -4,7 +4,7 @@ import { Charts } from "./charts.js";
 import { el, say, set } from "./dom.js";
 import { ago, at, count, date, plural, rate, seconds, short } from "./format.js";
 import { Ledger, Strip, letter, ownersOf } from "./parts.js";
-import { badge, known, sentence } from "./states.js";
+import { badge, known, past, sentence } from "./states.js";
 
 const TILES = [
   ["in", "In /s", ({ track }) => rate(track.rate("accepted")), ({ stats }) => `${count(stats.accepted)} accepted`],
@@ -50,6 +50,7 @@ export class Detail {
     this.title = el("h2");
     this.about = el("p", { class: "about" });
     this.sentence = el("p", { class: "sentence", role: "status" });
+    this.past = el("p", { class: "past" });
     this.tiles = TILES.map(([key, title, read, also]) => this.tile(key, title, read, also));
     this.why = el("section", { class: "why" });
     this.server = el("section", { class: "server" });
@@ -59,7 +60,7 @@ export class Detail {
     const back = el("a", { class: "back", href: "#", text: "← All buffers" });
     this.head.append(this.flag, this.title, this.actions.element, this.about);
     const tiles = el("dl", { class: "tiles" }, ...this.tiles.map((each) => each.element));
-    element.append(back, this.head, this.sentence, tiles, this.charts.element, this.strip.element, this.ledger.element, this.why, this.server);
+    element.append(back, this.head, this.sentence, this.past, tiles, this.charts.element, this.strip.element, this.ledger.element, this.why, this.server);
   }
 
   tile(key, title, read, also) {
@@ -116,6 +117,8 @@ export class Detail {
     }
     set(this.element, "data-state", known(buffer.state));
     say(this.sentence, sentence(buffer, process.at));
+    say(this.past, past(buffer, process.at));
+    this.past.hidden = !this.past.textContent;
     for (const { value, note, read, also } of this.tiles) {
       say(value, stats ? read({ track, stats, buffer }) : "–");
       say(note, stats ? also({ track, stats, buffer }) : "");

@@ -68,6 +68,19 @@ export function sentence(buffer, now) {
   return (says[buffer.state] || (() => ""))();
 }
 
+const LONG_AGO = 86400;
+
+/** What is over, of one that is not in trouble for it now: it is no alarm. */
+export function past({ state, stats }, now) {
+  const last = stats?.last_failure;
+  if (!last || now - last.time > LONG_AGO || ["outage", "failing"].includes(state)) return "";
+  const { last_success: success } = stats;
+  const since = success !== null && success > last.time
+    ? `delivered again since, last ${ago(success, now)}`
+    : "nothing was delivered since";
+  return `Last failure: ${ago(last.time, now)}, ${last.type}; ${since}.`;
+}
+
 const worked = ({ last_success: success }, now) => (success === null ? "It never worked." : `It worked last ${ago(success, now)}, at ${moment(success, now)}.`);
 
 const kept = ({ dropped, dead_lettered: buried }) => (dropped || buried ? "" : "; nothing was given up");

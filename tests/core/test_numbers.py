@@ -18,6 +18,7 @@ from partitioned_buffer import (
     PartitionStats,
     Rates,
     Reject,
+    Retry,
     Stats,
 )
 from partitioned_buffer._core.ledger import Ledger
@@ -203,6 +204,29 @@ def test_the_last_success_and_the_last_error_have_their_time(
     assert stats.last_success == about(clock.time())
     assert stats.last_failure is not None
     assert stats.last_failure.time == failed
+
+
+def test_what_waits_for_its_next_attempt_is_told_from_what_the_processor_has(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
+) -> None:
+    retry = Retry(wait_initial=30.0, jitter=0.0)
+    queue = unwoken(buffers.queue(partitions=1, retry=retry, processing_timeout=1000.0))
+    assert queue.stats().retry_in is None
+    processor.fail(OSError("down"))
+    queue.push(1)
+    clock.advance(5.0)
+    stats = queue.stats()
+    assert (stats.in_flight, stats.retry_in) == (1, pytest.approx(30.0))
+    clock.advance(12.0)
+    assert queue.stats().partitions[0].retry_in == pytest.approx(18.0)
+
+    processor.block()
+    clock.jump(18.0)
+    wait_until(lambda: queue.stats().retry_in is None)
+    assert queue.stats().in_flight == 1
+    processor.unblock()
+    wait_until(lambda: queue.stats().held == 0)
+    assert queue.stats().retry_in is None
 
 
 def test_what_is_dead_lettered_is_no_success(

@@ -84,6 +84,19 @@ def test_what_is_measured_is_of_this_process_and_its_processor(shares: Shares) -
     assert sum(each.calls for each in there.partitions) == there.calls == 2
 
 
+def test_what_waits_for_its_next_attempt_is_known_where_it_is(shares: Shares) -> None:
+    one, failing = shares.queue(), RecordingProcessor()
+    one.push_all(range(10), partition_key="key")
+    shares.holds(10)
+    failing.fail_always(OSError("down"))
+    worker = shares.elsewhere(failing)
+    shares.seen(lambda: worker.stats().retry_in is not None)
+    assert one.stats().retry_in is None
+    failing.recover()
+    shares.seen(lambda: worker.stats().delivered == 10)
+    assert worker.stats().retry_in is None
+
+
 def test_before_it_was_started_nothing_is_known(shares: Shares) -> None:
     queue = shares.queue(start=False)
     stats = queue.stats()

@@ -42,7 +42,7 @@ COUNTS = of_each(
 )
 NUMBERS: dict[str, Schema] = {
     **COUNTS,
-    **of_each("oldest_age last_success p50 p99 longest", some(NUMBER)),
+    **of_each("oldest_age last_success retry_in p50 p99 longest", some(NUMBER)),
     "balanced": {"const": True},
     "drop_reasons": {"type": "object", "additionalProperties": COUNT},
     "durations": exactly(

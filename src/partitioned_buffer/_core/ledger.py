@@ -66,6 +66,9 @@ class Ledger:
     last_failure: Failure | None = None
     """What a call raised last, and when: `time`, `type` and `message`. It stays, whatever comes
     after it."""
+    retry_in: float | None = None
+    """Seconds until the next attempt, at the latest, where what is in flight waits for that, and is
+    not with the processor; of several partitions, the next one's. None where none waits so."""
 
     @property
     def p50(self) -> float | None:
@@ -186,6 +189,7 @@ def total(partitions: Iterable[PartitionStats], **others: Any) -> Stats:
     each = tuple(partitions)
     ages = [p.oldest_age for p in each if p.oldest_age is not None]
     successes = [p.last_success for p in each if p.last_success is not None]
+    retries = [p.retry_in for p in each if p.retry_in is not None]
     failures = [p.last_failure for p in each if p.last_failure is not None]
     reasons = Counter[str]()
     for partition in each:
@@ -198,6 +202,7 @@ def total(partitions: Iterable[PartitionStats], **others: Any) -> Stats:
         durations=sum((p.durations for p in each), Durations()),
         last_success=max(successes, default=None),
         last_failure=max(failures, key=lambda failure: failure.time, default=None),
+        retry_in=min(retries, default=None),
         partitions=each,
         **others,
     )

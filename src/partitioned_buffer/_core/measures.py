@@ -131,6 +131,6 @@ def together(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[st
     """Return what was measured under two claims of one partition, *other* the later."""
     if one is None:
         return dict(other)
-    sums = {name: one[name] + other[name] for name in one if not name.startswith("last_")}
     last = {name: other[name] or one[name] for name in one if name.startswith("last_")}
-    return sums | last
+    now = {"retry_in": other["retry_in"]}
+    return {name: one[name] + other[name] for name in one if name not in {*last, *now}} | last | now

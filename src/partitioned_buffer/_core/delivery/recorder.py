@@ -30,8 +30,8 @@ class Recorder:
     # fmt: off
     __slots__ = (
         "_clock", "_counts", "_longest", "_next", "_samples", "_seconds",
-        "_succeeded_at", "_table", "batches", "calls", "failed", "failure", "settled_at",
-        "since",
+        "_succeeded_at", "_table", "batches", "calls", "failed", "failure", "rests_until",
+        "settled_at", "since",
     )
     # fmt: on
 
@@ -44,6 +44,7 @@ class Recorder:
         self.settled_at = self.since = clock.monotonic()
         self._succeeded_at: float | None = None
         self.failure: Failure | None = None
+        self.rests_until: float | None = None  # when the next attempt is due that is waited for
         self._samples: tuple[Sample, ...] = ()
         self._next = 0.0  # when the next sample is due
 
@@ -125,6 +126,7 @@ class Recorder:
             "durations": Durations(buckets, self._seconds, longest),
             "last_success": None if at is None else self._clock.time() - (now - at),
             "last_failure": failure,
+            "retry_in": None if (until := self.rests_until) is None else max(0.0, until - now),
         }
 
 

@@ -198,13 +198,14 @@ class Worker(ABC, Generic[B]):
         try:
             began = self._clock.monotonic()
             last, flushed = began + seconds, began + least
+            self.partition.recorder.rests_until = last
             while (end := self._end_of_rest(last, flushed)) is None:
                 if news is not None and destination.news != news:
                     return NEWS
                 until = min(last, flushed) if self._hurry else last
                 yield Pause(self._signal, until - self._clock.monotonic())
         finally:
-            self.rests = False
+            self.rests, self.partition.recorder.rests_until = False, None
             destination.listeners.pop(index, None)
         self._hurry = False
         return end

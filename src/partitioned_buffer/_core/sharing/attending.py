@@ -161,7 +161,8 @@ class Attending:
             if window.partition is not None and not window.is_counted:
                 window.is_counted, index = True, window.partition.index
                 new = window.partition.measured(self.settings.clock.monotonic())
-                self.measured[index] = together(self.measured.get(index), new | {"rates": Rates()})
+                past = {"rates": Rates(), "retry_in": None}
+                self.measured[index] = together(self.measured.get(index), new | past)
 
     def pump_ended(self) -> None:
         """Report if all have, and the clerk has said so to the server."""

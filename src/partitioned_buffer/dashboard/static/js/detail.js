@@ -19,8 +19,9 @@ const TILES = [
 function room({ stats, buffer }) {
   const bound = buffer.max_size ?? buffer.limit;
   const waits = stats.blocked ? ` · ${plural(stats.blocked, "writer")} blocked` : "";
-  if (bound) return `of ${count(bound)}${waits}`;
-  return `${count(stats.in_flight)} in flight${waits}`;
+  const again = stats.in_flight && typeof stats.retry_in === "number" ? ` · next try in ${seconds(stats.retry_in)}` : "";
+  if (bound) return `of ${count(bound)}${again}${waits}`;
+  return `${count(stats.in_flight)} in flight${again}${waits}`;
 }
 
 /** How many calls fail: in an outage, where they are rare, in the last minute. */

@@ -5,10 +5,19 @@ import { count, percent, plural, seconds } from "./format.js";
 
 const fails = ({ last_failure: last, last_success: success, held }) => held > 0 && last !== null && (success === null || last.time > success);
 
+/** Whether what is in flight is not with the processor, but waits for its next try. */
+const rests = ({ in_flight: flying, retry_in: wait }) => flying > 0 && typeof wait === "number";
+
+/** What is in flight, and where it is. */
+const flight = (part) => (rests(part)
+  ? `${count(part.in_flight)} for the next try, in ${seconds(part.retry_in)}`
+  : `${count(part.in_flight)} in flight`);
+
 /** How a partition does, in a word. */
 export function wordOf(part) {
   if (part.overdue) return "overdue";
   if (fails(part)) return "failing";
+  if (rests(part)) return "between tries";
   if (part.in_flight) return "busy";
   return part.waiting ? "waiting" : "empty";
 }
@@ -24,7 +33,7 @@ export class Strip {
     this.row = el("ol", { class: "strip" });
     this.note = el("p", { class: "note" });
     const key = (name, text) => el("span", { class: `key ${name}` }, el("i", { "aria-hidden": "true" }), el("span", { text }));
-    const head = el("div", { class: "caption" }, el("h3", { text: "Partitions" }), el("span", { class: "legend" }, key("waiting", "waiting"), key("flight", "in flight"), el("span", { class: "key overdue" }, drawing("shape", ...MARKS.overdue), el("span", { text: "overdue" })), el("span", { class: "key failing" }, drawing("shape", ...MARKS.failing), el("span", { text: "failing" }))));
+    const head = el("div", { class: "caption" }, el("h3", { text: "Partitions" }), el("span", { class: "legend" }, key("waiting", "waiting"), key("flight", "in flight"), key("rests", "waits for its next try"), el("span", { class: "key overdue" }, drawing("shape", ...MARKS.overdue), el("span", { text: "overdue" })), el("span", { class: "key failing" }, drawing("shape", ...MARKS.failing), el("span", { text: "failing" }))));
     this.element = el("section", { class: "partitions" }, head, this.row, this.note);
   }
 
@@ -39,7 +48,7 @@ export class Strip {
     this.owners = stats ? ownersOf(stats) : [];
     parts.forEach((part, index) => this.fill(this.cells[index], part, most, stats.shared?.owners?.[part.partition]));
     const busiest = parts.reduce((worst, part) => (part.held > (worst?.held || 0) ? part : worst), null);
-    say(this.note, busiest ? `Most is held by ${busiest.partition}: ${count(busiest.waiting)} waiting, ${count(busiest.in_flight)} in flight.` : "Nothing is held.");
+    say(this.note, busiest ? `Most is held by ${busiest.partition}: ${count(busiest.waiting)} waiting, ${flight(busiest)}.` : "Nothing is held.");
     this.element.hidden = parts.length === 0;
   }
 
@@ -67,7 +76,7 @@ export class Strip {
     const high = (number) => `${number ? Math.min(100, Math.max(4, (100 * number) / most)) : 0}%`;
     cell.waiting.style.height = high(part.waiting);
     cell.flight.style.height = high(part.in_flight);
-    set(cell.element, "class", `part ${word}`);
+    set(cell.element, "class", `part ${word.replace(" ", "-")}${rests(part) ? " rests" : ""}`);
     if (cell.word !== word) {
       cell.mark.replaceChildren(...(MARKS[word] ? [drawing("shape", ...MARKS[word])] : []));
       cell.word = word;
@@ -75,7 +84,7 @@ export class Strip {
     say(cell.number, String(part.partition));
     say(cell.owner, owner ? letter(this.owners.indexOf(owner)) : "");
     const age = part.oldest_age === null ? "" : `, oldest ${seconds(part.oldest_age)}`;
-    const text = `Partition ${part.partition}: ${word}, ${count(part.waiting)} waiting, ${count(part.in_flight)} in flight${age}${owner ? `, delivered by ${owner}` : ""}`;
+    const text = `Partition ${part.partition}: ${word}, ${count(part.waiting)} waiting, ${flight(part)}${age}${owner ? `, delivered by ${owner}` : ""}`;
     set(cell.element, "title", text);
     set(cell.element, "aria-label", text);
   }

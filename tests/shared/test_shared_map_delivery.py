@@ -8,7 +8,15 @@ from helpers import in_thread, wait_until
 from map_lines import kept
 from shares import Gate, Shares
 
-from partitioned_buffer import Map, PartialFailure, Reject, StorageAway, batch_id, fencing_token
+from partitioned_buffer import (
+    Map,
+    PartialFailure,
+    Reject,
+    Retry,
+    StorageAway,
+    batch_id,
+    fencing_token,
+)
 from partitioned_buffer.abc.shared_map import ADD, HEAD, PART
 from partitioned_buffer.testing import RecordingProcessor
 
@@ -188,6 +196,25 @@ def test_what_is_rejected_is_kept_on_the_server(shares: Shares) -> None:
     store = worker._admission.sharing.store
     ((_, _, count, error, _),) = store.dead(0)
     assert (count, "PartialFailure" in error or "Reject" in error) == (1, True)
+
+
+KEYS = ["a", "a longer key", 1 << 40, ("a", 1), b"bytes"]
+"""Python has but one object of the first."""
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_attempts_are_counted_whatever_the_key(shares: Shares, key: Any) -> None:
+    made = shares.map()
+    made.put(key, {"a": 1})
+    shares.holds(1)
+    one = RecordingProcessor()
+    one.fail_always(ValueError("bad"))
+    worker = shares.map_elsewhere(one, retry=Retry(attempts=3, jitter=0.0))
+    shares.seen(lambda: worker.stats().dead_lettered == 1)
+    shares.holds(0)
+    assert len(one.attempts) == 3
+    table = worker._admission.sharing.pumps[0].windows
+    assert not any(window.table._entries for window in table.values())
 
 
 def test_a_dead_letter_handler_gets_entries(shares: Shares) -> None:

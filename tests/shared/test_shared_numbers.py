@@ -18,6 +18,7 @@ from partitioned_buffer import (
     batch_id,
     fencing_token,
 )
+from partitioned_buffer._core.measures import together
 from partitioned_buffer.testing import RecordingHook, RecordingProcessor, assert_balanced
 
 pytestmark = pytest.mark.both_faces
@@ -95,6 +96,12 @@ def test_what_waits_for_its_next_attempt_is_known_where_it_is(shares: Shares) ->
     failing.recover()
     shares.seen(lambda: worker.stats().delivered == 10)
     assert worker.stats().retry_in is None
+
+
+def test_the_later_claim_of_a_partition_says_when_it_is_tried_again() -> None:
+    before, later = ({"calls": 1, "last_success": None, "retry_in": at} for at in (None, 3.0))
+    assert together(before, later) == {"calls": 2, "last_success": None, "retry_in": 3.0}
+    assert together(later, before)["retry_in"] is None
 
 
 def test_before_it_was_started_nothing_is_known(shares: Shares) -> None:

@@ -48,6 +48,7 @@ class WindowTable(StoredMapTable):
     def reset(self) -> None:
         super().reset()
         self.told: dict[str, int] = {}  # of `reasons()`
+        self._entries: dict[bytes, tuple[bytes, Raw]] = {}  # given, by keys, of which records
         self._spoilt: list[Spoilt] = []
         self._spoiled = 0
 
@@ -124,6 +125,14 @@ class WindowTable(StoredMapTable):
 
     def _entry(self, raw: Raw) -> Raw:
         record: bytes = raw.value[0]
+        known = self._entries.get(raw.key)
+        if known is not None and known[0] is record:
+            return known[1]  # the very same again: what is known of it is known by that
+        entry = self._decoded(raw, record)
+        self._entries[raw.key] = record, entry
+        return entry
+
+    def _decoded(self, raw: Raw, record: bytes) -> Raw:
         mode, _, version, updates, _ = HEAD.unpack_from(record)
         key = self._storage.keys.decode(raw.key)
         value = value_of(mode, record[HEAD.size :], self._storage.codec, self._made.merge)
@@ -137,6 +146,8 @@ class WindowTable(StoredMapTable):
     def _settle(self, settle: Callable[[], int], kind: int, given: Sequence[Raw]) -> int:
         count = settle()
         self._out = ()
+        for each in given:
+            self._entries.pop(each.key, None)
         settled = [(each.key, each.value[1][POSITION]) for each in given]
         self._noted(settled, given_up=kind == BURIED)
         return count

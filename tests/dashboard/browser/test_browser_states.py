@@ -183,6 +183,38 @@ def test_what_is_held_is_seen_however_far_the_bound(
     tab.check()
 
 
+SCALED = """async ([peak, count]) => {
+  const { Charts } = await import("./js/charts.js");
+  const inks = { held: "#000", full: "#000", in: "#000", out: "#000", bad: "#000" };
+  const charts = new Charts({ ...inks, text: "#000", panel: "#fff" });
+  document.body.append(charts.element);
+  const told = [];
+  const tell = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+    told.push(text);
+    tell.call(this, text, ...place);
+  };
+  const samples = [...Array(count).keys()].map((at) => ({ at, held: 1, state: "flowing" }));
+  const rate = (name, index) => (name === "failed" ? 0 : index > 50 && index < 55 ? peak : 100);
+  charts.show({ samples, rate }, null);
+  await new Promise(requestAnimationFrame);
+  CanvasRenderingContext2D.prototype.fillText = tell;
+  return [charts.flow.plot.scales.y.max, told.filter((text) => text.startsWith("▲"))];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("peak", "count", "highest", "told"),
+    [(50_000, 200, 230, ["▲ 50.0k"]), (390, 200, 448.5, []), (50_000, 59, 57_500, [])],
+)
+def test_one_peak_does_not_flatten_all_else(  # a row
+    tab: Tab, served: Served, peak: int, count: int, highest: float, told: list[str]
+) -> None:
+    most, peaks = tab.open(served([]).url).evaluate(SCALED, [peak, count])
+    assert (most, peaks) == (pytest.approx(highest), told)
+    tab.check()
+
+
 def test_a_stall_is_seen(
     tab: Tab, served: Served, buffers: Buffers, clock: FakeClock, processor: RecordingProcessor
 ) -> None:

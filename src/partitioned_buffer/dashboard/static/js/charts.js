@@ -8,6 +8,9 @@ const WINDOW = 600;
 const LEAST = 60;
 const STRIP = 5;
 const NEAR = 0.2; // of the bound: if less is held, its line would leave none to what is held
+const USUAL = 0.9; // of the rates in view are no higher than that what is higher is measured by
+const PEAK = 4; // times that: then it is cut
+const FEW = 60; // samples, of which nothing is called usual
 const CALM = new Set(["flowing", "idle", null]);
 const TINTS = { outage: "bad", failing: "bad", silent: "quiet", away: "bad", stalled: "warn", behind: "warn", full: "full", stopped: "quiet" };
 
@@ -27,6 +30,38 @@ export function columns(track, bound) {
     made.states.push(sample.state);
   });
   return made;
+}
+
+/** The highest rate at each time, and up to where they are drawn: one peak does not flatten all others. */
+function heights({ came, went, failed }) {
+  const each = came.map((rate_, index) => Math.max(rate_ || 0, went[index] || 0, failed[index] || 0));
+  const sorted = [...each].sort((a, b) => a - b);
+  const [most, usual] = [sorted.at(-1) || 0, sorted[Math.floor(USUAL * (sorted.length - 1))] || 0];
+  return { each, top: sorted.length >= FEW && usual > 0 && most > PEAK * usual ? 2 * usual : most };
+}
+
+/** Tell how high each peak is that is cut, where that is. */
+function peaks(chart, each, inks) {
+  const { ctx: pen, bbox, data: [times], scales: { y: { max } } } = chart;
+  const ratio = devicePixelRatio || 1;
+  pen.save();
+  pen.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+  pen.textBaseline = "alphabetic";
+  pen.textAlign = "left";
+  for (let index = 0; index < each.length; index += 1) {
+    if (each[index] <= max) continue;
+    let highest = index;
+    for (; index < each.length && each[index] > max; index += 1) if (each[index] > each[highest]) highest = index;
+    const text = `▲ ${rate(each[highest])}`;
+    const x = Math.min(chart.valToPos(times[highest], "x", true) + 4 * ratio, bbox.left + bbox.width - pen.measureText(text).width);
+    pen.lineWidth = 4 * ratio;
+    pen.lineJoin = "round";
+    pen.strokeStyle = inks.panel;
+    pen.strokeText(text, x, bbox.top + (STRIP + 28) * ratio);
+    pen.fillStyle = inks.text;
+    pen.fillText(text, x, bbox.top + (STRIP + 28) * ratio);
+  }
+  pen.restore();
 }
 
 /** Paint each time in which the buffer was not well, by *paint*, within the chart. */
@@ -107,6 +142,7 @@ export class Charts {
     this.bound = bound;
     this.data = columns(track, bound);
     const { at: times, came, went, failed, held, bound: most } = this.data;
+    this.heights = heights(this.data);
     this.draw(this.flow, [times, came, went, failed], () => this.flowSeries(), rate, 1);
     const near = bound && Math.max(...held) >= NEAR * bound;
     this.draw(this.stock, near ? [times, held, most] : [times, held], () => this.stockSeries(near), short, 5);
@@ -146,6 +182,7 @@ export class Charts {
 
   plot(frame, data, series, text, least) {
     const { inks } = this;
+    const flows = frame === this.flow;
     const axis = { stroke: inks.quiet, font: "11px system-ui, sans-serif", grid: { stroke: inks.grid, width: 1 }, ticks: { show: false } };
     return new window.uPlot({
       width: frame.place.clientWidth || 600,
@@ -155,7 +192,7 @@ export class Charts {
       cursor: { sync: { key: "time" }, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
         x: { time: true, range: () => this.range() },
-        y: { range: (_, __, most) => [0, Math.max(least, (most || 0) * 1.15)] },
+        y: { range: (_, __, most) => [0, Math.max(least, (flows ? this.heights.top : most || 0) * 1.15)] },
       },
       axes: [
         { ...axis, space: 80, size: 24, gap: 4, values: (_, ticks) => ticks.map((each) => at(each)) },
@@ -164,7 +201,7 @@ export class Charts {
       series: [{}, ...series],
       hooks: {
         drawClear: [(chart) => spells(chart, this.data.states, band(inks))],
-        draw: [(chart) => spells(chart, this.data.states, word(inks))],
+        draw: [(chart) => spells(chart, this.data.states, word(inks)), ...(flows ? [(chart) => peaks(chart, this.heights.each, inks)] : [])],
         setCursor: [(chart) => this.read(chart.cursor.idx ?? null)],
       },
     }, data, frame.place);

@@ -8,7 +8,7 @@ does nothing, which is where a batch is cheapest. What is compared is the CPU ti
     python -m benchmarks.speed.measuring
 
 counts instructions instead, by valgrind, which is slow, and exact: nothing else on the machine
-changes them. Its clock goes by what it is asked, so that as many batches as ever go between notes.
+changes them. Its clock goes by what it is asked, so that calls are as quick as ever.
 """
 
 import itertools
@@ -46,10 +46,10 @@ class Unmeasured(Driver[Any]):
     """Does what the real one does, without any measure; for threads alone."""
 
     def _in_turn(self, send: Callable[[Any], Any], effect: Any, began: float) -> Any:
-        processor, monotonic, recorder = self._traced(), self._clock.monotonic, self._recorder
+        processor, monotonic = self._traced(), self._clock.monotonic
         first, outcome, now = effect, None, monotonic()
         try:
-            while True:
+            while effect is first and not self.abandoned:
                 self.called_at = now
                 if self.in_place:
                     try:
@@ -60,12 +60,10 @@ class Unmeasured(Driver[Any]):
                 self.called_at = None
                 if outcome is not None or self.lost:
                     return None, outcome
-                effect, now = send(None), monotonic()
-                recorder.settled_at = now
-                if effect is not first or self.abandoned:
-                    return effect, None
+                self.settled = now = monotonic()  # of which the time-out of `stop()` has to know
+                effect = send(None)
+            return effect, None  # noqa: TRY300
         except StopIteration:
-            recorder.settled_at = monotonic()
             return DONE, None
         yield
 

@@ -73,8 +73,9 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          keywords.py  retry.py; words.py: what others call them
       tables/            what collects writes, and what is in flight: step.py: what a write is;
                          table.py  queue.py  map.py  map_held.py  map_flight.py  keys.py
-                         entry.py  room.py; writers.py: one write; implementation.py: which
-                         there are, for all of it is in C, too
+                         entry.py  room.py; writers.py: one write; stopwatch.py: calls of
+                         the processor; implementation.py: which there are, for all of it
+                         is in C, too
       backing/           where what is accepted waits, if not in tables: backing.py: while it is
                          open; admission.py: a write; room.py; committer.py: one commit for all;
                          partition.py: its worker's; queue/: line.py  landing.py  table.py

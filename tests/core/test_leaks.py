@@ -195,7 +195,9 @@ def test_each_interpreter_has_tables_of_its_own() -> None:
         queue, table = tables.QueueTable(room), tables.MapTable(room)
         for each in (queue, table):
             each.open(lambda: None, 5)
+        watch = tables.Stopwatch(lambda: 1, (1.0, 2.0))
         for number in range(500):
+            watch.returned()
             queue.push(number)
             table.put(complex(number % 9), number, number + 1, 1)
             table.put(number % 9, number)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from implementations import NAMES, WRITERS, load
+from implementations import ARGUMENTS, NAMES, WRITERS, load
 
 import partitioned_buffer
 
@@ -24,7 +24,8 @@ def public(owner: Any) -> set[str]:
 
 
 def made(kind: Any) -> Any:
-    return kind() if kind.__name__ in NAMES else kind
+    name = kind.__name__
+    return kind(*ARGUMENTS.get(name, ())) if name in NAMES else kind
 
 
 @pytest.mark.parametrize("name", NAMES + WRITERS)
@@ -44,7 +45,7 @@ def taken(function: Any) -> list[tuple[str, Any, Any]]:
 def test_methods_of_both_take_the_same(name: str) -> None:
     twin, compiled = (getattr(load(each), name) for each in ("python", "c"))
     assert taken(twin) == taken(compiled)
-    twin, compiled = twin(), compiled()
+    twin, compiled = made(twin), made(compiled)
     for method in sorted(public(compiled)):
         if callable(getattr(compiled, method)):
             assert taken(getattr(twin, method)) == taken(getattr(compiled, method)), method

@@ -16,6 +16,7 @@ TESTS = (
     "test_interruption.py",
     "test_tables_stress.py",
 )
+WATCHES = ("test_stopwatch.py",)
 
 MUTANTS = [
     Mutant(
@@ -201,6 +202,48 @@ MUTANTS = [
         "tables/speed/queue.h",
         "Py_ssize_t to = row->head - queue->hand;",
         "Py_ssize_t to = row->head - queue->batch;",
+    ),
+    Mutant(
+        "a bound is part of what is above it",
+        "tables/speed/stopwatch.h",
+        "if (watch->bounds[middle] < seconds) {",
+        "if (watch->bounds[middle] <= seconds) {",
+        tests=WATCHES,
+    ),
+    Mutant(
+        "the next call begins with the one before",
+        "tables/speed/stopwatch.h",
+        "    watch->began = now;\n}",
+        "}",
+        tests=WATCHES,
+    ),
+    Mutant(
+        "another attempt is a batch",
+        "tables/speed/stopwatch.h",
+        "watch->times.batches += !again;",
+        "watch->times.batches++;",
+        tests=WATCHES,
+    ),
+    Mutant(
+        "the longest is the last",
+        "tables/speed/stopwatch.h",
+        "place && seconds > watch->times.longest",
+        "place",
+        tests=WATCHES,
+    ),
+    Mutant(
+        "what the clock raised is overheard",
+        "tables/speed/stopwatch.h",
+        "            Py_CLEAR(time);",
+        "            PyErr_Clear();",
+        tests=WATCHES,
+    ),
+    Mutant(
+        "a watch does not show what reads its clock",
+        "tables/speed/stopwatch.h",
+        "Py_VISIT(watch->monotonic);",
+        ";",
+        tests=WATCHES,
     ),
 ]
 

@@ -273,6 +273,27 @@ MUTANTS = [
         "pass",
         tests=("test_map_versions.py", "test_messages.py"),
     ),
+    Mutant(
+        "another attempt is a quick batch",
+        "tables/stopwatch.py",
+        "if again or (seconds",
+        "if (seconds",
+        tests=("test_stopwatch.py",),
+    ),
+    Mutant(
+        "a call that raised is a success",
+        "tables/stopwatch.py",
+        "        self._ended(now, again)\n        return now",
+        "        self._ended(now, again)\n        self._succeeded_at = now\n        return now",
+        tests=("test_stopwatch.py",),
+    ),
+    Mutant(
+        "a quick call does not begin the next",
+        "tables/stopwatch.py",
+        "self._seconds += seconds\n            self._began = now",
+        "self._seconds += seconds",
+        tests=("test_stopwatch.py",),
+    ),
     *OF_MAPS,
 ]
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 PACKAGE = "partitioned_buffer._core.tables"
 SECONDS = float(os.environ.get("STRESS_SECONDS", "0.5"))
-NAMES = ["QueueTable", "MapTable", "Room"]
+NAMES = ["QueueTable", "MapTable", "Room", "Stopwatch"]
+ARGUMENTS: dict[str, tuple[Any, ...]] = {"Stopwatch": (time.monotonic, (1.0,))}
+"""Of those that are not made without any."""
 WRITERS = ["QueueWriter", "AsyncQueueWriter", "MapWriter", "AsyncMapWriter"]
 COUNTED = ["delivered", "dead_lettered", "dropped", "coalesced", "deleted", "waiting", "in_flight"]
 
@@ -19,7 +22,7 @@ def load(name: str) -> Any:
     if name == "c":
         return pytest.importorskip(f"{PACKAGE}._speed", exc_type=ImportError)
     found: dict[str, Any] = {}
-    for module in ("queue", "map", "room", "writers"):
+    for module in ("queue", "map", "room", "stopwatch", "writers"):
         found |= vars(importlib.import_module(f"{PACKAGE}.{module}"))
     return SimpleNamespace(**{each: found[each] for each in [*NAMES, *WRITERS]})
 

@@ -2,7 +2,6 @@
 Calls of the processor: those that go well one after the other, and single ones; and their measure.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -14,8 +13,6 @@ from .returned import refuse_undone
 
 B = TypeVar("B")
 
-NEVER: Final = math.inf
-"""Since when calls are to be noted, where none are."""
 DONE: Final = "done"
 """In place of an effect: there are no more."""
 
@@ -28,7 +25,6 @@ class Calls(Generic[B]):
         self.in_place = in_place
         self._clock, self._recorder = partition.settings.clock, partition.recorder
         self._processor = cast("Callable[..., object]", partition.settings.processor)
-        self._is_exact = partition.is_stored  # else it takes no time to settle, and to take
         self.abandoned = self.forked = False
         self.lost = False  # the table is another's now
         # When the call of the processor, or the dead letter handler, began that is going on.
@@ -39,11 +35,11 @@ class Calls(Generic[B]):
     @property
     def settled_at(self) -> float:
         """When something was settled last."""
-        return self._recorder.settled_at
+        return self._recorder.watch.settled_at
 
     @settled_at.setter
     def settled_at(self, at: float) -> None:
-        self._recorder.settled_at = self._recorder.since = at
+        self._recorder.watch.settled_at = at
 
     def _in_turn(
         self, send: Callable[[Any], Any], effect: Process[B], began: float
@@ -53,12 +49,13 @@ class Calls(Generic[B]):
 
         First attempts of one cycle are one object (see `Process`).
         """
-        processor, monotonic, recorder = self._traced(), self._clock.monotonic, self._recorder
-        call, first, outcome, count = Call(processor, ()), effect, None, 0  # how many to note
-        ended = recorder.since = called = now = due = monotonic()
+        processor, recorder, watch = self._traced(), self._recorder, self._recorder.watch
+        call, first, outcome = Call(processor, ()), effect, None
+        is_slow = self.partition.is_stored  # to settle, and to take: that is no part of a call
+        now = due = watch.begin()
         try:
             while effect is first and not self.abandoned:
-                count, self.called_at, called = count + 1, now, now
+                self.called_at = now
                 if self.in_place:
                     try:  # in these very lines: a generator of their own costs as much as a batch
                         if (returned := processor(effect.batch)) is not None:
@@ -68,27 +65,27 @@ class Calls(Generic[B]):
                 else:
                     call.args = (effect.batch,)
                     outcome = self._heard((yield call), began)
-                ended = monotonic() if self._is_exact else NEVER
                 self.called_at = None  # before it is asked whether the table was lost: see `disown`
                 if outcome is not None or self.lost:
+                    self._note_end(outcome)
                     return None, outcome
-                effect, recorder.settled_at = send(None), (now := monotonic())
+                now, effect = watch.returned(), send(None)
+                if is_slow:
+                    now = watch.begin()
                 if now >= due:
-                    count, due = recorder.note(count, min(ended, now) - called, now)
+                    due = recorder.sample(now)
             return effect, None  # noqa: TRY300  # before these names are let go
         except StopIteration:
-            recorder.settled_at = monotonic()
             return DONE, None
         finally:  # an error that somebody keeps has this frame, and with it what is named here
-            self._note_rest(count, called, ended, outcome)
             effect = first = outcome = call.args = cast("Any", None)
 
     def _call(self, processor: Any, effect: Process[B], began: float) -> CallingSteps[Any]:
         """Call the *processor*, once; return what it raised."""
         self._given = effect
-        self._recorder.since = self.called_at = called = self._clock.monotonic()
+        self.called_at = self._recorder.watch.begin()
         outcome = yield from self.call(self._traced(processor, effect.attempt), effect.batch)
-        self._note_end(called, outcome, again=effect.attempt > 1)
+        self._note_end(outcome, again=effect.attempt > 1)
         return self._heard(outcome, began)
 
     def _traced(self, processor: Any = None, attempt: int = 1) -> Callable[..., object]:
@@ -99,27 +96,14 @@ class Calls(Generic[B]):
             return given
         return tracing.around(self.partition, given, attempt, self.in_place)
 
-    def _note_end(self, called: float, error: BaseException | None, *, again: bool = False) -> None:
+    def _note_end(self, error: BaseException | None, *, again: bool = False) -> None:
         """Note that what was called, or called *again*, has just returned, or raised *error*."""
-        recorder, now = self._recorder, self._clock.monotonic()
+        if self.lost:  # all is another's
+            return
         if error is None:
-            recorder.note(1, now - called, now, again=again)
+            self._recorder.returned(again)
         elif not isinstance(error, (CutShort, *self.partition.no_failures)):
-            recorder.raised(now - called, now, error, again=again)
-
-    def _note_rest(
-        self, count: int, called: float, ended: float, error: BaseException | None
-    ) -> None:
-        """Note so many calls, of which the last has raised *error*, if any, or was cut off."""
-        recorder, at = self._recorder, self.settled_at
-        if not count or self.lost:  # all is another's then
-            return
-        if self.called_at is None and error is None:
-            recorder.note(count, min(ended, at) - called, at)
-            return
-        recorder.note(count - 1, 0.0, at)
-        if self.called_at is None:
-            self._note_end(called, error)
+            self._recorder.raised(error, again)
 
     def _heard(self, outcome: Any, began: float) -> Any:
         """Announce *outcome*, if it is an error; return it."""

@@ -25,7 +25,7 @@ from ..policy.deliver import deliver
 from ..policy.effects import CutShort, DeadLetter, Effects, End, Find, Process, Wait
 from ..policy.trial import Trial
 from ..waiting.steps import CallingSteps, Steps
-from .calls import DONE, NEVER, Calls
+from .calls import DONE, Calls
 from .handover import Surrender
 from .in_one import InOne
 from .losses import Losses
@@ -118,14 +118,14 @@ class Driver(Calls[B]):
 
     def _drive(self, effects: Any, began: float) -> CallingSteps[bool]:
         """Do what the generator says; return False when nobody waits for it any more."""
-        send, recorder = self._sender(effects), self._recorder
+        send = self._sender(effects)
         outcome, effect = cast("Any", None), cast("Any", None)
         try:
             while not (self.lost or self._retuned):  # lost by a fork, or as that took too long
                 if effect is None:
                     effect = send(outcome)
                     if outcome is None:
-                        recorder.settled_at = self._clock.monotonic()
+                        self.settled_at = self._clock.monotonic()
                 if effect is DONE:
                     return True
                 if self.abandoned and type(effect) is not Find:  # which is part of a call
@@ -136,7 +136,6 @@ class Driver(Calls[B]):
                 else:
                     outcome, effect = (yield from self._do(effect, began)), None
                     self.called_at = None
-                recorder.since = NEVER  # what is settled now is no success
         except StopIteration:
             return True
         finally:  # an error that somebody keeps has this frame, and with it what is named here

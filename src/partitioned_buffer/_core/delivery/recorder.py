@@ -1,16 +1,16 @@
 """
 What a worker measures of its partition: nothing at a write, next to nothing at a batch.
 
-The worker alone writes; anybody may read, at any time. Calls are noted when `QUICK` has passed
-since the last time, or the cycle is over: so all but the last of them were shorter than that.
+A `Stopwatch`, which is in C, too, counts calls and takes their time; the rest is here. The worker
+alone writes; anybody may read, at any time.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ...abc import Clock
 from ..measures import BOUNDS, QUICK, Durations, Failure, Rates, failure
+from ..tables.implementation import Stopwatch
 
 EACH: Final = 1.0
 """Seconds between samples, at least."""
@@ -29,64 +29,39 @@ class Recorder:
 
     # fmt: off
     __slots__ = (
-        "_clock", "_counts", "_longest", "_next", "_samples", "_seconds",
-        "_succeeded_at", "_table", "batches", "calls", "failed", "failure", "rests_until",
-        "settled_at", "since",
+        "_clock", "_next", "_samples", "_table", "failed", "failure", "rests_until", "watch",
     )
     # fmt: on
 
     def __init__(self, clock: Clock, table: Any) -> None:
         self._clock, self._table = clock, table
-        self.calls = self.batches = self.failed = 0  # of these: first attempts; that raised
-        self._counts = [0] * (len(BOUNDS) + 1)
-        self._seconds, self._longest = 0.0, 0.0
-        # When something was settled last, and from when on quick calls are to be noted.
-        self.settled_at = self.since = clock.monotonic()
-        self._succeeded_at: float | None = None
+        self.watch = Stopwatch(clock.monotonic, BOUNDS)
+        self.failed = 0  # how many calls raised
         self.failure: Failure | None = None
         self.rests_until: float | None = None  # when the next attempt is due that is waited for
         self._samples: tuple[Sample, ...] = ()
         self._next = 0.0  # when the next sample is due
 
-    # --- what the worker says ------------------------------------------------------
+    # --- what the worker says of a call that is no part of a row of them -------------
 
-    def note(
-        self, count: int, seconds: float, at: float, *, again: bool = False
-    ) -> tuple[int, float]:
-        """
-        Note so many calls that went well: all quick, but the last, which took *seconds*.
+    def returned(self, again: bool) -> None:
+        """Note that it went well; *again*: at another attempt."""
+        self.sample(self.watch.returned(again))
 
-        *again*: it was another attempt. Return how many are to be noted now, and when.
-        """
-        if count:
-            self._counts[0] += count - 1
-            self._count(seconds, at)
-            self.calls += count
-            self.batches += count - again
-            self._seconds += seconds if count == 1 else at - self.since
-            self.since = self._succeeded_at = at
-        return 0, at + QUICK
-
-    def raised(self, seconds: float, at: float, error: BaseException, *, again: bool) -> None:
-        """Note a call that took so many *seconds*, and ended in *error*."""
-        self._count(seconds, at)
-        self.calls += 1
-        self.batches += not again
-        self._seconds += seconds
+    def raised(self, error: BaseException, again: bool = False) -> None:
+        """Note that it ended in *error*."""
+        now = self.watch.raised(again)
         self.failed += 1
         self.failure = failure(error, self._clock.time())
-
-    def _count(self, seconds: float, at: float) -> None:
-        self._counts[bisect_left(BOUNDS, seconds)] += 1
-        self._longest = max(self._longest, seconds)
-        self.sample(at)
+        self.sample(now)
 
     # --- rates -----------------------------------------------------------------------
 
-    def sample(self, now: float) -> None:
-        """Look, if it is time to."""
+    def sample(self, now: float) -> float:
+        """Look, if it is time to; return when it is the next time."""
         if now >= self._next:
             self.look(now, self._table.counts())
+        return self._next
 
     def look(self, now: float, counts: Mapping[str, int]) -> None:
         """Keep how much there has been, once a second; a stranger's sample may be lost, no more."""
@@ -113,17 +88,15 @@ class Recorder:
     def numbers(self, now: float, counts: Mapping[str, int]) -> dict[str, Any]:
         """Return what `Ledger` has of it; *counts*: the table's part."""
         self.look(now, counts)
-        rates, failure, at = self._rates(now, counts), self.failure, self._succeeded_at
-        if (settled_at := self.settled_at) > self.since:  # quick calls, which are not noted yet
-            at = settled_at
-        buckets = tuple(self._counts)
-        longest = max(self._longest, QUICK) if any(buckets) else None
+        rates, failed, failure = self._rates(now, counts), self.failed, self.failure
+        buckets, batches, seconds, longest, at = self.watch.times()
+        calls = sum(buckets)
         return {
-            "batches": self.batches,
-            "calls": self.calls,
-            "failed_calls": self.failed,
+            "batches": batches,
+            "calls": calls,
+            "failed_calls": failed,
             "rates": rates,
-            "durations": Durations(buckets, self._seconds, longest),
+            "durations": Durations(buckets, seconds, max(longest, QUICK) if calls else None),
             "last_success": None if at is None else self._clock.time() - (now - at),
             "last_failure": failure,
             "retry_in": None if (until := self.rests_until) is None else max(0.0, until - now),

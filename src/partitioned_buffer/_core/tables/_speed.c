@@ -10,9 +10,11 @@
  *     map.h map_write.h map_bulk.h  a Map's table: where things are; writing one, and many
  *     map_flight.h map_settle.h map_take.h map_type.h       its worker's half, and the type
  *     writers.h writer_types.h      how a write finds its table
+ *     stopwatch.h                   how long calls of a processor take
  *
  * All state is the module's, and each interpreter has a module of its own.
  */
+#include "speed/stopwatch.h"
 #include "speed/writer_types.h"
 
 static PyTypeObject *
@@ -25,20 +27,22 @@ add_type(PyObject *module, PyType_Spec *spec, const char *name)
     return (PyTypeObject *)type;
 }
 
+/* Those of which nothing else has to know. */
 static int
-add_writers(PyObject *module)
+add_others(PyObject *module)
 {
     struct {
         PyType_Spec *spec;
         const char *name;
-    } writers[] = {
+    } others[] = {
+        {&Stopwatch_spec, "Stopwatch"},
         {&QueueWriter_spec, "QueueWriter"},
         {&AsyncQueueWriter_spec, "AsyncQueueWriter"},
         {&MapWriter_spec, "MapWriter"},
         {&AsyncMapWriter_spec, "AsyncMapWriter"},
     };
-    for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
-        PyTypeObject *type = add_type(module, writers[i].spec, writers[i].name);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        PyTypeObject *type = add_type(module, others[i].spec, others[i].name);
         if (type == NULL) {
             return -1;
         }
@@ -78,7 +82,7 @@ speed_exec(PyObject *module)
         || (state->MapTable = add_type(module, &Map_spec, "MapTable")) == NULL) {
         return -1;
     }
-    return add_writers(module);
+    return add_others(module);
 }
 
 static int

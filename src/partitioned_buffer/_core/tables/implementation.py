@@ -26,6 +26,7 @@ if TYPE_CHECKING or NAME == "python":
     from .map import MapTable
     from .queue import QueueTable
     from .room import Room
+    from .stopwatch import Stopwatch
     from .writers import AsyncMapWriter, AsyncQueueWriter, MapWriter, QueueWriter
 else:
     from ._speed import (
@@ -36,7 +37,8 @@ else:
         QueueTable,
         QueueWriter,
         Room,
+        Stopwatch,
     )
 
-__all__ = ["NAME", "MapTable", "QueueTable", "Room"]
+__all__ = ["NAME", "MapTable", "QueueTable", "Room", "Stopwatch"]
 __all__ += ["AsyncMapWriter", "AsyncQueueWriter", "MapWriter", "QueueWriter"]

@@ -50,8 +50,8 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          compressing.py: requests and answers; reading.py  describing.py
                          states.py  letters.py: what is shown; acting.py: what is done;
                          over_asgi.py  over_wsgi.py  serving.py: who serves it
-    instrumentation/     prometheus.py: numbers, with a dashboard and alerts; opentelemetry.py;
-                         naming.py
+    instrumentation/     prometheus.py: numbers, with a dashboard and alerts; opentelemetry.py
+                         spans.py  naming.py
     integrations/        logging.py: a handler for logging; structlog.py: a processor for that;
                          intake.py  records.py: what they have in common
     testing/             a fake clock (fake_clock.py), recording processor and hook, for your tests;

@@ -16,7 +16,8 @@ from opentelemetry.trace import INVALID_SPAN, SpanContext, SpanKind, StatusCode,
 
 from partitioned_buffer import AsyncQueue, Queue
 from partitioned_buffer._core.telemetry import Telemetry
-from partitioned_buffer.instrumentation.opentelemetry import MOST, _Writes, instrument
+from partitioned_buffer.instrumentation.opentelemetry import instrument
+from partitioned_buffer.instrumentation.spans import MOST, Writes
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
 
 pytestmark = pytest.mark.both_faces
@@ -138,7 +139,7 @@ def test_a_span_that_pushes_on_after_a_delivery_is_linked_to_that_as_well(
 
 @pytest.mark.threads
 def test_a_write_that_is_heard_of_late_is_linked_to_what_is_not_delivered_yet() -> None:
-    span, writes = SpanContext(1, 1, is_remote=False), _Writes()
+    span, writes = SpanContext(1, 1, is_remote=False), Writes()
     writes.add(0, 1, span)
     assert writes.of(0, 1) == [span]
     assert writes.of(1, 2) == []  # of four that have just been pushed
@@ -187,6 +188,25 @@ def test_errors_are_events_and_another_attempt_keeps_the_links(
     assert went_well.status.status_code == StatusCode.UNSET
     assert linked(failed) == linked(went_well) == [span.get_span_context().span_id]
     assert [each.attributes["partitioned_buffer.attempt"] for each in sdk.batches()] == [1, 2]  # type: ignore[index]
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("error", [Mute(), SystemExit(1)])
+def test_whatever_a_call_ends_with_ends_its_span(
+    buffers: Buffers, clock: FakeClock, processor: RecordingProcessor, sdk: Sdk, error: Any
+) -> None:
+    sdk.instrument()
+    queue = unwoken(buffers.queue(dead_letter=lambda *_: None))
+    processor.fail(error)
+    queue.push(1)
+    clock.advance(20.0)
+    assert [span.end_time is not None for span in sdk.batches()] == [True, True]
+    assert [span.events for span in sdk.batches()] == [(), ()]  # neither can be told
+    assert queue.stats().delivered == 1
 
 
 def test_whole_tables_are_traced(buffers: Buffers, clock: FakeClock, sdk: Sdk) -> None:

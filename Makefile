@@ -71,13 +71,12 @@ demo: $(VENV)/.flights
 
 # Servers are there, or that is a failure, where nobody would notice that tests were skipped. What
 # talks to other processes mostly waits: `make -j2 test` runs it beside the rest, once all is installed.
-# How long those take to start, answer and end is not ours: there a test may fail once, and is told.
 OUTSIDE := tests/cli tests/dashboard tests/recipes tests/shared tests/sinks
 test test-outside test-inside test-schedules: export SERVERS = $(if $(CI),required)
 test: test-outside test-inside test-schedules
 
 test-outside: $(VENV)/.test $(VENV)/.flights
-	$(BIN)/python -m pytest $(OUTSIDE) $(if $(CI),--reruns 1)
+	$(BIN)/python -m pytest $(OUTSIDE)
 
 test-inside: $(VENV)/.test $(VENV)/.flights
 	$(BIN)/python -m pytest $(OUTSIDE:%=--ignore=%) --ignore=tests/races/schedules

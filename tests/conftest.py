@@ -21,7 +21,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+ELSEWHERE = {"browser", "cli", "killed", "process", "recipes", "servers", "sinks"}
+"""Folders of tests that wait for servers, programs and browsers."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("CI") and config.pluginmanager.hasplugin("rerunfailures"):
+        _bear_with_others(items)
+    _see_to_explorers(config, items)
+
+
+def _bear_with_others(items: list[pytest.Item]) -> None:
+    """How long others take to start, answer and end is not ours: once in a while, too long."""
+    for item in items:
+        if ELSEWHERE.intersection(item.path.parts) or item.path.name.startswith("test_redis"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def _see_to_explorers(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Exploring schedules takes locks replaced from the start: `make test` does that."""
     if config.getoption("--frontrun-patch-locks", default=False):
         return

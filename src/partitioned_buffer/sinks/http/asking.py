@@ -59,7 +59,7 @@ class Asking(NamedTuple):
         if self.encode is to_json:
             with suppress(Exception):  # of a row, which is found one by one
                 rows = items if self.row is None else map(self.row, items)
-                texts = list(map(to_json, rows))
+                texts = list(map(_ENCODER.encode, rows))  # as to_json, without a call of its own
                 "".join(texts).encode()
                 return Rows(texts, list(range(len(texts))), Refused())
         return self._one_by_one(items)

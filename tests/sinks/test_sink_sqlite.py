@@ -1,5 +1,6 @@
 """Rows of a table in a file: the contract, and what SQLite alone can do to them."""
 
+import gc
 import os
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from partitioned_buffer import (
     PartialFailure,
 )
 from partitioned_buffer.sinks import SQLiteTable
+from partitioned_buffer.sinks.sqlite import _TURNS
 from partitioned_buffer.testing.contract.base import quiet
 from partitioned_buffer.testing.contract.sinks.using import Use
 from partitioned_buffer.testing.sinks import SinkContract
@@ -309,6 +311,16 @@ def test_a_batch_that_takes_too_long_is_an_outage_of_the_others(path: Path) -> N
         table([(1, "one")])
     table([(1, "one")])
     table.close()
+
+
+def test_nothing_is_kept_of_whose_turn_it_was(path: Path) -> None:
+    before = len(_TURNS)
+    with SQLiteTable(path, "rows", COLUMNS, create=True) as table:
+        assert given(table, (1, "one")) is None
+        assert len(_TURNS) == before + 1
+    del table
+    gc.collect()
+    assert len(_TURNS) == before
 
 
 def test_tables_of_one_file_take_turns_instead_of_asking_it_again_and_again(path: Path) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from operator import length_hint
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from .. import batch_id
 from ..errors import Outage
@@ -31,7 +32,7 @@ _OF_ROWS = (
 )
 """Errors of an INSERT, once its transaction has begun, that are a row's: what it is, or has."""
 
-_TURNS: dict[tuple[int, str], threading.Lock] = {}
+_TURNS: WeakValueDictionary[tuple[int, str], threading.Lock] = WeakValueDictionary()
 """
 By process and path, whose turn it is to write to a file: that of one of all its tables.
 

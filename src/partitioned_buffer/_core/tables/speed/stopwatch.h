@@ -106,33 +106,34 @@ is_again(const char *name, PyObject *const *args, Py_ssize_t count)
     return has_arguments(name, count, 0, 1) ? PyObject_IsTrue(args[0]) : -1;
 }
 
-static PyObject *
-Stopwatch_returned(Stopwatch *watch, PyObject *const *args, Py_ssize_t count)
+/* Note that the call ended *well*, or not, and that the next one begins; return when. */
+static inline PyObject *
+ended(Stopwatch *watch, const char *name, PyObject *const *args, Py_ssize_t count, int well)
 {
     double now;
-    int again = is_again("returned", args, count);
+    int again = is_again(name, args, count);
     PyObject *time = again < 0 ? NULL : read_clock(watch, &now);
     if (time) {
         STEP(watch);
         end_call(watch, now, again);
-        watch->times.succeeded_at = watch->settled_at = now;
+        if (well) {
+            watch->times.succeeded_at = watch->settled_at = now;
+        }
         DONE(watch);
     }
     return time;
 }
 
 static PyObject *
+Stopwatch_returned(Stopwatch *watch, PyObject *const *args, Py_ssize_t count)
+{
+    return ended(watch, "returned", args, count, 1);
+}
+
+static PyObject *
 Stopwatch_raised(Stopwatch *watch, PyObject *const *args, Py_ssize_t count)
 {
-    double now;
-    int again = is_again("raised", args, count);
-    PyObject *time = again < 0 ? NULL : read_clock(watch, &now);
-    if (time) {
-        STEP(watch);
-        end_call(watch, now, again);
-        DONE(watch);
-    }
-    return time;
+    return ended(watch, "raised", args, count, 0);
 }
 
 static PyObject *

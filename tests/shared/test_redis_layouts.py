@@ -87,7 +87,8 @@ def test_what_was_given_up_is_found_after_a_resize(store: RedisStore) -> None:
 
     first, second = store.dead(1)
     assert (first[1], second[1]) == (b"a", b"b")
-    assert list(store.parts_of_dead()) == [0, 1, 2]
+    assert {each.partition for each in store.depth()} == {0, 1, 2}
+    assert {each.partition for each in store.depth() if each.dead} == {1}
     assert store.last_dead(20, 9) == [second, first]
     store.forget_dead(1, first[0])
     assert list(store.dead(1)) == [second]

@@ -8,7 +8,7 @@ up again by a buffer that keeps nothing. For a shared buffer, what the server ha
 import json
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .. import AsyncMap, AsyncQueue, Entry, Map, Queue
 from .._core.backing.map.log import kinds_of, read
@@ -37,6 +37,14 @@ class Buried(Protocol):
     @property
     def data(self) -> bytes | None:
         """What they are; None: they are lost."""
+
+
+class Given(NamedTuple):
+    """One that is kept otherwise, as it is given."""
+
+    id: Any
+    count: int  # type: ignore[assignment]  # instead of a tuple's method
+    data: bytes | None
 
 
 class Giving:

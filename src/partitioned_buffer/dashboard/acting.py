@@ -9,10 +9,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._core.waiting.locks import start
-from ..cli.giving import Giving
+from ..cli.giving import Given, Giving
 from ..dead_letters import DeadLetterFile
 from ..dead_letters.replay import Replayed
 from ..errors import BufferNotRunning, StorageError, WrongThread
@@ -127,12 +127,6 @@ def _of_file(letters: DeadLetterFile, buffer: Any, replay: Replay) -> None:
     note(letters.replay(buffer, timeout=PART, progress=note))
 
 
-class _Letter(NamedTuple):
-    id: Any
-    count: int  # type: ignore[assignment]  # instead of a tuple's method
-    data: bytes | None
-
-
 def _of_store(buffer: Any, store: Any, replay: Replay) -> None:
     journal = getattr(store, "journal", None)
     if journal is not None:
@@ -148,15 +142,14 @@ def _of_store(buffer: Any, store: Any, replay: Replay) -> None:
         replay.error = "some stay: they cannot be read, or were given up again"
 
 
-def _on_server(store: Any) -> Iterator[_Letter]:
-    # Those of an earlier layout, too, which may have had more.
-    each = getattr(store, "parts_of_dead", lambda: range(store.layout.partitions))
-    partitions = list(each())
+def _on_server(store: Any) -> Iterator[Given]:
+    # Of earlier layouts, too, which may have had more partitions.
+    partitions = sorted({each.partition for each in store.depth() if each.dead})
     numbers = {part: {letter[0] for letter in store.dead(part)} for part in partitions}
     for partition in partitions:
         for number, data, count, *_ in store.dead(partition):
             if number in numbers[partition]:  # what is given up again meanwhile is not
-                yield _Letter((partition, number), count, data)
+                yield Given((partition, number), count, data)
 
 
 class _Noted(Giving):

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import Entry
-from ..cli.giving import Buried, items_of
+from ..cli.giving import Buried, Given, items_of
 from ..dead_letters import DeadLetterFile
 from ..storage.sqlite import SQLiteStore
 
@@ -83,12 +83,6 @@ def _in_store(
         yield said
 
 
-class _Letter(NamedTuple):
-    id: int
-    data: bytes
-    count: int  # type: ignore[assignment]  # instead of a tuple's method
-
-
 def _on_server(buffer: Any, store: Any, show: Callable[[Any], str] | None) -> Iterator[Letter]:
     room = 0 if show is None else TAIL
     for number, data, count, error, attempts in store.last_dead(MOST, room):
@@ -97,7 +91,7 @@ def _on_server(buffer: Any, store: Any, show: Callable[[Any], str] | None) -> It
         if show is not None:
             said["items"] = ["(too long to be shown)"]
             if data is not None:
-                items = _read(buffer, _Letter(number, data, count))
+                items = _read(buffer, Given(number, count, data))
                 said["items"] = [shown(item, show) for item in items]
         yield said
 

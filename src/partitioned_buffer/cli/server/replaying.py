@@ -3,13 +3,13 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ... import Map
 from ...errors import InvalidOption, StorageError
 from ...storage.records import Codec
 from ..codecs import codec_named
-from ..giving import Giving, buffer_named, outcome, running
+from ..giving import Given, Giving, buffer_named, outcome, running
 from ..progress import Progress
 from .places import server_at
 
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int]
 """A partition, and the number of a letter."""
-
-
-class Buried(NamedTuple):
-    """*count* items that were given up together."""
-
-    id: Place
-    count: int  # type: ignore[assignment]  # instead of a tuple's method
-    data: bytes | None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,11 +56,11 @@ def _give(giving: Giving, kept: "Buffer", places: Sequence[Place], name: str, li
         sys.stderr.write(f"Ending, and what is not settled stays: {error}\n")
 
 
-def _letters(kept: "Buffer", places: Sequence[Place]) -> Iterator[Buried]:
+def _letters(kept: "Buffer", places: Sequence[Place]) -> Iterator[Given]:
     for partition, number in places:
         letter = kept.box.open(partition, number)
         if letter is not None:  # not forgotten meanwhile
-            yield Buried((partition, number), letter.count, letter.data)
+            yield Given((partition, number), letter.count, letter.data)
 
 
 def _codec(arguments: argparse.Namespace, kept: "Buffer", into: Any) -> Codec:

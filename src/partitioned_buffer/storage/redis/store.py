@@ -3,7 +3,7 @@ A buffer on Redis or Valkey, opened: what `SharedStore` says, by those who do it
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from ...abc import Codec
 from ...abc.sharing import Depth, Found, Layout, Parcel, Read, SharedTerms, Swap, Want
@@ -115,10 +115,6 @@ class RedisStore:
     def hurry(self) -> None:
         """Have all workers hear that somebody waits for a flush."""
         self._servers.call("rest", self._names.config, ("PUBLISH", self._names.news, HURRY))
-
-    def parts_of_dead(self) -> Iterator[int]:
-        """Yield each partition that any layout has had: `dead()` knows them all."""
-        yield from range(max(partitions for _, partitions in self._layouts.generations))
 
     def close(self) -> None:
         """Let go of it; calls in other threads end soon."""

@@ -314,6 +314,7 @@ def test_a_batch_that_takes_too_long_is_an_outage_of_the_others(path: Path) -> N
 
 
 def test_nothing_is_kept_of_whose_turn_it_was(path: Path) -> None:
+    gc.collect()
     before = len(_TURNS)
     with SQLiteTable(path, "rows", COLUMNS, create=True) as table:
         assert given(table, (1, "one")) is None

@@ -144,10 +144,16 @@ MUTANTS = [
         "want.records > 0 and self.waiting",
     ),
     Mutant(
+        "a swap while something is in hand that was deleted",
+        LINE,
+        "if want.may_swap and want.records > 0",
+        "if want.records > 0",
+    ),
+    Mutant(
         "a swap that nobody wants",
         LINE,
-        "if want.records > 0 and self.waiting",
-        "if self.waiting",
+        "want.may_swap and want.records > 0",
+        "want.may_swap",
     ),
     Mutant(
         "what is settled of another swap",

@@ -206,6 +206,18 @@ def step_counts_what_was_deleted_and_dead_once(do: Scripts) -> None:
     assert do.counts() == [7, 0, 1]
 
 
+def step_waits_for_what_is_in_hand(do: Scripts) -> None:
+    lease = do.claim()
+    do.append(put("a", "1"))
+    swap = do.fly(lease)
+    do.append(delete("a"), put("b", "1"))
+    assert do.step(lease, swap, at="", may_swap=0) == [1, [], b"", 0, 1]
+    assert do.step(lease, swap, at="", may_swap=0, buried="a") == [1, [], b"", 0, 1]
+    assert do.counts() == [2, 0, 0]
+    reply = do.step(lease, swap, at="")
+    assert (reply[0], flat(reply)) == (2, {b"b": b"1"})
+
+
 def step_counts_what_was_given_up(do: Scripts) -> None:
     def dead(lease: str, given_up: int) -> int:
         do.step(lease, given_up=given_up)

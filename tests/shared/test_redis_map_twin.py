@@ -97,11 +97,12 @@ class Twins:
         delivered = [key for key in gone if key not in buried]
         self.dead += len(buried)
         self.relay.cut_replies = int(self.chance.random() < 0.1)
-        wants = self.chance.choice([0, 100])
+        wants, may_swap = self.chance.choice([0, 100]), self.chance.random() < 0.8
 
         def one(store: SharedStore, claim: Claim | None) -> Swap:
             assert claim is not None
-            want = Want(claim, self.swap, wants, 1 << 30, self.dead, delivered, buried)
+            settled = delivered, buried, may_swap
+            want = Want(claim, self.swap, wants, 1 << 30, self.dead, *settled)
             (swap,) = store.step(0, [want])
             if isinstance(swap, StorageAway):
                 raise swap

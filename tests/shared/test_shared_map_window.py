@@ -58,6 +58,7 @@ def test_what_is_settled_of_an_earlier_swap_settles_nothing_of_a_later_one() -> 
     table.open(lambda: None, None)
     table.swap()
     assert [entry.value for entry in table.take(None)] == [1]
+    assert not window.want().may_swap
     window.took(store, window.want(), Swap(2, [(a, records[1])], True, 1, 0), lambda: None)
     table.acknowledge()
     assert window.want().delivered == []
@@ -65,3 +66,4 @@ def test_what_is_settled_of_an_earlier_swap_settles_nothing_of_a_later_one() -> 
     assert [entry.value for entry in table.take(None)] == [2]
     table.acknowledge()
     assert window.want().delivered == [a]
+    assert window.want().may_swap

@@ -115,8 +115,8 @@ def swapped(
     given_up: int = 0,
 ) -> Swap:
     """Take a step by which keys of *swap* are settled."""
-    gone = [[key.encode() for key in keys] for keys in (delivered, buried)]
-    (found,) = store.step(0, [Want(claim, swap, records, max_bytes, given_up, *gone)])
+    done, dead = ([key.encode() for key in keys] for keys in (delivered, buried))
+    (found,) = store.step(0, [Want(claim, swap, records, max_bytes, given_up, done, dead)])
     if isinstance(found, StorageError):
         raise found
     assert isinstance(found, Swap)

@@ -91,9 +91,8 @@ class Want(NamedTuple):
     claim: Claim
     settled: int
     """
-    Everything before this position is settled; -1: nothing has been read yet.
-
-    Of a Map: the number of the swap whose keys are settled. Those of another are not.
+    Everything before this position is settled; -1: nothing has been read yet. Of a Map: the number
+    of the swap whose keys are settled; those of another are not.
     """
     records: int
     """About how many records to read on; 0: none."""
@@ -104,6 +103,8 @@ class Want(NamedTuple):
     """A Map's keys that are settled, and whose versions are to be remembered."""
     buried: Sequence[bytes] = ()
     """... that were given up: what is remembered of them stays."""
+    may_swap: bool = True
+    """... whether another swap may be: not while any of this one is in hand, deleted or not."""
 
 
 class Read(NamedTuple):

@@ -176,7 +176,7 @@ class MapLine(AnyLine):
         """Settle and read on; a claim's state is a swap, and how much of it was read."""
         if want.settled == self.swap:
             self._settle(want.delivered, want.buried, remember)
-        if want.records > 0 and self.waiting and not self.flying:
+        if want.may_swap and want.records > 0 and self.waiting and not self.flying:
             self.swap += 1
             self.flying, self.waiting = self.waiting, {}
             self._order, self._gone = list(self.flying), set()

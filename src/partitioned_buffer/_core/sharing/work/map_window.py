@@ -44,7 +44,7 @@ class MapWindow(Window):
     def has_more(self) -> bool:
         """Whether there is more to be read, as far as is known."""
         swap = self._swap
-        return not swap.is_all if swap.left else swap.waiting > 0
+        return not swap.is_all if swap.left else swap.waiting > 0 and not self._hand
 
     def has_news(self) -> bool:
         """Return whether so much is settled that the server should know."""
@@ -60,6 +60,7 @@ class MapWindow(Window):
         return self._want(0) if self._done else None
 
     def _want(self, records: int) -> Want:
+        is_free = not self._hand  # before: what leaves the hand is among what is done by then
         done, number = self._done[:], self._swap.number
         self._told = len(done)
         mine = [(key, given_up) for swap, key, given_up in done if swap == number]
@@ -71,6 +72,7 @@ class MapWindow(Window):
             self.given_up,
             [key for key, given_up in mine if not given_up],
             [key for key, given_up in mine if given_up],
+            may_swap=is_free,
         )
 
     def took(

@@ -14,10 +14,11 @@
 --      6 records  7 bytes
 --      8 how many of what this owner has settled were given up, and not buried
 --      9 how many versions to remember
---      10 how many keys are delivered  11.. these, and behind them those that were given up
+--      10 "1": this owner has nothing in hand but what it settles, so there may be another swap
+--      11 how many keys are delivered  12.. these, and behind them those that were given up
 -- -> {swap, {key, record, key, record, ...}, where reading goes on, in flight, waiting}
 --    nil: not the owner, or what it has read is not what is there, or it is sealed: that goes elsewhere
-if #KEYS ~= 7 or #ARGV < 10 then return redis.error_reply('ERR map_step takes 7 keys, 10 arguments, and keys') end
+if #KEYS ~= 7 or #ARGV < 11 then return redis.error_reply('ERR map_step takes 7 keys, 11 arguments, and keys') end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 -- The first write is one that a server without memory allows, and so it does the others.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -71,11 +72,11 @@ local function in_pieces(command, key, from, last)
   return count
 end
 
-if settled == swap and #ARGV > 10 then
-  local last = 10 + tonumber(ARGV[10])
-  for from = 11, most > 0 and last or 0, PIECE do remember(from, math.min(from + PIECE - 1, last)) end
+if settled == swap and #ARGV > 11 then
+  local last = 11 + tonumber(ARGV[11])
+  for from = 12, most > 0 and last or 0, PIECE do remember(from, math.min(from + PIECE - 1, last)) end
   if most == 0 then redis.call('UNLINK', KEYS[5], KEYS[6]) end
-  in_pieces('HDEL', KEYS[4], 11, #ARGV)
+  in_pieces('HDEL', KEYS[4], 12, #ARGV)
   redis.call('HSET', KEYS[2], 'flying', redis.call('HLEN', KEYS[4]))
   -- What was deleted while it was in hand, and is dead now, is counted as that alone.
   local both = in_pieces('SREM', KEYS[7], last + 1, #ARGV)
@@ -84,7 +85,8 @@ end
 
 local want, room, at = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[5]
 local left, waiting = redis.call('HLEN', KEYS[4]), redis.call('HLEN', KEYS[3])
-if left == 0 and waiting > 0 and want > 0 then
+-- What was deleted in hand is still to be told apart, if it is given up: so its swap goes on.
+if left == 0 and waiting > 0 and want > 0 and ARGV[10] == '1' then
   redis.call('RENAME', KEYS[3], KEYS[4])
   redis.call('UNLINK', KEYS[7])
   swap = redis.call('HINCRBY', KEYS[2], 'swap', 1)

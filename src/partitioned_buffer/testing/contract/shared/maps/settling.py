@@ -155,6 +155,34 @@ class Settling(MapBase):
                 b"c": Seen(PUT, b"2"),
             }
 
+    def test_no_other_swap_is_there_while_something_is_in_hand(self, tmp_path: Path) -> None:
+        """Though all of it was deleted: what is given up yet has to be told from what is not."""
+        with self.map(tmp_path) as shared:
+            shared.write(put("a", "1"), put("b", "1"))
+            worker = shared.worker()
+            worker.read()
+            shared.write(delete("a"), delete("b"), put("a", "2"))
+            for _ in range(2):
+                swap = worker.step(may_swap=False)
+                assert (swap.number, swap.left, swap.waiting) == (1, 0, 1)
+                assert (list(swap.entries), swap.is_all) == ([], True)
+            assert depth_of(shared.store).swap == (2, 1)
+            worker.bury("a")
+            worker.settle("b", buried=["a"])
+            depth = depth_of(shared.store)
+            assert (depth.settled, depth.dead, depth.deleted) == (2, 1, 1)
+            assert worker.step(may_swap=True).number == 2
+            assert worker.hand == {b"a": Seen(PUT, b"2")}
+
+    def test_what_is_in_hand_keeps_nothing_of_its_swap_back(self, tmp_path: Path) -> None:
+        with self.map(tmp_path) as shared:
+            shared.write(*(put(f"{n}", "1") for n in range(100)))
+            worker = shared.worker()
+            worker.step(10)
+            while not worker.step(10, may_swap=False).is_all:
+                assert worker.number == 1
+            assert len(worker.hand) == 100
+
 
 class Remembering(MapBase):
     """So many versions of delivered keys are remembered, at least those of the last ones."""

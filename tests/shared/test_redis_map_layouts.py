@@ -5,14 +5,18 @@ import threading
 from typing import Any
 
 import pytest
+from helpers import in_thread
 from mapops import delete, kept, newer, ops_of, put, swapped
 from parcels import append, claimed, kinds
-from servers import Cluster
+from servers import Cluster, Server
 
+from partitioned_buffer import Map
 from partitioned_buffer.abc.dealing import slot_numbers
-from partitioned_buffer.abc.sharing import ClaimLost, MapOp, Sealed
+from partitioned_buffer.abc.sharing import ClaimLost, MapOp, Sealed, Swap, Want
 from partitioned_buffer.errors import StorageRefused
+from partitioned_buffer.storage.redis import Redis
 from partitioned_buffer.storage.redis.store import RedisStore
+from partitioned_buffer.testing.contract.base import eventually
 
 COUNT = 700
 """Keys of each kind: more than are moved at a time."""
@@ -277,6 +281,38 @@ def test_a_slow_one_brings_nothing_back(opened: Any, store: RedisStore) -> None:
     assert [each._replace(oldest=None) for each in store.depth()] == [
         each._replace(oldest=None) for each in before
     ]
+
+
+def test_a_flush_waits_for_what_was_moved_just_before_it_was_looked_at(
+    store: RedisStore, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process knows the earlier layout alone, of which nothing is left."""
+    with Map[int, int](name, storage=Redis(server.url, codec="pickle", lease=5)) as writer:
+        writer.put_all({key: key for key in range(20)})
+        eventually(lambda: sum(each.appended for each in store.depth()) == 20)
+        clerk, far = writer._admission.sharing.clerk, writer._admission.sharing.store
+        look, moved = far.depth, list[bool]()  # one for each look since
+
+        def depth() -> Any:
+            if clerk._flushes and clerk._flushes[0].targets:
+                if not moved:
+                    store.resize(3)
+                    store.refresh()
+                moved.append(True)
+            return look()
+
+        monkeypatch.setattr(far, "depth", depth)
+        thread, outcome = in_thread(lambda: writer.flush(60))
+        eventually(lambda: len(moved) > 5)
+        assert thread.is_alive(), "nobody has delivered anything yet"
+        for partition in range(3):
+            claim = claimed(store, partition)
+            swap = swapped(store, claim)
+            keys = [key for key, _ in swap.entries]
+            (answer,) = store.step(0, [Want(claim, swap.number, 0, 0, 0, keys)])
+            assert isinstance(answer, Swap)
+        thread.join(60)
+        assert outcome == [None]
 
 
 def test_a_cluster_moves_from_server_to_server(

@@ -66,9 +66,12 @@ class _Flush:
 
     def is_done(self, depths: Sequence[Depth]) -> bool:
         """Note how much there is when it is looked at first; return whether that is settled."""
-        if self.targets is None:
-            self.targets = {(d.generation, d.partition): d.goal for d in depths}
-        targets = self.targets
+        is_first = self.targets is None
+        targets = self.targets = self.targets or {}
+        for d in depths:
+            # Of a Map what there was is in another layout, once there is one.
+            if is_first or d.swap is not None:
+                targets.setdefault((d.generation, d.partition), d.goal)
         return all(  # a server that has lost some has less to settle
             d.passed >= min(d.goal, targets.get((d.generation, d.partition), 0)) for d in depths
         )
@@ -223,10 +226,19 @@ class Clerk:
         depths = store.depth()
         self._office.fresh.known(fresh)
         self.depths, self.looked_at = depths, self._clock.monotonic()
-        for flush in flushes:
-            if flush.is_done(depths):
-                self.forget_flush(flush.countdown)
-                flush.countdown.report()
+        done = [flush for flush in flushes if flush.is_done(depths)]
+        if done and self._has_moved(store, depths):
+            return
+        for flush in done:
+            self.forget_flush(flush.countdown)
+            flush.countdown.report()
+
+    def _has_moved(self, store: SharedStore, depths: Sequence[Depth]) -> bool:
+        """Return whether what a Map had may be where *depths* do not look."""
+        if not any(d.swap is not None for d in depths):
+            return False
+        store.refresh()
+        return store.layout.generation not in {d.generation for d in depths}
 
     def _fail_all(self) -> None:
         while self._flushes:

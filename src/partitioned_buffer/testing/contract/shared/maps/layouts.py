@@ -55,6 +55,9 @@ class MapLayouts(MapBase):
             assert shared.store.layout == shared.store.duty
             assert shared.store.layout.partitions == 3
             assert shared.held() == 48
+            for depth in shared.store.depth():
+                is_new = depth.generation == shared.store.layout.generation
+                assert (depth.goal > depth.passed) == is_new, "a flush waits for it there"
             self._look(shared)
 
     def _fill(self, shared: Shared) -> Parcel:

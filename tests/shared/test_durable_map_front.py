@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import in_thread
+from shares import Gate
 
 from partitioned_buffer import AsyncMap, BufferFull, Map, StorageAway, StorageError
 from partitioned_buffer.testing import assert_balanced
@@ -139,6 +141,58 @@ def test_a_front_takes_writes_while_the_server_is_away_and_no_longer(front: Any)
     assert delivered(shared) == [(1, 1), (2, 2), (3, 3)]
 
 
+def test_what_is_read_is_what_was_written_here(front: Any) -> None:
+    with producer(SharedDict(partitions=3).another(front=front)) as made:
+        for number in range(30):
+            made.put("a", number)
+            assert made.get("a") == number
+        made.put_newer("b", "new", 5)
+        made.put_newer("b", "old", 4)
+        assert made.get("b") == "new"
+        made.delete("a")
+        assert "a" not in made
+        made.put("a", "again")
+        assert "a" in made
+
+
+def test_who_reads_waits_until_the_server_has_what_was_written(front: Any) -> None:
+    storage, gate = SharedDict().another(front=front), Gate("append")
+    with producer(storage) as made:
+        storage.on_call = gate
+        made.put("a", 1)
+        thread, outcome = in_thread(lambda: made.get("a"))
+        assert gate.entered.wait(60)
+        assert not outcome
+        gate.open()
+        thread.join(60)
+        assert outcome == [1]
+        assert not any(each._flushes for each in made._run.workers)
+
+
+def test_who_reads_waits_no_longer_than_for_an_acknowledgement(front: Any) -> None:
+    storage, gate = SharedDict(ack_timeout=0.01).another(front=front), Gate("append")
+    with producer(storage) as made:
+        storage.on_call = gate
+        made.put_all({"a": 1, "b": 2})
+        with pytest.raises(StorageAway, match=r"2 of the writes in its front .*it is slow"):
+            made.get("a")
+        assert not any(each._flushes for each in made._run.workers)
+        gate.open()
+
+
+def test_who_reads_does_not_wait_for_a_server_that_is_away(front: Any) -> None:
+    storage = SharedDict(ack_timeout=None).another(front=front)
+    with producer(storage) as made:
+        storage.fails = StorageAway("the net is down")
+        made.put("a", 1)
+        eventually(lambda: made.stats().shared.away is not None)
+        with pytest.raises(StorageAway, match=r"1 of the writes in its front .*the net is down"):
+            made.get("a")
+        storage.fails = None
+        shipped(made)
+        assert made.get("a") == 1
+
+
 def test_tasks_write_and_read(front: Any) -> None:
     shared = SharedDict(partitions=1)
 
@@ -150,9 +204,12 @@ def test_tasks_write_and_read(front: Any) -> None:
             await made.delete("a")
             with pytest.raises(TypeError):
                 made.put_nowait("c", 1)
-            while made._size_here():  # noqa: ASYNC110  # another thread empties it
-                await asyncio.sleep(0.01)
             assert await made.fetch("b") == 2
+            assert await made.fetch("a") is None
+            for number in range(10):
+                await made.put("c", number)
+                assert await made.fetch("c") == number
+            await made.delete("c")
 
     asyncio.run(main())
     assert delivered(shared) == [("b", 2)]

@@ -2,7 +2,7 @@
 A shared Map's front that outlives the process: see `durable`, of which it is one.
 
 The file has the writes as they were, one behind the other. So nothing is put over anything here,
-and `get` says what the server has.
+and `get` says what the server has, once that has all of them.
 
     a write     length of the key (4 bytes), the key, and the record: see `abc.shared_map`
 """

@@ -10,6 +10,8 @@ from ....abc.shared_map import CLEARS, DELETE, HEAD, NEWER, Found
 from ...backing.map.stored import hash_of
 from ...tables.entry import MISSING
 from ...tables.implementation import MapTable
+from ...waiting.countdown import Countdown
+from ...waiting.steps import run
 from ..sharing import Sharing
 from .shipping import Shipper
 from .unsent import Unsent, Writes, place_of, value_of
@@ -65,12 +67,15 @@ class MapReads:
         """
         Return the value held for *key*, here or on the server, until it is delivered.
 
-        Raises `StorageAway` where only the server could say, and cannot be reached.
+        Raises `StorageAway` where only the server could say, and cannot be reached; or has not what
+        was written here before.
         """
         hashed, data = self._place(key, partition_key)
         here: Unsent | Any = MISSING
-        if self._storage.front is None:  # a file is not looked through
+        if self._storage.front is None:
             here = self.table_of(hashed).get(place_of(hashed, data), MISSING)
+        else:
+            self._await_front()
         if here is MISSING:
             return self._there(self._ask(hashed, data), default)
         if here.mode == DELETE:
@@ -85,6 +90,35 @@ class MapReads:
             if not self._is_all(here):
                 return self._both(here, found)
         return self._own(here)
+
+    def _await_front(self) -> None:
+        """
+        Wait until the server has what was written here so far: a file is not looked through.
+
+        Raises `StorageAway` if that takes too long, or is known to.
+        """
+        (table,), clock = self.tables, self._settings.clock
+        life: Any = self._sharing.face
+        shipping = [each for each in life._run.workers if each.partition.table is table]
+        if not shipping or not len(table):
+            return
+        countdown = Countdown(clock, clock.signal(), len(shipping))
+        try:
+            if (trouble := self._sharing.trouble) is None:
+                for each in shipping:
+                    each.flush(countdown)
+            seconds = self._storage.ack_timeout
+            until = None if seconds is None else clock.monotonic() + seconds
+            while not countdown.done:
+                if trouble is not None or not run(countdown.wait(until)):
+                    raise StorageAway(
+                        f"buffer {self._name!r}: {len(table)} of the writes in its front are not "
+                        f"on the server, so what it has may be older ({trouble or 'it is slow'})"
+                    )
+        finally:
+            for each in shipping:
+                each.forget_flush(countdown)
+            countdown.close()
 
     def _is_all(self, here: Unsent) -> bool:
         """Return whether the server has no say."""

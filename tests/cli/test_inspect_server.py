@@ -1,7 +1,9 @@
 """`inspect` of a server says what is there, and changes nothing."""
 
 import json
+import re
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +80,9 @@ def test_one_is_shown(server: Server, name: str, opened: Any, run: Run) -> None:
     row = next(line.split() for line in lines if line.startswith("0 "))
     assert (row[2], row[5:]) == ("2", ["s", "2", worker])
     assert f"Workers:\n  {worker}\n" in out
-    assert "  partition 0: 2, the last after 8 attempts: OSError: down\n" in out
+    when = r"at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    last = rf"^  partition 0: 2, the last {when}, after 8 attempts: OSError: down$"
+    assert re.search(last, out, re.MULTILINE)
     assert "The first items:\n  partition 0, position 2: '" in out
     said = json.loads(run("inspect", server.url, name, "--json")[1])
     assert (said["held"], said["given_up"], said["workers"]) == (38, 2, [worker])
@@ -86,6 +90,7 @@ def test_one_is_shown(server: Server, name: str, opened: Any, run: Run) -> None:
     assert "swap" not in said["each"][0]
     assert said["each"][0]["owner"] == worker
     assert said["dead"][0]["last_error"] == "OSError: down"
+    assert abs(said["dead"][0]["last_time"] - time.time()) < 3600
     assert said["first"][0]["position"] == 2
 
 

@@ -1,6 +1,8 @@
 """Claims, workers, and what was given up."""
 
+import struct
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from relays import Relay
 from servers import wait_until
 
 from partitioned_buffer.abc.sharing import ClaimLost, Depth, StorageAway
+from partitioned_buffer.storage.redis import letters
+from partitioned_buffer.storage.redis.naming import Names
 from partitioned_buffer.storage.redis.store import RedisStore
 
 
@@ -98,7 +102,8 @@ def test_workers_know_each_other_in_one_order(store: RedisStore, opened: Any) ->
     assert other.beat(leave=True) == [store.me]
 
 
-def test_what_was_given_up_is_kept(store: RedisStore) -> None:
+def test_what_was_given_up_is_kept(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "time", SimpleNamespace(time=iter([1.7e9, 1.8e9]).__next__))
     append(store, parcel("abcd"))
     claim = claimed(store)
 
@@ -106,8 +111,9 @@ def test_what_was_given_up_is_kept(store: RedisStore) -> None:
     store.bury(claim, b"c", 1, "", 1)
 
     first, second = store.dead(0)
-    assert first[1:] == (b"ab", 2, "ValueError: nö", 3)
-    assert second[1:] == (b"c", 1, "", 1)
+    assert first[1:] == (b"ab", 2, "ValueError: nö", 3, 1.7e9)
+    assert second[1:] == (b"c", 1, "", 1, 1.8e9)
+    assert store.last_dead(2, 9) == [second, first]
     assert store.depth()[0].dead == 3
 
     store.forget_dead(0, first[0])
@@ -115,6 +121,19 @@ def test_what_was_given_up_is_kept(store: RedisStore) -> None:
     assert [*store.dead(0)] == [second]
     assert (store.depth()[0].dead, store.depth()[0].kept) == (3, 1)
     assert [*store.dead(1)] == []
+
+
+def test_what_an_earlier_version_has_given_up_is_read(
+    store: RedisStore, client: Any, name: str
+) -> None:
+    """It did not say when."""
+    claim = claimed(store)
+    store.bury(claim, b"b", 1, "new", 4)
+    old = struct.pack(">III", 2, 3, len(b"old")) + b"old" + b"aa"
+    client.hset(Names(name).of(0, 0).dead, "1", old)
+    ((_, *letter),) = store.dead(0)
+    assert letter == [b"aa", 2, "old", 3, None]
+    assert [each[1:] for each in store.last_dead(2, 9)] == [(b"aa", 2, "old", 3, None)]
 
 
 def test_what_was_given_up_is_kept_once_where_a_reply_was_lost(

@@ -298,7 +298,7 @@ def test_what_was_given_up_is_counted_and_kept(store: RedisStore) -> None:
 
     depth = store.depth()[0]
     assert (depth.appended, depth.settled, depth.dead, depth.kept, depth.deleted) == (4, 4, 3, 2, 0)
-    ((number, *letter),) = store.dead(0)
+    ((number, *letter, _),) = store.dead(0)
     assert letter == [b"a, b", 2, "no", 3]
     store.forget_dead(0, number)
     assert store.depth()[0].kept == 0

@@ -244,18 +244,28 @@ def last_is_the_newest(do: Scripts) -> None:
     lease = do.claim()
     for number in range(1, 5):
         error = b"e" * (2500 if number == 4 else number)
-        letter = struct.pack(">III", number, 7, len(error)) + error + b"d" * number
-        do("bury", lease, number, letter, number)
+        head = struct.pack(">III", number, 7, len(error) + (number % 2 << 31))
+        when = struct.pack(">d", number) if number % 2 else b""
+        do("bury", lease, number, head + when + error + b"d" * number, number)
     counts = {number: struct.pack(">II", number, 7) for number in range(1, 5)}
-    newest = [4, 4, counts[4], b"e" * 2000, b"dddd"]
+    newest = [4, 4, counts[4], b"e" * 2000, b"dddd", b""]
     assert do("last", 1, 99) == [newest]
     assert do("last", 1, 4) == [newest]
-    assert do("last", 1, 3) == [[*newest[:4], b""]]
+    assert do("last", 1, 3) == [[*newest[:4], b"", b""]]
     assert do("last", 3, 6) == [
-        newest, [3, 3, counts[3], b"eee", b""], [2, 2, counts[2], b"ee", b"dd"]
+        newest,
+        [3, 3, counts[3], b"eee", b"", struct.pack(">d", 3)],
+        [2, 2, counts[2], b"ee", b"dd", b""],
     ]  # fmt: skip
     assert do("last", 2, 6)[1][4] == b""
     assert [each[0] for each in do("last", 9, 0)] == [4, 3, 2, 1]
+    for length in (0, 2500):
+        head = struct.pack(">III", 5, 7, (1 << 31) + length)
+        do("bury", lease, 5, head + bytes(8) + b"e" * length + b"ddddd", length)
+        error = b"e" * min(length, 2000)
+        assert do("last", 1, 99) == [[5, 5, head[:8], error, b"ddddd", bytes(8)]]
+        do("forget", 5)
+        do.do("HSET", "meta", "buried", 4)
     do("forget", 3)
     assert [each[:2] for each in do("last", 2, 0)] == [[4, 4]]
     assert [each[:2] for each in do("last", 4, 0)] == [[4, 4], [2, 2], [1, 1]]

@@ -194,7 +194,7 @@ def test_what_is_rejected_is_kept_on_the_server(shares: Shares) -> None:
     shares.seen(lambda: worker.stats().dead_lettered == 1)
     assert worker.stats().delivered == 2
     store = worker._admission.sharing.store
-    ((_, _, count, error, _),) = store.dead(0)
+    ((_, _, count, error, *_),) = store.dead(0)
     assert (count, "PartialFailure" in error or "Reject" in error) == (1, True)
 
 
@@ -240,7 +240,7 @@ def test_what_cannot_be_decoded_is_kept_and_holds_up_nothing(shares: Shares) -> 
     shares.holds(0)
     shares.seen(lambda: sorted(pairs(one)) == [(0, 0), (2, 2)])
     shares.seen(lambda: worker.stats().dead_lettered == 1)
-    ((_, data, count, error, _),) = worker._admission.sharing.store.dead(0)
+    ((_, data, count, error, *_),) = worker._admission.sharing.store.dead(0)
     assert b"{broken" in data
     assert (count, "JSON" in error or "Undecodable" in error) == (1, True)
 
@@ -260,7 +260,7 @@ def test_parts_that_do_not_merge_any_more_are_kept(shares: Shares) -> None:
     worker = shares.map_elsewhere(one, merge=both)
     shares.holds(0)
     shares.seen(lambda: pairs(one) == [("b", [1])])
-    ((_, data, count, error, _),) = worker._admission.sharing.store.dead(0)
+    ((_, data, count, error, *_),) = worker._admission.sharing.store.dead(0)
     assert (count, "TypeError" in error) == (1, True)
     assert list(kept(data, shares.shared)) == [("a", [1], None), ("a", 2, None)]
     shares.seen(lambda: worker.stats().held == 0)
@@ -284,7 +284,7 @@ def test_what_is_damaged_is_kept_as_it_is(shares: Shares, mode: bytes) -> None:
     worker = shares.map_elsewhere(one, merge=operator.add)
     shares.seen(lambda: pairs(one) == [("b", 2)])
     shares.holds(0)
-    ((_, data, count, error, _),) = worker._admission.sharing.store.dead(0)
+    ((_, data, count, error, *_),) = worker._admission.sharing.store.dead(0)
     assert b"broken" in data
     assert (count, "Undecodable" in error) == (1, True)
 

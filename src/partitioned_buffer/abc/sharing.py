@@ -244,13 +244,13 @@ class SharedStore(Protocol):
     def hurry(self) -> None:
         """Have all workers hear that somebody waits for a flush."""
 
-    def dead(self, partition: int, /) -> Iterator[tuple[int, bytes, int, str, int]]:
-        """Yield what was given up: a number, data, how many records, error, attempts."""
+    def dead(self, partition: int, /) -> Iterator[tuple[int, bytes, int, str, int, float | None]]:
+        """Yield what was given up: number, data, count, error, attempts, `time.time()` or None."""
         ...
 
     def last_dead(
         self, most: int, max_bytes: int, /
-    ) -> Sequence[tuple[int, bytes | None, int, str, int]]:
+    ) -> Sequence[tuple[int, bytes | None, int, str, int, float | None]]:
         """Return *most*, each partition's newest first; None: data beyond *max_bytes* of one."""
         ...
 

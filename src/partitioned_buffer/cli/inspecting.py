@@ -3,12 +3,11 @@
 import argparse
 import json
 import sys
-from datetime import UTC, datetime
 
 from .looking import Held, Report, report_of
 from .server import inspecting
 from .server.places import check_place, is_url
-from .text import as_json, item_text, printable, table
+from .text import as_json, item_text, moment, printable, table
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,19 +68,12 @@ def _heading(report: Report) -> str:
     if report.counts == "operations":
         lines.append("Counted are the operations of its log, not entries: a key may have several.")
     if report.buried_since is not None:
-        lines.append(f"The first was given up on {_moment(report.buried_since)}.")
+        lines.append(f"The first was given up on {moment(report.buried_since)}.")
     if report.buried_damaged:
         lines.append(f"{report.buried_damaged:,} of what was given up are damaged.")
     if report.set_aside:
         lines.append(f"{report.set_aside:,} damaged rows were set aside, in its table `damaged`.")
     return "\n".join(lines)
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):  # a damaged one
-        return f"{seconds} (seconds since 1970)"
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -62,3 +63,11 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> bool:
         drawn.add_row(*(Text(_cell(each)) for each in row))  # a Text is not read as markup
     Console().print(drawn)
     return True
+
+
+def moment(seconds: float) -> str:
+    """Return a time of the clock for people."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # a damaged one
+        return f"{seconds} (seconds since 1970)"

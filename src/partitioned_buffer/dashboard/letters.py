@@ -85,9 +85,8 @@ def _in_store(
 
 def _on_server(buffer: Any, store: Any, show: Callable[[Any], str] | None) -> Iterator[Letter]:
     room = 0 if show is None else TAIL
-    for number, data, count, error, attempts in store.last_dead(MOST, room):
-        # A server does not know when.
-        said: Letter = {"time": None, "error": error, "attempts": attempts, "count": count}
+    for number, data, count, error, attempts, when in store.last_dead(MOST, room):
+        said: Letter = {"time": when, "error": error, "attempts": attempts, "count": count}
         if show is not None:
             said["items"] = ["(too long to be shown)"]
             if data is not None:

@@ -29,6 +29,7 @@ class Dead(NamedTuple):
     count: int  # type: ignore[assignment]  # instead of a tuple's method
     error: str
     attempts: int
+    time: float
 
 
 class Accepted(NamedTuple):

@@ -3,6 +3,7 @@ The server of a `SharedDict`: one object for all that would be processes elsewhe
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -265,7 +266,7 @@ class SharedServer:
             if line.letter == letter:
                 return
             line.letter = letter
-            line.dead.append(Dead(next(self._numbers), data, records, *why))
+            line.dead.append(Dead(next(self._numbers), data, records, *why, time.time()))
             line.given_up += records
             self._note("bury", (me, claim.token), line, (line.settled, line.settled))
 

@@ -208,7 +208,7 @@ class SharedDictStore:
         self._check("hurry")
         self._server.news.tell(-2)
 
-    def dead(self, partition: int, /) -> Iterator[tuple[int, bytes, int, str, int]]:
+    def dead(self, partition: int, /) -> Iterator[tuple[int, bytes, int, str, int, float | None]]:
         """Yield what was given up, of all generations."""
         self._reach("dead", partition)
         with self._server.lock:
@@ -217,7 +217,7 @@ class SharedDictStore:
 
     def last_dead(
         self, most: int, max_bytes: int, /
-    ) -> Sequence[tuple[int, bytes | None, int, str, int]]:
+    ) -> Sequence[tuple[int, bytes | None, int, str, int, float | None]]:
         """Return *most* of what was given up last, as partitions take turns."""
         self._reach("last_dead", *range(max(map(len, self._server.generations))))
         with self._server.lock:
@@ -242,9 +242,11 @@ class SharedDictStore:
             self._ends.pop()()
 
 
-def _brought(letters: Sequence[Dead], room: int) -> list[tuple[int, bytes | None, int, str, int]]:
+def _brought(
+    letters: Sequence[Dead], room: int
+) -> list[tuple[int, bytes | None, int, str, int, float | None]]:
     """Return them, with data for which there is room."""
-    found = list[tuple[int, bytes | None, int, str, int]]()
+    found = list[tuple[int, bytes | None, int, str, int, float | None]]()
     for each in letters:
         fits = len(each.data) <= room
         room -= len(each.data) * fits

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from ..text import as_json, item_text, printable, table
+from ..text import as_json, item_text, moment, printable, table
 from .places import server_at
 from .reporting import Report, report_of
 
@@ -123,7 +123,8 @@ def _given_up(report: Report, place: int) -> str:
     if dead.last is None:
         return f"{where}: {dead.records:,}"
     error, attempts = printable(dead.last.error), dead.last.attempts
-    return f"{where}: {dead.records:,}, the last after {attempts} attempts: {error}"
+    when = "" if dead.last.time is None else f" at {moment(dead.last.time)},"
+    return f"{where}: {dead.records:,}, the last{when} after {attempts} attempts: {error}"
 
 
 def _say_risks(risks: list[str]) -> None:

@@ -116,6 +116,7 @@ def _dead(dead: "Dead") -> dict[str, Any]:
         "given_up": dead.records,
         "last_error": None if last is None else last.error,
         "last_attempts": None if last is None else last.attempts,
+        "last_time": None if last is None else last.time,
     }
 
 

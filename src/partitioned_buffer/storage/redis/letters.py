@@ -2,10 +2,14 @@
 What was given up, kept beside the partition that it was in: in the slot of its lease, so that only
 its owner buries. Older layouts keep theirs; a letter's number says of which it is.
 
-    letter    count, attempts, length of the error (4 bytes each), the error, the data
+    letter    count, attempts, length of the error (4 bytes each), when (8 bytes), error, data
+
+When is said, by the clock of who gave it up, if that length has `_TIMED` added; letters of earlier
+versions have nothing there.
 """
 
 import struct
+import time
 from collections.abc import Iterator
 from hashlib import sha1
 from itertools import islice, zip_longest
@@ -20,6 +24,8 @@ from .wire.servers import Servers
 
 _HEAD = struct.Struct(">III")
 _COUNTS = struct.Struct(">II")
+_WHEN = struct.Struct(">d")
+_TIMED = 1 << 31
 
 _OF_ONE = 1 << 40
 """Numbers that a partition of one generation has for its letters."""
@@ -33,6 +39,12 @@ class Letter(NamedTuple):
     count: int  # type: ignore[assignment]  # instead of a tuple's method
     error: str
     attempts: int
+    time: float | None
+    """Seconds since the epoch; None: not known."""
+
+
+LastLetter = tuple[int, bytes | None, int, str, int, float | None]
+"""A `Letter`; without its data, where that is too much."""
 
 
 class Box:
@@ -41,7 +53,7 @@ class Box:
     def __init__(self, servers: Servers, names: Names, layouts: Layouts) -> None:
         self._servers, self._names, self._layouts = servers, names, layouts
 
-    def read(self, partition: int) -> Iterator[tuple[int, bytes, int, str, int]]:
+    def read(self, partition: int) -> Iterator[Letter]:
         """Yield what was given up of a partition, in all layouts, the oldest first."""
         for generation, partitions in self._layouts.generations:
             if partition < partitions:
@@ -64,15 +76,20 @@ class Box:
         if letter is None:
             return None
         count, attempts, length = _HEAD.unpack_from(letter)
-        error, data = letter[_HEAD.size :][:length], letter[_HEAD.size + length :]
-        return Letter(number, data, count, error.decode(errors="replace"), attempts)
+        begin, when = _HEAD.size, None
+        if length & _TIMED:
+            begin, when = begin + _WHEN.size, _when(letter[begin:][: _WHEN.size])
+        end = begin + (length & ~_TIMED)
+        error = letter[begin:end].decode(errors="replace")
+        return Letter(number, letter[end:], count, error, attempts, when)
 
-    def last(self, most: int, max_bytes: int) -> list[tuple[int, bytes | None, int, str, int]]:
+    def last(self, most: int, max_bytes: int) -> list[LastLetter]:
         """
         Return *most* of what was given up last, at a cost that does not grow with how much it is.
 
-        When is not known, so partitions take turns: each newest first, the newest layout before
-        others. Of a partition data of *max_bytes* is brought; where it is more, it is None.
+        Of earlier versions' it is not known when, so partitions take turns: each newest first, the
+        newest layout before others. Of a partition data of *max_bytes* is brought; where it is
+        more, it is None.
         """
         asked = [
             (of.dead, call("last", [of.dead, of.meta], most, max_bytes), generation)
@@ -94,14 +111,18 @@ class Box:
         self._servers.call("rest", of.dead, call("forget", [of.dead, of.meta], number))
 
 
-def _looked_at(
-    generation: int, letter: tuple[int, int, bytes, bytes, bytes]
-) -> tuple[int, bytes | None, int, str, int]:
-    number, size, counts, error, data = letter
+def _when(data: bytes) -> float | None:
+    """Return when that was; None: nothing is said."""
+    when: float | None = _WHEN.unpack(data)[0] if data else None
+    return when
+
+
+def _looked_at(generation: int, letter: tuple[int, int, bytes, bytes, bytes, bytes]) -> LastLetter:
+    number, size, counts, error, data, when = letter
     count, attempts = _COUNTS.unpack(counts)
     brought = data if len(data) == size else None
     said = error.decode(errors="replace")
-    return generation * _OF_ONE + number, brought, count, said, attempts
+    return generation * _OF_ONE + number, brought, count, said, attempts, _when(when)
 
 
 class Letters(Box):
@@ -115,9 +136,11 @@ class Letters(Box):
         """Keep *count* records that were given up; raise `ClaimLost`."""
         of = self._names.of(claim.generation, claim.partition)
         said = error.encode(errors="replace")
-        letter = _HEAD.pack(count, attempts, len(said)) + said + data
         # The same letter again is one that was not heard of, unless this claim buried others since.
-        digest = sha1(letter, usedforsecurity=False).hexdigest()
+        same = _HEAD.pack(count, attempts, len(said)) + said + data
+        digest = sha1(same, usedforsecurity=False).hexdigest()
+        head = _HEAD.pack(count, attempts, len(said) | _TIMED) + _WHEN.pack(time.time())
+        letter = head + same[_HEAD.size :]
         which = f"{claim.token}:{claim.state.buried}:{digest}"
         value = self._claims.value_of(claim)
         command = call("bury", [of.lease, of.meta, of.dead], value, count, letter, which)

@@ -215,7 +215,7 @@ function rowsOf(letters) {
   return letters.map((letter) => el(
     "li",
     {},
-    el("span", { class: "time", text: letter.time === null ? "–" : at(letter.time), title: letter.time === null ? "a server does not keep when" : date(letter.time) }),
+    el("span", { class: "time", text: letter.time === null ? "–" : at(letter.time), title: letter.time === null ? "not known: it was given up by an earlier version" : date(letter.time) }),
     el("span", { class: "error", text: letter.error }),
     el("span", { class: "tries", text: `${plural(letter.count, "item")}, ${plural(letter.attempts, "attempt")}` }),
     letter.items?.length ? el("code", { text: letter.items.join("\n") }) : null,

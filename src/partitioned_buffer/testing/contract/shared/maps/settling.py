@@ -252,7 +252,7 @@ class GivenUp(MapBase):
             worker.settle("c", buried=("a", "b"))
             depth = depth_of(shared.store, 1)
             assert (depth.settled, depth.dead, depth.kept) == (3, 2, 2)
-            ((number, data, count, error, attempts),) = list(shared.store.dead(1))
+            ((number, data, count, error, attempts, _),) = list(shared.store.dead(1))
             assert (data, count, error, attempts) == (b"data", 2, "an error", 1)
             shared.store.forget_dead(1, number)
             assert list(shared.store.dead(1)) == []

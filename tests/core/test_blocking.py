@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import Buffers, in_thread, key_of, unwoken, wait_until
+from helpers import Buffers, in_thread, key_of, let_time_pass, unwoken, wait_until
 
 from partitioned_buffer import BufferFull, BufferNotRunning, Queue, Retry
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
@@ -271,9 +271,7 @@ def test_blocked_writers_write_in_the_order_they_came(
         wait_until_blocked(buffer, number)
     processor.unblock()
     for thread, outcome in writers:
-        while thread.is_alive():
-            clock.jump(5.0)
-            thread.join(0.001)
+        let_time_pass(clock, until_end_of=thread, by=5.0)
         assert outcome == [None]
     buffer.flush()
 

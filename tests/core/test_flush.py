@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, join, let_time_pass
 
 from partitioned_buffer import BufferNotRunning, Entry, WrongThread
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -43,9 +43,7 @@ def test_flush_raises_timeout_error_and_loses_nothing(
     flusher = threading.Thread(target=flush)
     flusher.start()
     processor.wait_for_call()
-    while flusher.is_alive():
-        clock.jump(1.0)
-        flusher.join(0.001)
+    let_time_pass(clock, until_end_of=flusher)
 
     assert str(errors[0]).startswith("buffer 'events' was not flushed within 3.0 seconds: 1 items")
     assert queue.size() == 1
@@ -63,9 +61,7 @@ def test_flush_outlives_a_failed_cycle(
     flusher = threading.Thread(target=queue.flush)
     flusher.start()
     processor.wait_for_call()
-    while flusher.is_alive():
-        clock.jump(1.0)
-        flusher.join(0.001)
+    let_time_pass(clock, until_end_of=flusher)
 
     assert processor.attempts == [[1], [1]]
     assert processor.items == [1]
@@ -89,7 +85,7 @@ def test_a_flush_that_a_stop_overtakes_without_delivering_raises(
     flusher.start()
     processor.wait_for_call()
     queue.stop()
-    flusher.join()
+    join(flusher)
 
     assert "stopped before it was flushed" in str(errors[0])
 

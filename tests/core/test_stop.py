@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from helpers import Buffers, wait_until
+from helpers import Buffers, join, let_time_pass, wait_until
 
 from partitioned_buffer import BufferAlreadyRunning, BufferNotRunning, Queue, StopReport
 from partitioned_buffer.testing import FakeClock, RecordingProcessor
@@ -33,7 +33,7 @@ def test_stop_delivers_what_is_written_while_a_cycle_runs(
     stopper = threading.Thread(target=queue.stop)
     stopper.start()
     processor.unblock()
-    stopper.join()
+    join(stopper)
 
     assert processor.items == [1, 2]
 
@@ -98,9 +98,7 @@ def test_stop_with_a_timeout_leaves_a_blocked_call_behind(
     reports: list[StopReport] = []
     stopper = threading.Thread(target=lambda: reports.append(queue.stop(timeout=3.0)))
     stopper.start()
-    while stopper.is_alive():
-        clock.jump(1.0)
-        stopper.join(0.001)
+    let_time_pass(clock, until_end_of=stopper)
 
     assert reports == [StopReport(delivered=0, dead_lettered=0, left=(1, 2))]
     with pytest.raises(BufferAlreadyRunning, match="has not returned"):
@@ -125,13 +123,8 @@ def test_stop_without_a_timeout_waits_processing_timeout_for_one_call(
     reports: list[StopReport] = []
     stopper = threading.Thread(target=lambda: reports.append(queue.stop()))
     stopper.start()
-    waited = 0
-    while stopper.is_alive():
-        clock.jump(1.0)
-        waited += 1
-        stopper.join(0.01)
 
-    assert waited >= 7
+    assert let_time_pass(clock, until_end_of=stopper) >= 7
     assert reports[0].left == (1,)
 
 
@@ -157,7 +150,7 @@ def test_stop_without_a_timeout_waits_for_many_calls_that_are_in_time(
         stopper.join(0.05)  # it looks at the clock, and has to go on waiting
         assert stopper.is_alive()
         gate.set()
-    stopper.join()
+    join(stopper)
 
     assert reports[0].delivered == 3
 
@@ -173,8 +166,7 @@ def test_two_stops_at_once_both_return(
         stopper.start()
     processor.wait_for_call()
     processor.unblock()
-    for stopper in stoppers:
-        stopper.join()
+    join(*stoppers)
 
     assert processor.items == [1, 2, 3]
     assert not queue.running

@@ -8,6 +8,8 @@ import os
 import sys
 import sysconfig
 import threading
+import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +24,9 @@ _numbers = itertools.count()
 
 ROUNDS = float(os.environ.get("ROUNDS", "1"))
 """By what the number of rounds is multiplied, of tests that try their luck again and again."""
+
+PATIENCE = 60.0
+"""Seconds after which what never ends is given up, long before it would end the whole run."""
 
 EVERY_5_S = Retry(attempts=math.inf, wait_initial=5.0, multiplier=1.0, jitter=0.0)
 
@@ -65,11 +70,36 @@ def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(60_000):
-        if condition():
-            return
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() >= until:
+            pytest.fail(f"it does not happen within {PATIENCE:g} s")
         threading.Event().wait(0.001)
-    pytest.fail("it does not happen")
+
+
+def join(*threads: threading.Thread) -> None:
+    """Wait for the end of *threads*; fail if one of them hangs, and say where."""
+    until = time.monotonic() + PATIENCE
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            pytest.fail(f"{thread.name} has not ended within {PATIENCE:g} s:\n{_place_of(thread)}")
+
+
+def _place_of(thread: threading.Thread) -> str:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "" if frame is None else "".join(traceback.format_stack(frame))
+
+
+def let_time_pass(clock: FakeClock, *, until_end_of: threading.Thread, by: float = 1.0) -> int:
+    """Move the clock on until that thread ends; return how often that took."""
+    jumps, until = 0, time.monotonic() + PATIENCE
+    while until_end_of.is_alive() and time.monotonic() < until:
+        clock.jump(by)
+        jumps += 1
+        until_end_of.join(0.01)
+    join(until_end_of)
+    return jumps
 
 
 def running(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

@@ -5,8 +5,9 @@ import threading
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, running
 
+from partitioned_buffer import AsyncQueue, Queue
 from partitioned_buffer._tasks.loops.current import current_loop
 from partitioned_buffer.abc import Clock, Hook, Processor
 from partitioned_buffer.testing import FakeClock, RecordingHook, RecordingProcessor
@@ -61,6 +62,63 @@ def test_settling_a_blocked_worker_says_what_is_wrong(processor: RecordingProces
         clock.settle()
     signal.close()
     clock.settle()
+
+
+@pytest.mark.threads
+def test_a_stop_that_a_blocked_call_keeps_from_its_end_is_given_up(
+    processor: RecordingProcessor,
+) -> None:
+    clock = FakeClock(patience=0.01)
+    queue = Queue[int]("q", processor, partitions=1, flush_at=1, clock=clock).start()
+    processor.block()
+    queue.push(1)
+    processor.wait_for_call()
+    try:
+        with pytest.raises(TimeoutError, match="Let it go on first"):
+            queue.stop()
+    finally:
+        processor.unblock()
+    clock.settle()
+
+    assert not queue.running
+    assert clock._signals == []
+
+
+@running
+async def test_a_task_s_flush_that_a_blocked_call_keeps_from_its_end_is_given_up() -> None:
+    clock, processor = FakeClock(), RecordingProcessor()
+    async with AsyncQueue[int]("q", processor, partitions=1, flush_at=1, clock=clock) as queue:
+        processor.block()
+        await queue.push(1)
+        await asyncio.to_thread(processor.wait_for_call)
+        clock._patience = 0.01
+        try:
+            with pytest.raises(TimeoutError, match="Let it go on first"):
+                await queue.flush()
+        finally:
+            clock._patience = 30.0
+            processor.unblock()
+        await queue.flush()
+
+    assert processor.items == [1]
+
+
+def test_what_is_raised_on_a_thread_that_is_about_to_wait_is_not_missed(clock: FakeClock) -> None:
+    signal, raised = clock.signal(), list[None]()
+    wait = clock._changed.wait
+
+    def late(timeout: float | None = None) -> bool:
+        if not raised:  # by a finalizer, say: who waits has looked already
+            raised.append(None)
+            signal.set()
+        return wait(timeout)
+
+    clock._changed.wait = late  # type: ignore[method-assign]
+    waiter = threading.Thread(target=signal.wait, args=(None,), daemon=True)
+    waiter.start()
+    waiter.join(30)
+
+    assert not waiter.is_alive()
 
 
 def test_a_signal_wakes_its_waiter(clock: FakeClock) -> None:

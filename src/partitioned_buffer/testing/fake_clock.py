@@ -11,6 +11,12 @@ from contextvars import ContextVar
 
 from ..abc import Loop
 
+TURN = 0.5
+"""Real seconds that a thread waits at a time. It may have missed what a finalizer or a signal
+handler raised on that very thread, just before it began to wait."""
+
+UNBLOCK = "Let it go on first: this wait is for what it has to do"
+
 
 class FakeClock:
     """
@@ -20,7 +26,8 @@ class FakeClock:
 
     When the thread that made the clock, or the task that entered an async buffer, waits itself
     (in `stop()`, in `flush()`, for room in a full buffer) and everybody else waits too, nobody is
-    left to advance it: it then jumps to what is due next, as often as it takes.
+    left to advance it: it then jumps to what is due next, as often as it takes. If somebody does
+    not wait, and nothing happens, that raises `TimeoutError`: a processor is blocked, say.
 
     *patience*: real seconds after which a wait that cannot end is given up.
     """
@@ -89,10 +96,13 @@ class FakeClock:
                 lambda: all(signal.idle for signal in self._signals), self._patience
             )
         if not idle:
-            raise TimeoutError(
-                f"a worker was still busy after {self._patience} real seconds: is its processor "
-                "blocked? jump() moves the clock without waiting"
-            )
+            raise self._given_up("jump() moves the clock without waiting")
+
+    def _given_up(self, hint: str) -> TimeoutError:
+        return TimeoutError(
+            f"a worker was still busy after {self._patience} real seconds: is its processor "
+            f"blocked? {hint}"
+        )
 
     async def aadvance(self, seconds: float) -> None:
         """Do as `advance`, and let the event loop run meanwhile."""
@@ -214,11 +224,22 @@ class _FakeSignal(_AnyFakeSignal):
         clock, is_owner = self._clock, threading.get_ident() == self._clock._owner
         with clock._changed:
             self._begin(timeout)
-            while not self._ready():
-                if not (is_owner and clock._jump_to_next()):
-                    clock._changed.wait()
-            self._end()
+            try:
+                while not self._ready():
+                    if not (is_owner and clock._jump_to_next()):
+                        self._rest(clock._patience if is_owner else math.inf)
+            finally:
+                self._end()
             self._up = False
+
+    def _rest(self, patience: float) -> None:
+        """Return when something may have changed; raise if nothing has, for so long."""
+        until = time.monotonic() + patience
+        while not self._clock._changed.wait(TURN):
+            if self._ready():
+                return
+            if time.monotonic() >= until:
+                raise self._clock._given_up(UNBLOCK)
 
 
 class _FakeAsyncSignal(_AnyFakeSignal):
@@ -240,8 +261,15 @@ class _FakeAsyncSignal(_AnyFakeSignal):
                 self._begin(timeout)
             while not self._ready():
                 if not (is_owner and clock._jump_to_next()):
-                    await self._news.wait(None)
+                    await self._rest(clock._patience if is_owner else math.inf)
         finally:
             with clock._changed:
                 self._end()
         self._up = False  # last: while it counted as waiting, it would have seemed idle
+
+    async def _rest(self, patience: float) -> None:
+        """Return when something may have changed; raise if nothing has, for so long."""
+        until = time.monotonic() + patience
+        await self._news.wait(None if patience == math.inf else patience)
+        if time.monotonic() >= until and not self._ready():
+            raise self._clock._given_up(UNBLOCK)

@@ -112,6 +112,13 @@ MUTANTS = [
         tests=CONTRACT,
     ),
     Mutant(
+        "who waits for what is in its commit is not told of it",
+        COMMITTER,
+        "self._room.look()",
+        "pass",
+        tests=("backing/test_waiting.py",),
+    ),
+    Mutant(
         "a write that is accepted before it is committed",
         COMMITTER,
         "        starts = self._store.append(",

@@ -217,6 +217,9 @@ class Committer:
             at += len(chunks)
         for ticket in taken:
             ticket.outcome = MADE
+        if self._room is not None:
+            # Who waits for what this has taken had the workers woken when it was not here yet.
+            self._room.look()
 
     def _fail_all(self) -> None:
         """Refuse what nobody is going to commit."""

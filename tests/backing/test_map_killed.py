@@ -1,10 +1,7 @@
 """A stored Map under `kill -9`: each key's newest version arrives, and none goes backwards."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import map_victims
 import pytest
 from helpers import rounds
 from map_victims import ACKNOWLEDGED, DELIVERED, RECORD, Log, options, processor, said_in
+from programs import kill_when
 
 from partitioned_buffer import Map
 from partitioned_buffer.testing import assert_balanced
@@ -47,12 +45,12 @@ def test_the_newest_arrives_and_none_goes_back(face: str, fsync: str, tmp_path: 
 def kill_one(path: Path, said: Path, *more: str) -> None:
     """Let a program go on until it has said enough, and kill it."""
     enough = said.stat().st_size + RECORD.size * random.randrange(200, 3000)
-    command = [sys.executable, map_victims.__file__, str(path), str(said), *more]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as victim:
-        while said.stat().st_size < enough and victim.poll() is None:
-            os.sched_yield()
-        assert victim.poll() is None, "it ended by itself"
-        victim.send_signal(signal.SIGKILL)
+    kill_when(
+        lambda: said.stat().st_size >= enough,
+        map_victims.__file__,
+        *(str(path), str(said), *more),
+        complaint=path.with_name("complaint"),
+    )
 
 
 def drain(path: Path, log: Log) -> None:

@@ -92,7 +92,7 @@ class Subject:
             return f"{written - self.before - len(self.others)} were accepted"
         buffer.start()
         buffer.push(99)
-        buffer.flush()
+        buffer.flush(60)
         left, stats, room = buffer.stop().left, buffer.stats(), buffer._admission.room
         assert_balanced(stats)
         if left or stats.held or stats.blocked or stats.restarts:

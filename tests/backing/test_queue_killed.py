@@ -1,10 +1,7 @@
 """A stored Queue under `kill -9`: nothing that was acknowledged is lost, or out of order."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections import defaultdict
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import pytest
 import victims
 from helpers import rounds
+from programs import kill_when
 from victims import ACKNOWLEDGED, DELIVERED, GIVEN, RECORD, ROUND, Item, Log, Processor, Said
 
 from partitioned_buffer import Queue
@@ -49,13 +47,12 @@ def test_nothing_is_lost_and_little_comes_twice(face: str, fsync: str, tmp_path:
 def kill_one(path: Path, said: Path, *more: str) -> None:
     """Let a program go on until it has said enough, and kill it."""
     enough = said.stat().st_size + RECORD.size * random.randrange(1, 3000)
-    command = [sys.executable, victims.__file__, str(path), str(said), *more]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as victim:
-        while said.stat().st_size < enough and victim.poll() is None:
-            os.sched_yield()
-        victim.send_signal(signal.SIGKILL)
-        assert victim.stderr is not None
-        complaint = victim.stderr.read().decode()
+    complaint = kill_when(
+        lambda: said.stat().st_size >= enough,
+        victims.__file__,
+        *(str(path), str(said), *more),
+        complaint=path.with_name("complaint"),
+    )
     assert complaint == ""
 
 

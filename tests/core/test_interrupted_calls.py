@@ -90,7 +90,7 @@ class Subject:
         if accepted - self.before - len(self.others) not in accepts:
             return f"{accepted - self.before - len(self.others)} were accepted"
         self.write(99)
-        buffer.flush()
+        buffer.flush(60)
         left = buffer.stop().left
         stats = buffer.stats()
         assert_balanced(stats)

@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 
 import pytest
+from helpers import join
 from implementations import Key, load, opened
 
 CYCLES = 300
@@ -228,7 +229,6 @@ def test_each_interpreter_has_tables_of_its_own() -> None:
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join(*threads)
 
     assert wrong == []

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from helpers import Buffers, running, unwoken, wait_until
+from helpers import Buffers, join, running, unwoken, wait_until
 
 from partitioned_buffer import AsyncQueue, BufferFull, Queue, Reject, Retry
 from partitioned_buffer._core.waiting.clock import AWAKE, SystemSignal
@@ -187,7 +187,7 @@ def test_the_main_thread_waits_in_short_turns_for_it_may_have_missed_a_ctrl_c() 
     turns.clear()
     thread = threading.Thread(target=signal.wait, args=(None,))
     thread.start()
-    thread.join()
+    join(thread)
     assert turns == [None]
 
 
@@ -223,7 +223,7 @@ def test_writers_that_try_again_and_again_leave_nothing_behind() -> None:
             tokens = [signal._tokens.qsize() for signal in signals]
         finally:
             stuck.set()
-            flusher.join()
+            join(flusher)
 
     assert sum(tokens) <= 1
 

@@ -10,7 +10,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 import pytest
-from helpers import often_switched
+from helpers import join, often_switched
 from implementations import SECONDS
 
 from partitioned_buffer._core.measures import BOUNDS
@@ -166,11 +166,12 @@ def test_who_reads_meanwhile_sees_numbers_that_only_grow(made: Any) -> None:
         for reader in readers:
             reader.start()
         calls = int(SECONDS * 100_000)
-        for _ in range(calls):
-            watch.returned()
-        over.set()
-        for reader in readers:
-            reader.join()
+        try:
+            for _ in range(calls):
+                watch.returned()
+        finally:
+            over.set()
+        join(*readers)
     assert watch.times() == ((0, calls, 0), calls, float(calls), 1.0, float(calls))
     for found in seen:
         for before, after in pairwise(found):

@@ -18,7 +18,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from helpers import often_switched
+from forks import Child
+from helpers import join, often_switched
 from implementations import SECONDS, Key, balanced, opened
 
 WRITERS = 4
@@ -80,7 +81,7 @@ class Drain:
 
     def finish(self) -> list[Any]:
         self.done = True
-        self.thread.join()
+        join(self.thread)
         return self.got
 
 
@@ -98,13 +99,14 @@ def hammer(table: Any, room: Any, write: Callable[[int, int], int]) -> tuple[lis
     for thread in threads:
         thread.start()
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        wrong += not balanced(table)
-        wrong += room is not None and room.size is not None and room.used > room.size
-        time.sleep(0.0005)
-    done.set()
-    for thread in threads:
-        thread.join()
+    try:
+        while time.monotonic() < end:
+            wrong += not balanced(table)
+            wrong += room is not None and room.size is not None and room.used > room.size
+            time.sleep(0.0005)
+    finally:
+        done.set()
+    join(*threads)
     return told, wrong
 
 
@@ -428,28 +430,28 @@ def test_a_forked_child_starts_empty(made: Any) -> None:
             table.put(Key(number % 9), number)
             number += 1
 
+    def begin_anew() -> bool:
+        room.reset()
+        queue.reset()
+        table.reset()
+        opened(queue)
+        opened(table)
+        queue.push(1)
+        table.put(1, 1)
+        table.put(Key(1), 2)
+        counts = queue.counts()["accepted"], table.counts()["accepted"], room.used
+        return bool(counts == (1, 2, 3))
+
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
         thread.start()
-    time.sleep(0.02)
-    for _ in range(10):
-        child = os.fork()
-        if child == 0:
-            room.reset()
-            queue.reset()
-            table.reset()
-            opened(queue)
-            opened(table)
-            signal.alarm(5)
-            queue.push(1)
-            table.put(1, 1)
-            table.put(Key(1), 2)
-            right = queue.counts()["accepted"], table.counts()["accepted"], room.used
-            os._exit(right != (1, 2, 3))
-        assert os.waitpid(child, 0)[1] == 0
-    done.append(1)
-    for thread in threads:
-        thread.join()
+    try:
+        time.sleep(0.02)
+        for _ in range(10):
+            assert Child(begin_anew).result()
+    finally:
+        done.append(1)
+    join(*threads)
     assert balanced(table)
     assert balanced(queue)
 
@@ -473,6 +475,5 @@ def test_what_a_closing_table_accepted_is_delivered(made: Any, kind: str) -> Non
         while table.swap():
             got += len(table.take(None))
             table.acknowledge()
-        for thread in threads:
-            thread.join()
+        join(*threads)
         assert sum(told) == got == table.counts()["accepted"]

@@ -11,11 +11,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from helpers import join
 from letters import DOWN, Receiver, fork, items, needs_fork, records
 
 from partitioned_buffer import Entry, InvalidOption
 from partitioned_buffer.abc import DeadLetterHandler
 from partitioned_buffer.dead_letters import DeadLetterFile, Replayed
+from partitioned_buffer.testing.contract.base import exit_code
 
 pytestmark = pytest.mark.both_faces
 
@@ -382,15 +384,14 @@ def test_threads_append_whole_lines(letters: DeadLetterFile, path: Path) -> None
     gate = threading.Barrier(8)
 
     def append(me: int) -> None:
-        gate.wait()
+        gate.wait(60)
         for number in range(20):
             letters([[me, number, "x" * 3000], [me, number]], DOWN, 1)
 
     threads = [threading.Thread(target=append, args=(me,)) for me in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join(*threads)
 
     written = [item[:2] for item in items(path)]
     assert sorted(written) == sorted(
@@ -411,7 +412,7 @@ def test_processes_append_whole_lines(letters: DeadLetterFile, path: Path) -> No
 
     children = [fork(append) for _ in range(4)]
     os.close(opener)
-    codes = [os.waitpid(child, 0)[1] for child in children]
+    codes = [exit_code(child) for child in children]
     os.close(gate)
 
     assert codes == [0, 0, 0, 0]
@@ -446,9 +447,9 @@ def test_a_child_waits_for_no_thread_of_its_parent(
     assert inside.wait(30)
     child = fork(append_and_replay)
     go_on.set()
-    writer.join()
+    join(writer)
     os.close(opener)
-    code = os.waitpid(child, 0)[1]
+    code = exit_code(child)
     os.close(gate)
 
     assert code == 0

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import Buffers
+from helpers import Buffers, join
 from letters import DOWN, Order, Receiver, fork, items, needs_fork, needs_locks, order, records
 
 from partitioned_buffer import Entry
 from partitioned_buffer.dead_letters import DeadLetterFile, Replayed
 from partitioned_buffer.testing import RecordingProcessor
+from partitioned_buffer.testing.contract.base import exit_code
 
 pytestmark = pytest.mark.both_faces
 
@@ -218,15 +219,14 @@ def test_threads_that_replay_at_once_replay_once(letters: DeadLetterFile, path: 
     done: list[Replayed] = []
 
     def replay(file: DeadLetterFile) -> None:
-        gate.wait()
+        gate.wait(60)
         done.append(file.replay(receiver))
 
     files = [letters, DeadLetterFile(path)] * 4
     threads = [threading.Thread(target=replay, args=(file,)) for file in files]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    join(*threads)
 
     assert receiver.received == list(range(100))
     assert sum(replayed.pushed for replayed in done) == 100
@@ -270,7 +270,7 @@ def test_nobody_of_this_process_appends_while_the_file_is_set_aside(
     def watched(self: Path, target: Path) -> Path:
         thread = threading.Thread(target=lambda: free.append(appending.acquire(blocking=False)))
         thread.start()
-        thread.join()
+        join(thread)
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", watched)
@@ -319,7 +319,7 @@ def test_a_child_does_not_keep_its_parent_from_replaying(letters: DeadLetterFile
         letters.replay(Receiver(fork_and_fail))
     replayed = letters.replay(Receiver())
     os.close(opener)
-    codes = [os.waitpid(child, 0)[1] for child in children]
+    codes = [exit_code(child) for child in children]
     os.close(gate)
 
     assert replayed == Replayed(1, 0)

@@ -33,7 +33,8 @@ with_promtool = pytest.mark.skipif(
 def promtool(*arguments: str | Path) -> None:
     """Run it; fail with what it said, if it complains."""
     assert PROMTOOL is not None, "promtool is missing: apt-get install prometheus"
-    done = subprocess.run([PROMTOOL, *arguments], capture_output=True, text=True, check=False)
+    command = [PROMTOOL, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, NoReturn
 
 import pytest
-from helpers import wait_until
+from helpers import join, wait_until
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     MetricExporter,
@@ -250,7 +250,7 @@ def test_a_scrape_that_raises_or_hangs(
         delivers()
     hang.end()
     server.shutdown()
-    thread.join()
+    join(thread)
     server.server_close()
 
 

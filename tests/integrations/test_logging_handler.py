@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 import pytest
+from helpers import wait_until
 from logs import Kept, Logged, Making
 
 from partitioned_buffer import BufferAlreadyRunning, InvalidOption, PartialFailure, Retry
@@ -244,8 +245,7 @@ def test_a_writer_waits_no_longer_than_the_buffer_says_and_holds_nobody_else_up(
     writers = [threading.Thread(target=log.logger.info, args=(f"late {n}",)) for n in range(2)]
     for writer in writers:
         writer.start()
-    while log.handler.queue.stats().blocked < 2:  # both: no lock lets in only one
-        threading.Event().wait(0.001)
+    wait_until(lambda: log.handler.queue.stats().blocked == 2)  # both: no lock lets in only one
     clock.jump(5.0)
     for writer in writers:
         writer.join(30)

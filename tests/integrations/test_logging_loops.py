@@ -129,6 +129,7 @@ def test_a_watchdog_s_hook_goes_past(logged: Making, processor: RecordingProcess
             overdue.set()
 
     log = logged(processor, clock=clock, processing_timeout=5.0, flush_at=1, hooks=[hook])
+    clock.settle()  # a watchdog that has yet to begin would wait from after the jump on
     processor.block()
     log.logger.info("one")
     processor.wait_for_call()

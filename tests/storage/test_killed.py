@@ -1,16 +1,13 @@
 """What `append()` returned for is there after `kill -9`, in order, until it is settled."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from helpers import rounds
+from programs import kill_when
 
 from partitioned_buffer.abc import Chunk
 from partitioned_buffer.storage.sqlite import Journal
@@ -69,14 +66,13 @@ def test_nothing_that_was_accepted_is_lost(
     support = Path(__file__).parents[1] / "support"
     size = 0
     for _ in range(rounds(20, least=3)):
-        command = [sys.executable, "-c", VICTIM, str(path), str(log), str(support), fsync]
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as victim:
-            enough = size + random.randrange(8 * 50, 8 * 3000)
-            while log.stat().st_size < enough and victim.poll() is None:
-                os.sched_yield()
-            victim.send_signal(signal.SIGKILL)
-            assert victim.stderr is not None
-            assert victim.stderr.read() == b""
+        enough = size + random.randrange(8 * 50, 8 * 3000)
+        complaint = kill_when(
+            lambda enough=enough: log.stat().st_size >= enough,  # type: ignore[misc]
+            *("-c", VICTIM, str(path), str(log), str(support), fsync),
+            complaint=tmp_path / "complaint",
+        )
+        assert complaint == ""
         size = log.stat().st_size
 
     said = said_in(log)

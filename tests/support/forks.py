@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from partitioned_buffer.testing.contract.base import exit_code
+
 PATIENCE = 60.0
 
 under_load = pytest.mark.skipif(
@@ -54,8 +56,7 @@ class Child:
                 break
             received += part
         os.close(self._reader)
-        _, status = os.waitpid(self.pid, 0)
-        assert status == 0, received.decode()
+        assert exit_code(self.pid) == 0, received.decode()
         return json.loads(received)
 
 

@@ -1,10 +1,19 @@
 """Programs that tests run in a process of their own."""
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 60.0
 
 
 def ended(program: str) -> "subprocess.CompletedProcess[str]":
@@ -13,7 +22,7 @@ def ended(program: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -34,6 +43,27 @@ def run(program: str, *, status: int = 0, complaint: str = "") -> str:
     assert complaint in done.stderr, done.stderr
     assert done.returncode == status
     return done.stdout
+
+
+def kill_when(ready: Callable[[], bool], *arguments: str, complaint: Path) -> str:
+    """
+    Run Python with *arguments* until it is *ready*, and kill it; return what it complained of.
+
+    One that does not get there hangs: that fails, and says where. It complains into a file: who
+    does not read a pipe would have it wait.
+    """
+    command = [sys.executable, "-X", "faulthandler", *arguments]
+    until = time.monotonic() + PATIENCE
+    with complaint.open("wb") as to, subprocess.Popen(command, stderr=to) as victim:
+        while not ready() and victim.poll() is None:
+            if time.monotonic() >= until:
+                victim.send_signal(signal.SIGABRT)
+                victim.wait(PATIENCE)
+                pytest.fail(f"it hangs:\n{complaint.read_text()}")
+            os.sched_yield()
+        assert victim.poll() is None, f"it ended by itself:\n{complaint.read_text()}"
+        victim.send_signal(signal.SIGKILL)
+    return complaint.read_text()
 
 
 # `tell` is registered before the library's own handler is, and so called after it.

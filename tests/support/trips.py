@@ -35,7 +35,7 @@ def compiled(folder: Path) -> Any:
     source = Path(__file__).with_name("trip.c")
     flags = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     command = [compiler, "-O1", "-fPIC", "-shared", *flags, f"-I{header.parent}"]
-    subprocess.run([*command, str(source), "-o", str(made)], check=True)
+    subprocess.run([*command, str(source), "-o", str(made)], timeout=120, check=True)
     spec = importlib.util.spec_from_file_location("trip", made)
     assert spec is not None
     assert spec.loader is not None

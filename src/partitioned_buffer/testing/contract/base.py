@@ -3,7 +3,10 @@ What a storage under test has to be given, and what its tests share.
 """
 
 import math
+import os
+import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -19,6 +22,9 @@ from .watched import Watched
 E = TypeVar("E", bound=BaseException)
 
 NAME = "kept to the contract"
+PATIENCE = 60.0
+"""Seconds after which what never ends is given up."""
+
 PATIENT = Retry(attempts=math.inf, wait_initial=5.0, multiplier=1.0, jitter=0.0)
 
 
@@ -157,8 +163,21 @@ def quiet() -> Generator[None]:
 
 def eventually(condition: Callable[[], object]) -> None:
     """Wait until it is so."""
-    for _ in range(30_000):
-        if condition():
-            return
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() >= until:
+            raise AssertionError(f"it does not happen within {PATIENCE:g} s")
         threading.Event().wait(0.001)
-    raise AssertionError("it does not happen")
+
+
+def exit_code(child: int) -> int:
+    """Return how a forked *child* has ended, as its exit code; fail if it hangs."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        threading.Event().wait(0.001)
+    os.kill(child, signal.SIGABRT)  # where `faulthandler` is enabled it shows where that is
+    os.waitpid(child, 0)
+    raise AssertionError(f"the forked child {child} hangs")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import BufferNotRunning, StorageBusy, StorageRefused
 from ...abc import Terms
-from .base import Base, quiet, raised
+from .base import Base, exit_code, quiet, raised
 from .delivery import check_ids
 from .watched import Renamed
 
@@ -106,7 +106,7 @@ class Opening(Base):
                     status = 0
                 finally:
                     os._exit(status)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            assert exit_code(pid) == 0
             life.push(5)
             life.queue.flush()
             assert life.delivered == [1, 5]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import AsyncQueue, StorageBusy
-from .base import NAME, Base, raised
+from .base import NAME, PATIENCE, Base, raised
 from .watched import Watched
 
 
@@ -48,12 +48,15 @@ class Tasks(Base):
     async def _cancelled(self, storage: Watched, *, early: bool) -> list[Any]:
         """Push in a task that is cancelled behind a commit that goes on, or in its own."""
         delivered: list[Any] = []
-        async with AsyncQueue[Any](
-            NAME, delivered.extend, storage=storage, partitions=1, max_size=10
-        ) as queue:
+        async with (
+            asyncio.timeout(PATIENCE),
+            AsyncQueue[Any](
+                NAME, delivered.extend, storage=storage, partitions=1, max_size=10
+            ) as queue,
+        ):
             storage.close_gate()
             first = asyncio.create_task(queue.push("first"))
-            await asyncio.to_thread(storage.at_work.acquire)
+            assert await asyncio.to_thread(storage.at_work.acquire, timeout=PATIENCE)
             if early:
                 cancelled = asyncio.create_task(queue.push("cancelled"))
                 await asyncio.sleep(0.01)

@@ -222,7 +222,7 @@ def test_who_is_killed_while_it_is_replaced_has_the_one_or_the_other(
     journal.settle(0, 1)
     copies: list[Path] = []
     monkeypatch.setattr(
-        journal._slots, "settle", lambda *_args: copies.append(crashed(path, tmp_path / "copy"))
+        journal.slots, "settle", lambda *_args: copies.append(crashed(path, tmp_path / "copy"))
     )
     journal.replace(0, [(2, b"XY")])
     (copy,) = copies

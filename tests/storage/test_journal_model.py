@@ -112,7 +112,7 @@ class JournalMachine(RuleBasedStateMachine):
         """Go on with what is on the disk; kept lists that fit no slot may be older there."""
         self.copies += 1
         copy = crashed(self.path, self.folder / str(self.copies))
-        overdue = self.journal._slots.overdue()
+        overdue = self.journal.slots.overdue()
         self.journal.close()
         self.path = copy
         self.journal = opened(copy, partitions=len(self.records))

@@ -7,11 +7,19 @@ import pytest
 from journals import append, crashed, held, reclaim_all
 
 from partitioned_buffer.abc import Cursor
-from partitioned_buffer.errors import StorageFull
+from partitioned_buffer.errors import StorageError, StorageFull
 from partitioned_buffer.storage.sqlite import Journal, slots
 from partitioned_buffer.storage.sqlite.slots import SIZE, Slots
 
 STORE = bytes(range(16))
+
+
+@pytest.fixture(params=["mapped", "written"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How slots get into the file."""
+    if request.param == "written":
+        monkeypatch.setattr(slots, "mapped", lambda *_: None)
+    return str(request.param)
 
 
 def made(path: Path, *, store: bytes = STORE, layout: int = 0, partitions: int = 2) -> Slots:
@@ -110,6 +118,7 @@ def test_the_file_never_grows_while_it_is_used(path: Path, ack: Path) -> None:
 def test_one_that_cannot_be_written_settles_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(slots, "mapped", lambda *_: None)
     written = made(path)
     written.settle(0, 1, (), 0)
 
@@ -123,6 +132,32 @@ def test_one_that_cannot_be_written_settles_nothing(
     assert written.now[0] == Cursor(1, 1)
     written.settle(0, 2, (), 0)
     assert written.now[0] == Cursor(2, 2)
+
+
+@pytest.mark.parametrize("kept", [(), (0,), tuple(range(20))])
+@pytest.mark.parametrize("end", ["closed", "refused"])
+def test_nothing_is_settled_after_the_end(
+    end: str, kept: tuple[int, ...], path: Path, ack: Path
+) -> None:
+    written = made(path)
+    written.settle(0, 1, (), 0)
+    before = ack.read_bytes()
+    if end == "closed":
+        written.close()
+    else:
+        written.refuse("it is the parent's")
+
+    with pytest.raises(StorageError, match=r"events\.db: it is (closed|the parent's)"):
+        written.settle(0, 400, kept, 0)
+    assert ack.read_bytes() == before
+    assert (written.now[0], written.overdue()) == (Cursor(1, 1), {})
+
+
+def test_more_than_fit_are_told_as_many_in_hand(path: Path) -> None:
+    written = made(path)
+    written.settle(0, 1, (), 1 << 40)
+
+    assert made(path).now[0] == Cursor(1, 1, (), (1 << 32) - 1)
 
 
 def test_slots_that_are_gone_repeat_what_was_not_reclaimed(

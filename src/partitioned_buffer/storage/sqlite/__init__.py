@@ -119,7 +119,9 @@ class SQLiteStore:
         self.identity = f"{journal.id.hex()}-{journal.layout}"
         self.codec: Codec = storage.codec
         self.window = storage.window
-        self.append, self.read, self.settle = journal.append, journal.read, journal.settle
+        self.append, self.read = journal.append, journal.read
+        # After each batch: what has to be refused, the slots refuse by themselves.
+        self.settle = journal.settle if journal.needs_relayout else journal.slots.settle
         self.cursor, self.end, self.weight = journal.cursor, journal.end, journal.weight
         self.replace, self.reclaim, self.bury = journal.replace, journal.reclaim, journal.bury
         self.records, self.close = journal.records, journal.close

@@ -49,8 +49,7 @@ class Journal:
         self._file, self._lock, self._wanted = file, lock, partitions
         self.path: str = file.path
         self.id: bytes = file.meta["id"]
-        self._damaged: list[int] = []
-        self._dead = Dead(file)
+        self._dead, self._damaged = Dead(file), list[int]()
         self._load()
         self._finalizer = weakref.finalize(self, _let_go, file, lock)
         self._finalizer.atexit = False  # what is not closed is as after a crash: nothing is lost
@@ -98,9 +97,9 @@ class Journal:
             known = read_parts(db, layout)
             cursors = {partition: part.cursor for partition, part in known.items()}
             stops = [known[p].stop if p in known else 0 for p in range(self._partitions)]
-            self._slots = Slots(self.path, self.id, layout, self._partitions, cursors)
-            self._accepting = Accepting(file, self._slots, layout, stops)
-        self._reclaiming = Reclaiming(file, self._slots, layout, self._partitions)
+            self.slots = Slots(self.path, self.id, layout, self._partitions, cursors)
+            self._accepting = Accepting(file, self.slots, layout, stops)
+        self._reclaiming = Reclaiming(file, self.slots, layout, self._partitions)
 
     def _check(self) -> None:
         """Raise `StorageError` if this cannot be used."""
@@ -152,7 +151,7 @@ class Journal:
         number, end = number_of(self._layout, partition), self._accepting.ends[partition]
         with self._file.view() as db:
             found, end, damaged = read_chunks(db, number, position, end, max_bytes)
-            now = self._slots.now[partition]  # afterwards: what is gone by now is settled by now
+            now = self.slots.now[partition]  # afterwards: what is gone by now is settled by now
         self._damaged += [row for row in damaged if row not in self._damaged]
         return with_losses(found, position, end, now)
 
@@ -163,7 +162,7 @@ class Journal:
     def cursor(self, partition: int) -> Cursor:
         """Return what is settled of a partition."""
         self._check()
-        return self._slots.now[partition]
+        return self.slots.now[partition]
 
     def end(self, partition: int) -> int:
         """Return the position that the next record of a partition gets."""
@@ -192,7 +191,7 @@ class Journal:
         commit only.
         """
         self._check()
-        self._slots.settle(partition, cursor, kept, hand)
+        self.slots.settle(partition, cursor, kept, hand)
 
     def reclaim(self) -> bool:
         """Delete some of what is settled, and give back some room; return whether there is more."""
@@ -258,7 +257,7 @@ class Journal:
                 self._wanted = wanted
             moved = self._moved(route)
             if self._partitions != partitions:
-                now = map(Part, self._slots.now, self._accepting.known_ends())
+                now = map(Part, self.slots.now, self._accepting.known_ends())
                 begin_layout(self._file, partitions, list(now))
                 more = self._moved(route)
                 moved = Moved(moved.records + more.records, moved.lost + more.lost)
@@ -270,7 +269,7 @@ class Journal:
         if "moving" not in self._file.meta:
             return Moved(0, 0)
         moved = move_layout(self._file, route)
-        self._slots.close()
+        self.slots.close()
         self._load()
         return moved
 
@@ -280,7 +279,7 @@ class Journal:
             return
         with suppress(StorageError), self._file.writing:
             self._accepting.write_overdue()
-        _let_go(self._file, self._lock, self._slots)
+        _let_go(self._file, self._lock, self.slots)
 
     def forked(self) -> None:
         """Refuse everything in a forked child, and leave the file to the parent."""
@@ -288,6 +287,7 @@ class Journal:
         # here: the connections are left as they are, for good.
         self._finalizer.detach()
         self._file.why_not = _THE_PARENTS
+        self.slots.refuse(_THE_PARENTS)
         self._lock.forked()
 
 

@@ -101,6 +101,17 @@ def test_an_error_reaches_all_whose_commit_it_was_each_with_its_own(made: Made) 
     assert made.table.count == 1
 
 
+def test_it_is_awaited_from_the_write_until_all_are_committed(made: Made) -> None:
+    found = [made.committer.is_awaited]
+    (ticket,) = made.together(made.submit)
+    found.append(made.committer.is_awaited)
+    made.commit(ticket)
+    while made.committer.is_awaited:  # it has yet to look whether there is more
+        made.committer.catch_up()
+
+    assert found == [False, True]
+
+
 def test_what_is_no_storage_error_is_told_as_one(made: Made) -> None:
     (ticket,) = made.together(made.submit)
     made.store.fails = ValueError("a fault")

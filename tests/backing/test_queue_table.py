@@ -1,5 +1,6 @@
 """A stored Queue's table by itself: what lands, and what is loaded of it, in order."""
 
+import time
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ class Idle:
     """A committer that has nothing to do."""
 
     reclaims = 0
+    is_awaited = False
 
     def catch_up(self) -> None: ...
 
@@ -112,6 +114,19 @@ def test_room_is_given_back_when_much_is_settled_or_all(monkeypatch: pytest.Monk
         found.append(made.committer.reclaims)
 
     assert found == [0, 0, 1, 1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_who_delivers_gives_way_to_writers(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    made = Made()
+    made.land(made.piece(1), made.piece(2))
+    made.committer.is_awaited = awaited
+    made.load()
+    made.table.note()
+
+    assert slept == [0] * awaited, "once for each note"
 
 
 def test_what_was_to_be_dropped_may_be_delivered_and_gone_before(

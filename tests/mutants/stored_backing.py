@@ -15,21 +15,21 @@ MUTANTS = [
     Mutant(
         "what is kept counts as settled",
         LINE,
-        "kept = [record[0] for record in hand if record[0] < mark]",
+        "kept = [place for place in hand if place < mark]",
         "kept = []",
         tests=CONTRACT,
     ),
     Mutant(
         "what is in hand counts as settled",
         LINE,
-        "first = hand[len(kept)][0]",
-        "first = hand[-1][0] + 1",
+        "first = hand[len(kept)]",
+        "first = hand[-1] + 1",
         tests=CONTRACT,
     ),
     Mutant(
         "of a batch in part all comes again",
         LINE,
-        "if rest and rest != hand[len(chosen) :]:",
+        "if kept and kept[0] != len(chosen):",
         "if False:",
         tests=CONTRACT,
     ),
@@ -42,9 +42,9 @@ MUTANTS = [
     ),
     Mutant(
         "a first batch of another size",
-        "_core/backing/queue/table.py",
+        LINE,
         "first, self._first_size = self._first_size, None",
-        "first = None",
+        "first = self._first_size = None",
         tests=CONTRACT,
     ),
     Mutant(

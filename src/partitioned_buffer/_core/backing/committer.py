@@ -93,6 +93,8 @@ class Committer:
     def __init__(self, store: Store, room: StoreRoom | None, name: str, clock: Clock) -> None:
         self._store, self._room = store, room
         self._tickets: list[Ticket] = []
+        self.is_awaited = False
+        """Whether writers wait, so that who is busy had better give way."""
         self._signal = clock.signal()  # so that fake time stands still as long as it is at work
         self._ended = False
         self._reclaims = True  # what the last one has left
@@ -106,6 +108,7 @@ class Committer:
     def submit(self, ticket: Ticket) -> None:
         """Have *ticket* committed. Never blocks."""
         self._tickets.append(ticket)
+        self.is_awaited = True
         if self._ended:  # it may come too late to be seen
             self._fail_all()
         # Whether it rests or not: who looks first, and is interrupted then, leaves others waiting.
@@ -136,7 +139,9 @@ class Committer:
                 if self._tickets:
                     self._gather()
                     self._commit_all()
-                elif not self._reclaim():
+                    continue
+                self.is_awaited = False
+                if not self._reclaim():
                     self._rest()
             except BaseException as error:  # whatever it is, writers must not wait for ever
                 report("buffer storage %s: the committer failed", self._store.where, error=error)

@@ -13,7 +13,8 @@ from ....abc import Chunk, Store
 from ...tables.step import CLOSED, MADE
 from ..room import StoreRoom
 from .hashes import with_hashes
-from .line import QueueLine, Record
+from .line import QueueLine
+from .part import Part, cut, joined
 from .records import QueuePiece, Records, weight_from
 
 
@@ -47,7 +48,6 @@ class QueueLanding(QueueLine):
         self._kept_bytes = 0
         self._spilled = end > cursor  # whether there is more than what `_chunks` has
         self._is_whole = True  # whether what is settled of the next chunk counts as held, too
-        self._first_size: int | None = None  # of the first batch: it was in hand at the crash
         self.told: dict[str, int] = {}  # of `reasons()`
         self.left_over = False  # whether what is in line is the last cycle's
         self._noted: object = None
@@ -63,22 +63,24 @@ class QueueLanding(QueueLine):
         now, end = store.cursor(self.index), store.end(self.index)
         self._begin(now.cursor, end)
         kept = self._recover_kept(now.kept)
-        held = len(kept) + end - now.cursor
+        count = len(kept.items)
+        held = count + end - now.cursor
         self._line, self._recovered, self._accepted = kept, held, held
-        lost = len(now.kept) - len(kept)
-        self._first_size = max(0, now.hand - lost) or len(kept) or None
+        lost = len(now.kept) - count
+        self._first_size = max(0, now.hand - lost) or count or None
         if self._room is not None:
-            kept_weight = sum(record[2] for record in kept)
-            weight = kept_weight + (self._store.weight(self.index) if self._room.bytes else 0)
-            self._room.add(held, weight)
+            weight = self._store.weight(self.index) if self._room.bytes else 0
+            self._room.add(held, sum(kept.weights) + weight)
 
-    def _recover_kept(self, positions: Sequence[int]) -> list[Record]:
-        found: dict[int, Record] = {}
+    def _recover_kept(self, positions: Sequence[int]) -> Part:
+        wanted, found, behind = set(positions), list[Part](), -1
         for position in positions:
-            if position not in found:
+            if position >= behind:
                 for chunk in self._store.read(self.index, position, 1)[:1]:
-                    found |= {record[0]: record for record in self._records.of(chunk, position)}
-        return [found[position] for position in positions if position in found]
+                    part, behind = self._records.of(chunk, position), chunk.start + chunk.count
+                    which = [at for at, place in enumerate(part.places) if place in wanted]
+                    found.append(cut(part, which))
+        return joined(found)
 
     # --- the two ends of a life ------------------------------------------------
 
@@ -164,7 +166,7 @@ class QueueLanding(QueueLine):
                 weight = self._weight_of_next(loaded)
             changes = {"_loaded": loaded + 1, "_dropped": self._dropped + 1, "_is_whole": False}
             changes["_goal"] = max(self._goal, loaded + 1)
-            if self._change(turn, changes, [(loaded, None, weight)]):
+            if self._change(turn, changes, (1, weight)):
                 return True
 
     def _weight_of_next(self, loaded: int) -> int:

@@ -3,13 +3,13 @@ What a write brings to a stored Queue's table, and how its chunks become items a
 """
 
 from collections.abc import Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ....abc import Chunk, Store
 from ....errors import Undecodable
 from .hashes import without_hashes
-from .line import Record
+from .part import Part, from_position
 
 
 class QueuePiece(NamedTuple):
@@ -54,7 +54,7 @@ class Records:
     def __init__(self, store: Store, partition: int, *, weighed: bool) -> None:
         self._store, self._partition, self._weighed = store, partition, weighed
 
-    def of(self, chunk: Chunk, position: int, *, keep: bool = True) -> list[Record]:
+    def of(self, chunk: Chunk, position: int, *, keep: bool = True) -> Part:
         """
         Return the records of *chunk* from *position* on, as far as they decode.
 
@@ -62,31 +62,30 @@ class Records:
         """
         start, count, data = chunk
         if data is None:
-            return []
+            return Part([], range(0), ())
         records = without_hashes(data)
         try:
             items = self._store.codec.decode(records, count)
         except Undecodable as error:
             return self._each(chunk, records, position, error if keep else None)
-        size, weights = len(data), repeat(0)
+        weights = list[int]()
         if self._weighed:
+            size = len(data)
             ends = [size * place // count for place in range(count + 1)]
-            weights = (end - begin for begin, end in pairwise(ends))  # type: ignore[assignment]
-        made = list(zip(range(start, start + count), items, weights, strict=False))
-        return made if position <= start else made[position - start :]
+            weights = [end - begin for begin, end in pairwise(ends)]
+        return from_position(Part(items, range(start, start + count), weights), position)
 
-    def _each(
-        self, chunk: Chunk, records: bytes, position: int, error: Undecodable | None
-    ) -> list[Record]:
+    def _each(self, chunk: Chunk, records: bytes, position: int, error: Undecodable | None) -> Part:
         store = self._store
         try:
             each = store.codec.decode_each(records, chunk.count)
         except Undecodable:
             if error is not None:
                 store.bury(self._partition, records, chunk.count, str(error), 0)
-            return []
+            return Part([], range(0), ())
         for place, record, why in each.failed if error is not None else ():
             if chunk.start + place >= position:
                 store.bury(self._partition, store.codec.join([record]), 1, str(why), 0)
-        made = [(chunk.start + place, item, 0) for place, item in each.items]
-        return [record for record in made if record[0] >= position]
+        places = [chunk.start + place for place, _ in each.items]
+        weights = [0] * len(places) if self._weighed else ()
+        return from_position(Part([item for _, item in each.items], places, weights), position)

@@ -14,13 +14,15 @@ Positions say what is where: *end* is behind all that was committed, *goal* behi
 cycle is to deliver.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ....abc import Chunk, Store
 from .landing import QueueLanding
-from .line import Record
+from .line import Noted
+from .part import Part, from_place, from_position, joined
 from .records import weight_from
 
 LOADED = 1 << 20
@@ -49,19 +51,27 @@ class StoredQueueTable(QueueLanding):
         """Load what the cycle delivers next, unless something is left over. May read the disk."""
         if self.closed:
             self._committer.catch_up()
-        self.left_over = bool(self._hand) or self._at < len(self._line)
-        least = self._first_size or 1  # what was in hand at a crash comes again as it was
-        if self.left_over and len(self._hand) + len(self._line) - self._at >= least:
+        here, least = self._here(), self._first_size or 1  # what was in hand at a crash comes again
+        self.left_over = here > 0
+        if self.left_over and here >= least:
             return
         if not self.more:
             self._goal, self._rung = self._end, False
-        while self.more and len(self._line) - self._at < least:
+        while self.more and self._in_line() < least:
             self._load(self._next_chunks(self._goal - self._loaded))
 
     def swap(self) -> int:
         """Return how much is loaded; nothing is in hand."""
         self.release()
-        return len(self._line) - self._at
+        return self._in_line()
+
+    def _in_line(self) -> int:
+        """Return how much is loaded, and not in hand."""
+        return len(self._line.items) - self._at
+
+    def _here(self) -> int:
+        """Return how much is loaded."""
+        return len(self._hand.items) + self._in_line()
 
     def reach(self, count: int, /) -> int:
         """Put up to *count* of what waits in memory behind what is in flight; return how many."""
@@ -70,10 +80,6 @@ class StoredQueueTable(QueueLanding):
             self._load(self._next_chunks(count))
         self._goal = max(self._goal, self._loaded)
         return self._loaded - before
-
-    def take(self, size: int | None = None, /) -> list[Any] | None:
-        first, self._first_size = self._first_size, None
-        return super().take(size if first is None else min(first, size or first))
 
     def _next_chunks(self, count: int) -> list[Chunk]:
         """Return what comes next: up to so many records, of so many bytes, or a chunk at least."""
@@ -102,40 +108,44 @@ class StoredQueueTable(QueueLanding):
             turn, dropped, at = self._turn, self._dropped, self._loaded
             held = sum(weight_from(chunk, 0 if self._is_whole else at) for chunk in chunks)
             mine, loaded, lost = self._unloaded(decoded)
-            line, missing = self._line[self._at :] + mine, sum(lost.values())
+            line, missing = joined([from_place(self._line, self._at), mine]), sum(lost.values())
             changes: dict[str, Any] = {"_line": line, "_at": 0, "_loaded": loaded}
             changes |= {"_goal": max(self._goal, loaded), "_is_whole": False}
             if missing:
                 reasons = {why: self._reasons.get(why, 0) + lost[why] for why in lost}
                 changes |= {"_dropped": dropped + missing, "_reasons": self._reasons | reasons}
-            if self._change(turn, changes, [(0, None, 0)] * missing):
+            if self._change(turn, changes, (missing, 0)):
                 break
         if self._room is not None and self._room.bytes is not None:
-            self._room.give_back(0, held - sum(record[2] for record in mine))
+            self._room.give_back(0, held - sum(mine.weights))
 
-    def _unloaded(
-        self, decoded: Sequence[tuple[Chunk, list[Record]]]
-    ) -> tuple[list[Record], int, Counter[str]]:
+    def _unloaded(self, decoded: Sequence[tuple[Chunk, Part]]) -> tuple[Part, int, Counter[str]]:
         """Return what is to be loaded, up to where, and how much of it is lost for which reason."""
-        loaded, mine, lost = self._loaded, list[Record](), Counter[str]()
+        loaded, mine, lost = self._loaded, list[Part](), Counter[str]()
         for (start, count, data), records in decoded:
             part = records
             if loaded > start:  # recovered in the middle of it, or dropped since
-                part = [record for record in records if record[0] >= loaded]
+                part = from_position(records, loaded)
             end = max(loaded, start + count)
-            if missing := end - max(loaded, start) - len(part):
+            if missing := end - max(loaded, start) - len(part.items):
                 lost["damaged" if data is None else "undecodable"] += missing
-            mine += part
+            mine.append(part)
             loaded = end
-        return mine, loaded, lost
+        return joined(mine), loaded, lost
 
     def note(self) -> None:
         """Have the store know what is settled."""
-        noted = self.cursor()
-        if noted != self._noted and self._store is not None:
-            cursor, kept, hand = noted
+        out = self._hand.places
+        if out and out[0] >= self._mark:  # as `cursor()` has it, most often
+            now: Noted = out[0], (), len(out)
+        else:
+            now = self.cursor()
+        if now != self._noted and self._store is not None:
+            cursor, kept, hand = now
             self._store.settle(self.index, cursor, kept, hand)
-            self._noted, self.unnoted = noted, None
+            self._noted, self.unnoted = now, None
+            if self._committer.is_awaited:
+                time.sleep(0)  # it does not get the interpreter by itself, for 5 ms each time
             if cursor - self._reclaimed >= SETTLED or (cursor == self._end and not kept):
                 self._reclaimed = cursor
                 self._committer.reclaim()
@@ -146,7 +156,7 @@ class StoredQueueTable(QueueLanding):
         """Return the table's part of the ledger, at one instant."""
         while True:
             turn, goal, loaded = self._turn, self._goal, self._loaded
-            here = len(self._hand) + len(self._line) - self._at
+            here = self._here()
             counts = {
                 "accepted": self._accepted,
                 "recovered": self._recovered,
@@ -176,7 +186,8 @@ class StoredQueueTable(QueueLanding):
         now = store.cursor(self.index)
         records = self.kind_of_records(store, self.index, weighed=False)
         for chunk in store.records(self.index):
-            for position, item, _ in records.of(chunk, 0, keep=False):
+            part = records.of(chunk, 0, keep=False)
+            for position, item in zip(part.places, part.items, strict=True):
                 if position >= now.cursor or position in now.kept:
                     yield item
 

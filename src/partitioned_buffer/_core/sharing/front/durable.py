@@ -15,7 +15,7 @@ from ....abc import Chunk, Codec, Store
 from ....errors import InvalidOption, Undecodable
 from ...backing.partition import StoredPartition
 from ...backing.queue.hashes import NO_KEY, hashes_of, route_of_queue
-from ...backing.queue.line import Record
+from ...backing.queue.part import Part
 from ...backing.queue.records import Records
 from ...backing.queue.table import StoredQueueTable
 from ...backing.queue.writes import QueueAdmission, StoredQueueRoutes
@@ -53,12 +53,14 @@ class Undecoded:
 class FrontRecords(Records):
     """Records with the hashes of their keys: what a shipper takes."""
 
-    def of(self, chunk: Chunk, position: int, *, keep: bool = True) -> list[Record]:
+    def of(self, chunk: Chunk, position: int, *, keep: bool = True) -> Part:
         hashes, start = hashes_of(chunk.data or b"\0"), chunk.start
-        return [
-            (at, (hashes[at - start] if hashes else NO_KEY, record, None), weight)
-            for at, record, weight in super().of(chunk, position, keep=keep)
+        records, places, weights = super().of(chunk, position, keep=keep)
+        items = [
+            (hashes[at - start] if hashes else NO_KEY, record, None)
+            for at, record in zip(places, records, strict=True)
         ]
+        return Part(items, places, weights)
 
 
 class FrontTable(StoredQueueTable):

@@ -80,7 +80,7 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          open; admission.py: a write; room.py; committer.py: one commit for all;
                          partition.py: its worker's; queue/: line.py  part.py  landing.py
                          table.py  hashes.py  records.py  writes.py; map/: log.py: its ops, in
-                         chunks; marks.py: what it says of keys; replay.py: reading it, snapshots;
+                         chunks; marks.py: what it says of keys; replay.py  snapshot.py;
                          landing.py  table.py  stored.py  writes.py
       sharing/           where many processes have what is accepted. sharing.py: the way to the
                          server; attending.py  clerk.py: what goes on in a life; cargo.py

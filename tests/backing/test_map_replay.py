@@ -1,5 +1,7 @@
 """What a Map's log comes to when it is read again."""
 
+import gc
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -7,9 +9,10 @@ from maplogs import DELETE, NEWER, PUT, SETTLED, VOID, Log
 
 pytest.importorskip("msgspec")
 
-from partitioned_buffer._core.backing.map.log import BURIED, route
-from partitioned_buffer._core.backing.map.marks import POSITION, VERSION
-from partitioned_buffer._core.backing.map.replay import Replayed, compacted
+from partitioned_buffer._core.backing.map.log import BURIED, KEPT, OWN, route
+from partitioned_buffer._core.backing.map.marks import FIRST, POSITION, VERSION
+from partitioned_buffer._core.backing.map.replay import Replayed, uncollected
+from partitioned_buffer._core.backing.map.snapshot import compacted
 from partitioned_buffer.storage.codec import make_codec
 from partitioned_buffer.storage.sqlite import Journal
 
@@ -31,6 +34,32 @@ def test_the_last_value_is_held(size: int) -> None:
     log = written((PUT, "a", 1), (PUT, "b", 2), (PUT, "a", 3), size=size)
 
     assert held(log.replay()) == [("a", 3, None, 2), ("b", 2, None, 1)]
+
+
+@pytest.mark.parametrize("size", [2, 100])
+def test_what_is_kept_twice_has_begun_with_the_first(size: int) -> None:
+    """As a snapshot has it of a key that is in flight, and waits again."""
+    log = written((PUT, "c", 0), size=size)
+    log.compact(
+        [(KEPT, "a", 1, None, OWN), (KEPT, "a", 2, 7, OWN), (KEPT, "b", 3, None, OWN)], size
+    )
+    replayed = log.replay()
+
+    assert held(replayed) == [("a", 2, 7, 2), ("b", 3, None, 3)]
+    assert replayed.marks.held["a"][FIRST] == 1
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_looked_for_afterwards_if_it_was_before(enabled: bool) -> None:
+    was = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with suppress(ValueError), uncollected():
+            assert not gc.isenabled()
+            raise ValueError
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from implementations import COUNTED
 
-from partitioned_buffer._core.backing.map.replay import compacted
+from partitioned_buffer._core.backing.map.snapshot import compacted
 from partitioned_buffer._core.backing.map.table import StoredMapTable
 
 keys = st.sampled_from(["a", "b", 1, (1, "x")])

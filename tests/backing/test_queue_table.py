@@ -60,6 +60,19 @@ class Made:
         return items
 
 
+def test_a_processor_may_do_as_it_likes_with_its_list() -> None:
+    made = Made()
+    made.land(made.piece(1), made.piece(2), made.piece(3))
+    made.table.fill()
+    made.table.swap()
+
+    for batch in (made.table.take(2), made.table.again(), made.table.again()):
+        assert batch == [1, 2]
+        batch.clear()
+    made.table.release()
+    assert made.table.take() == [1, 2, 3]
+
+
 def test_what_is_packed_lands_between_what_was_written_before_and_after() -> None:
     made = Made()
     made.land(made.piece(1), made.piece(2), made.packed(3, 4), made.piece(5), made.packed(6, 7))

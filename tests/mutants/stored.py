@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "a slot without its checksum",
         "storage/sqlite/slots.py",
-        'int.from_bytes(slot[:4], "little") != zlib.crc32(slot[4:])',
+        'int.from_bytes(slot[:4], "little") != crc32(slot[4:])',
         "False",
         tests=SLOTS,
     ),
@@ -34,7 +34,7 @@ MUTANTS = [
     Mutant(
         "kept positions that fit no slot, forgotten",
         "storage/sqlite/slots.py",
-        "self._overdue[partition] = after",
+        "self._overdue[partition] = now",
         "pass",
         tests=JOURNAL,
     ),
@@ -42,7 +42,7 @@ MUTANTS = [
         "a cursor in a row that is older than its slot",
         "storage/sqlite/slots.py",
         "self._overdue.pop(partition, None)",
-        "pass",
+        "pass",  # in both places
         tests=SLOTS,
     ),
     Mutant(

@@ -55,6 +55,20 @@ MUTANTS = [
         tests=(*ITSELF, *CONTRACT),
     ),
     Mutant(
+        "a batch that its processor may change in hand",
+        LINE,
+        "batch = items[at:end]",
+        "batch = hand.items",
+        tests=ITSELF,
+    ),
+    Mutant(
+        "who delivers keeps writers waiting",
+        "_core/backing/queue/table.py",
+        "if self._committer.is_awaited:",
+        "if False:",
+        tests=ITSELF,
+    ),
+    Mutant(
         "what is lost is not counted",
         "_core/backing/queue/table.py",
         '"undecodable"] += missing',

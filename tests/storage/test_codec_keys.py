@@ -284,6 +284,23 @@ def test_many_keys_are_decoded_as_each_is(codec: Any) -> None:
     assert keys.decode_all([]) == []
 
 
+def test_plain_keys_are_decoded_without_being_parted_and_others_are_not() -> None:
+    pytest.importorskip("msgspec")
+    keys = make_keys(make_codec())
+
+    def joined(*found: Any) -> Any:
+        return keys.decode_joined(b"".join(map(keys.encode, found)), len(found))
+
+    plain = ["a", "", 1, -5, b"x", None, True, *map(str, range(20))]
+    assert joined(*plain) == plain
+    assert list(map(type, joined(*plain))) == list(map(type, plain))
+    assert joined() == []
+    assert joined(1, (1, "x")) is None
+    assert joined(1, 2.5) is None
+    assert keys.decode_joined(b"\x01\x02\x03", 2) is None
+    assert keys.decode_joined(b"\x01\xc1", 2) is None
+
+
 @pytest.mark.parametrize("bad", [b"", b"\xc1", b"\xa1a\xa1b", b"\xa1a\xc0\x81\xa1b"])
 def test_keys_that_do_not_decode_do_not_shift_others(bad: bytes) -> None:
     pytest.importorskip("msgspec")

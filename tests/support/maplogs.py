@@ -15,7 +15,8 @@ from partitioned_buffer._core.backing.map.log import (
     Op,
     join,
 )
-from partitioned_buffer._core.backing.map.replay import Replayed, replay, written
+from partitioned_buffer._core.backing.map.replay import Replayed, replay
+from partitioned_buffer._core.backing.map.snapshot import written
 from partitioned_buffer.storage.codec import make_codec
 from partitioned_buffer.storage.keys import make_keys
 from partitioned_buffer.storage.stable_hash import stable_hash

@@ -81,6 +81,10 @@ class Keys:
         """Return all keys of *data*; raise `Undecodable`."""
         return list(map(self.decode, data))
 
+    def decode_joined(self, data: bytes, count: int) -> list[Any] | None:  # noqa: ARG002  # others do
+        """Return *count* keys that stand in *data* one after the other; None: part them first."""
+        return None
+
     def _refusal(self, key: Any, why: str) -> TypeError:
         return TypeError(
             f"key {in_short(key)} ({type(key).__name__}) cannot be stored: {why}. "
@@ -98,6 +102,20 @@ class MsgpackKeys(Keys):
             lambda data: next(iter(untyped(b"\x81" + data + b"\xc0"))),
             f"{_EXPECTED}: say str(key), or key.value for an Enum",
         )
+
+    def decode_joined(self, data: bytes, count: int) -> list[Any] | None:
+        """
+        Return *count* keys that stand in *data* one after the other, if they are plain.
+
+        None: they have to be parted first, for not all are what they would be in a list.
+        """
+        try:
+            keys = self._untyped(header(count) + data)
+        except MemoryError:
+            raise
+        except Exception:
+            return None
+        return keys if _QUICK.issuperset(map(type, keys)) else None
 
     def decode_all(self, data: Sequence[bytes]) -> list[Any]:
         """Return all keys of *data*; raise `Undecodable`."""

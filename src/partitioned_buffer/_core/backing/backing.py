@@ -69,6 +69,7 @@ class Backing:
         self._opened = store, committer
         for table in self.tables:
             table.begin(store, committer)
+        committer.reclaim()  # what the last one has left; not while all is read
         return committer
 
     def open_store(self) -> Store:

@@ -97,7 +97,7 @@ class Committer:
         """Whether writers wait, so that who is busy had better give way."""
         self._signal = clock.signal()  # so that fake time stands still as long as it is at work
         self._ended = False
-        self._reclaims = True  # what the last one has left
+        self._reclaims = False
         self._last = 1  # how many were in the last commit
         self._turn = threading.Lock()  # held from where tickets are begun until they have landed
         self.thread = threading.Thread(target=self._run, name=f"{name}-committer", daemon=True)

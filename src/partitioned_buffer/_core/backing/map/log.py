@@ -41,6 +41,7 @@ _GROUPS = [bytes(sorted(group)) for group in (PLACED, VERSIONED, VALUED, range(8
 _HEAD = struct.Struct("<BIII")  # format; how many ops, bytes of large versions, bytes of keys
 _FORMAT = 1
 _NONE, _LARGE = -(1 << 63), 1 - (1 << 63)  # in the column of versions
+_NO_VERSION = struct.pack("<q", _NONE)
 
 
 class Op(NamedTuple):
@@ -108,13 +109,27 @@ class Columns(NamedTuple):
     """A chunk that has been read, but for its keys and values."""
 
     kinds: bytes
-    hashes: tuple[int, ...]
-    keys: list[bytes]
+    hashed: bytes
+    """The hashes, as they are written: a replay needs none."""
+    lengths: tuple[int, ...]
+    joined: bytes
+    """The keys, one after the other."""
     positions: tuple[int, ...]
     versions: Sequence[int | None]
     values: bytes
     valued: int
     """How many have a value."""
+
+    @property
+    def hashes(self) -> tuple[int, ...]:
+        """The hash of each key."""
+        return struct.unpack(f"<{len(self.lengths)}q", self.hashed)
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The bytes of each key."""
+        joined, ends = self.joined, accumulate(self.lengths, initial=0)
+        return [joined[begin:end] for begin, end in pairwise(ends)]
 
     def ops(self, records: Sequence[Any], keys: Sequence[Any] | None = None) -> Iterator[AnyOp]:
         """Yield the ops, with values from *records*, and *keys* that are decoded, perhaps."""
@@ -156,21 +171,23 @@ def _read(data: bytes, count: int) -> Columns:
     )
     if some != count:
         raise ValueError("an op of no known kind")
-    form = f"<{count}q{count}I{placed + versioned}q"
-    numbers = struct.unpack_from(form, data, _HEAD.size + count)
-    lengths, behind = numbers[count : 2 * count], 2 * count + placed
-    positions, versions = numbers[2 * count : behind], numbers[behind:]
-    end = _HEAD.size + count * 13 + 8 * (placed + versioned)
-    large = data[end : end + size_large]
-    ends = list(accumulate(lengths, initial=end + size_large))
-    if ends[-1] != end + size_large + size_keys or ends[-1] > len(data):
-        raise ValueError(f"its keys end at {ends[-1]} of {len(data)} bytes")
-    keys = [data[begin:stop] for begin, stop in pairwise(ends)]
-    whole = _unpacked(versions, large) if versioned else ()
-    return Columns(kinds, numbers[:count], keys, positions, whole, data[ends[-1] :], valued)
+    at, behind = _HEAD.size + count, _HEAD.size + 9 * count
+    numbers = struct.unpack_from(f"<{count}I{placed}q", data, behind)
+    lengths, positions, hashed = numbers[:count], numbers[count:], data[at:behind]
+    at = behind + 4 * count + 8 * placed
+    end = at + 8 * versioned
+    packed, large = data[at:end], data[end : end + size_large]
+    begin, stop = end + size_large, end + size_large + sum(lengths)
+    if stop != begin + size_keys or stop > len(data):
+        raise ValueError(f"its keys end at {stop} of {len(data)} bytes")
+    versions, keys = _unpacked(packed, versioned, large), data[begin:stop]
+    return Columns(kinds, hashed, lengths, keys, positions, versions, data[stop:], valued)
 
 
-def _unpacked(versions: Sequence[int], large: bytes) -> Sequence[int | None]:
+def _unpacked(packed: bytes, count: int, large: bytes) -> Sequence[int | None]:
+    if packed == _NO_VERSION * count:
+        return [None] * count
+    versions: tuple[int, ...] = struct.unpack(f"<{count}q", packed)
     if min(versions) > _LARGE:
         return versions
     if not large:

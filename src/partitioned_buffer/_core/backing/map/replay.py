@@ -1,8 +1,10 @@
 """
-What a stored Map's log comes to when it is read again, and how that is written as a snapshot.
+What a stored Map's log comes to when it is read again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import gc
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 
@@ -22,7 +24,6 @@ from .log import (
     WRITES,
     Columns,
     Values,
-    chunked,
     kinds_of,
     read,
 )
@@ -58,6 +59,18 @@ class Replayed(NamedTuple):
         for key, last in self.marks.held.items():
             for value, made in values[key] if self.merges else ((values[key], last),):
                 yield key, value, (made[VERSION], made[POSITION], last[FIRST])
+
+
+@contextmanager
+def uncollected() -> Generator[None]:
+    """Look for no garbage meanwhile: of what is made by the million, all is kept."""
+    was_enabled = gc.isenabled()
+    try:
+        gc.disable()
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def replay(
@@ -164,7 +177,7 @@ class _Replay:
         data, count = columns.values, columns.valued
         self._lossy = False
         try:
-            keys = self._keys.decode_all(columns.keys)
+            keys = self._all_keys(columns)
         except Undecodable:
             self._lossy, keys = True, list(map(self._key, columns.keys))
         try:
@@ -175,6 +188,13 @@ class _Replay:
                 values[place] = item
             return keys, values
 
+    def _all_keys(self, columns: Columns) -> list[Any]:
+        if (at_once := getattr(self._keys, "decode_joined", None)) is not None:
+            keys: list[Any] | None = at_once(columns.joined, len(columns.lengths))
+            if keys is not None:
+                return keys
+        return self._keys.decode_all(columns.keys)
+
     def _key(self, data: bytes) -> Any:
         try:
             return self._keys.decode(data)
@@ -182,23 +202,34 @@ class _Replay:
             return LOST
 
     def _put_all(self, places: range, keys: Sequence[Any], values: Sequence[Any]) -> None:
-        held = self.marks.held
-        if len(set(keys)) == len(keys) and not any(map(held.__contains__, keys)):
-            held.update(zip(keys, zip(repeat(None), places, places), strict=False))
-        else:
+        if not self._are_new(keys, repeat(None, len(keys)), list(places)):
+            held = self.marks.held
             for at, key in zip(places, keys, strict=True):
                 before = held.get(key)
                 held[key] = None, at, at if before is None else before[FIRST]
         self._have_all(keys, values)
 
+    def _are_new(self, keys: Sequence[Any], versions: Iterable[Any], places: Sequence[int]) -> bool:
+        """Hold *keys*, if none of them is held, and each is there once; return whether it is so."""
+        held = self.marks.held
+        if not held.keys().isdisjoint(keys):
+            return False
+        many = len(held) + len(keys)
+        held.update(zip(keys, zip(versions, places, places, strict=True), strict=True))
+        if len(held) == many:
+            return True
+        for key in keys:
+            held.pop(key, None)
+        return False
+
     def _keep_all(
         self, places: range, keys: Sequence[Any], values: Sequence[Any], columns: Columns
     ) -> None:
         """Do what a chunk of a snapshot says."""
-        own = [at if p == OWN else p for at, p in zip(places, columns.positions, strict=True)]
-        held = self.marks.held
-        if len(set(keys)) == len(keys) and not any(map(held.__contains__, keys)):
-            held.update(zip(keys, zip(columns.versions, own, own, strict=True), strict=True))
+        own, given = list(places), columns.positions
+        if given.count(OWN) < len(given):
+            own = [at if p == OWN else p for at, p in zip(places, given, strict=True)]
+        if self._are_new(keys, columns.versions, own):
             self._have_all(keys, values)
         else:
             for key, value, version, at in zip(keys, values, columns.versions, own, strict=True):
@@ -255,46 +286,3 @@ class _Merging(_Replay):
         left = [each for each in self.values.pop(key, ()) if each[1][POSITION] > upto]
         if left and key in self.marks.held:
             self.values[key] = left
-
-
-# --- snapshots ---------------------------------------------------------------------
-
-Kept = tuple[int, Any, Any, int | None, int]
-"""Of a snapshot, as it is in memory: kind, key, value, version, position."""
-
-
-def known(marks: Marks) -> list[Kept]:
-    """Return the versions that are remembered."""
-    generations = enumerate((marks.older, marks.recent))
-    return [(KNOWN, key, None, v, n) for n, part in generations for key, v in part.items()]
-
-
-def compacted(replayed: Replayed) -> list[Kept]:
-    """Return a snapshot of what was replayed: nothing settles any of it by its position before."""
-    entries = [(KEPT, key, value, made[VERSION], OWN) for key, value, made in replayed.entries()]
-    return entries + known(replayed.marks)
-
-
-def written(
-    kept: Sequence[Kept],
-    values: Values,
-    keys: Keys,
-    hash_of: Callable[[Any], int],
-    size: int = 1000,
-) -> Iterator[tuple[int, bytes]]:
-    """Yield the chunks of a snapshot: how many ops, and their data. Raises as the codec does."""
-    for begin in range(0, len(kept), size):
-        piece = kept[begin : begin + size]
-        records = iter(values.encode_all([op[2] for op in piece if op[0] == KEPT]))
-        ops = [
-            (
-                kind,
-                hash_of(key),
-                keys.encode(key),
-                next(records) if kind == KEPT else None,
-                version,
-                position,
-            )
-            for kind, key, _, version, position in piece
-        ]
-        yield from chunked(ops, values, size)

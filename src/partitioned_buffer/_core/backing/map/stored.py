@@ -13,7 +13,8 @@ from ...waiting.clock import SystemSignal
 from ..committer import Ticket
 from ..room import StoreRoom
 from .log import KEPT, OWN, AnyOp, join
-from .replay import Replayed, compacted, replay, written
+from .replay import Replayed, replay, uncollected
+from .snapshot import compacted, written
 from .table import StoredMapTable
 
 LONG, TIMES = 20_000, 4
@@ -79,8 +80,9 @@ class BackedMapTable(StoredMapTable):
         """Begin with what *store* holds."""
         self.reset()
         self._store, self._committer = store, committer
-        replayed = self._replayed(store)
-        self.recover(replayed)
+        with uncollected():
+            replayed = self._replayed(store)
+            self.recover(replayed)
         self._lost = replayed.lost + self.unmerged
         if self._lost:
             name, where = self._made.name, store.where

@@ -19,7 +19,7 @@ from ...writes.routing import deal_slots, slot_numbers
 from ..admission import StoredAdmission
 from ..room import store_room
 from .log import DELETE, NEWER, PUT, route
-from .replay import compacted
+from .snapshot import compacted
 from .stored import BackedMapTable, MapPiece, hash_of, snapshot_chunks
 
 

@@ -9,6 +9,8 @@ from relays import Relay
 from partitioned_buffer.abc.sharing import Gap, Part
 from partitioned_buffer.storage.redis.store import RedisStore
 
+pytestmark = pytest.mark.usefixtures("size")
+
 
 def test_what_is_appended_is_there_in_order(store: RedisStore) -> None:
     assert append(store, parcel("abc"), parcel("de", known=3)) == [None, None]

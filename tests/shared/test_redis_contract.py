@@ -9,6 +9,7 @@ from relays import Relay
 from servers import Cluster, Server
 
 from partitioned_buffer.storage.redis import Redis
+from partitioned_buffer.storage.redis.kinds import queue
 from partitioned_buffer.storage.redis.naming import Names
 from partitioned_buffer.storage.redis.wire.servers import Servers
 from partitioned_buffer.testing.contract.base import NAME
@@ -113,6 +114,22 @@ class TestOneServer(OnOneServer, SharedStoreContract):
 
 
 class TestCluster(OnCluster, SharedStoreContract):
+    pass
+
+
+class Large:
+    """Chunks that do not go through scripts."""
+
+    @pytest.fixture(autouse=True)
+    def _size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(queue, "_LARGE", 1)
+
+
+class TestLargeOnOneServer(Large, OnOneServer, SharedStoreContract):
+    pass
+
+
+class TestLargeOnCluster(Large, OnCluster, SharedStoreContract):
     pass
 
 

@@ -26,9 +26,23 @@ class Scripts(luas.Scripts):
         return self("append", known, first, last, len(data), data, *rest)
 
     def step(self, lease: str, settled: int, upto: int, records: int = 9, room: int = 99) -> Any:
-        last = self.entry_before(upto)
-        reply = self("step", lease, 9999, settled, upto, records, room, last, 0)
+        reply = self.step_beside(lease, settled, upto, 0, -1, records, room)
         return reply if reply is None else reply[:4]
+
+    def step_beside(
+        self,
+        lease: str,
+        settled: int,
+        upto: int,
+        beside: int,
+        behind: int,
+        records: int = 9,
+        room: int = 99,
+    ) -> Any:
+        """Take a step for who has read so many chunks beside it, behind so many."""
+        last = self.entry_before(upto)
+        rest = records, room, last, 0, beside, behind
+        return self("step", lease, 9999, settled, upto, *rest)
 
     def entry_before(self, position: int) -> bytes:
         """Return the entry of the chunk that ends there; nothing if there is none."""
@@ -293,14 +307,41 @@ def step_notices_what_others_have_instead(do: Scripts) -> None:
     def last(reply: Any) -> Any:
         return reply if reply is None else reply[4]
 
-    assert last(do("step", lease, 9999, -1, -1, 0, 0, "?", 0)) == b"?"
-    entry = last(do("step", lease, 9999, -1, -1, 9, 99, "", 0))
+    assert last(do("step", lease, 9999, -1, -1, 0, 0, "?", 0, 0, 0)) == b"?"
+    entry = last(do("step", lease, 9999, -1, -1, 9, 99, "", 0, 0, 0))
     assert entry == do.entry_before(4)
-    assert last(do("step", lease, 9999, 1, 4, 9, 99, "another", 0)) is None
+    assert last(do("step", lease, 9999, 1, 4, 9, 99, "another", 0, 0, 0)) is None
     assert do.do("HGET", "meta", "pos") is None
-    assert last(do("step", lease, 9999, 2, 4, 9, 99, entry, 0)) == entry
-    assert last(do("step", lease, 9999, 4, 4, 9, 99, entry, 0)) == entry
-    assert last(do("step", lease, 9999, 4, 4, 9, 99, "of none", 0)) == b"of none"
+    assert last(do("step", lease, 9999, 2, 4, 9, 99, entry, 0, 0, 0)) == entry
+    assert last(do("step", lease, 9999, 4, 4, 9, 99, entry, 0, 0, 0)) == entry
+    assert last(do("step", lease, 9999, 4, 4, 9, 99, "of none", 0, 0, 0)) == b"of none"
+
+
+def step_says_what_was_read_beside(do: Scripts) -> None:
+    for known, data in ((0, "abc"), (3, "de"), (5, "f"), (6, "gh")):
+        do.append(known, known + 1, data)
+    lease = do.claim()
+    assert do.step_beside(lease, -1, -1, 0, -1, 1)[5:] == [[], 1]
+    entry = do.entry_before(6)
+    assert do.step_beside(lease, 1, 3, 2, 1, 3) == [1, 8, 3, [], entry, [2, 1], 3]
+    # What was not read beside it, the script reads on; and no more than there is.
+    assert do.step_beside(lease, 2, 3, 1, 1, 3)[3:] == [[1, b"f"], entry, [2], 3]
+    assert do.step_beside(lease, 2, 6, 9, 3)[3:] == [[], do.entry_before(8), [2], 4]
+    # What is trimmed now was there before.
+    assert do.step_beside(lease, 5, 5, 1, 2, 1)[2:] == [5, [], entry, [1], 1]
+    assert do.do("LLEN", "w") == 2
+
+
+def step_says_what_is_not_what_was_read_beside(do: Scripts) -> None:
+    for known, data in ((0, "abc"), (3, "de"), (5, "f")):
+        do.append(known, known + 1, data)
+    lease = do.claim()
+    for behind in (0, 2):
+        assert do.step_beside(lease, -1, 3, 1, behind, 1)[2:] == [
+            3, [2, b"de"], do.entry_before(5), [], 2
+        ]  # fmt: skip
+    # More is settled than was read.
+    assert do.step_beside(lease, 5, 3, 1, 1)[2:] == [5, [1, b"f"], do.entry_before(6), [], 1]
 
 
 def step_settles_before_it_reads_first(do: Scripts) -> None:
@@ -313,7 +354,7 @@ def step_settles_before_it_reads_first(do: Scripts) -> None:
 
 def step_counts_what_was_given_up(do: Scripts) -> None:
     def dead(lease: str, given_up: int) -> int:
-        do("step", lease, 9999, -1, -1, 0, 0, "", given_up)
+        do("step", lease, 9999, -1, -1, 0, 0, "", given_up, 0, 0)
         return int(do.do("HGET", "meta", "dead") or 0)
 
     first = f"{do('claim', 'me', 9999)}|me"
@@ -344,6 +385,8 @@ CASES: dict[str, list[Case]] = {
         step_settles_before_it_reads_first,
         step_counts_what_was_given_up,
         step_notices_what_others_have_instead,
+        step_says_what_was_read_beside,
+        step_says_what_is_not_what_was_read_beside,
     ],
     "claim": [claim_is_for_one],
     "release": [release_is_the_owners],
@@ -385,7 +428,7 @@ SAME = {
         "if i > #counts then",
         "if gone > 0 then",
         "if ARGV[8] ~= '0' then",
-    ]
+    ],
 }
 
 

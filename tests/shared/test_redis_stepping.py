@@ -10,6 +10,8 @@ from partitioned_buffer.abc import Chunk
 from partitioned_buffer.abc.sharing import ClaimLost, Read, StorageAway, Want
 from partitioned_buffer.storage.redis.store import RedisStore
 
+pytestmark = pytest.mark.usefixtures("size")
+
 
 def test_the_first_step_begins_at_what_is_not_settled(store: RedisStore) -> None:
     append(store, parcel("abc"), parcel("de", known=3))

@@ -12,9 +12,10 @@ from servers import KINDS, Server, binary
 
 from partitioned_buffer.abc.sharing import SharedTerms
 from partitioned_buffer.storage.redis import Redis
+from partitioned_buffer.storage.redis.kinds import queue
 from partitioned_buffer.storage.redis.store import RedisStore
 
-__all__ = ["client", "kind", "name", "opened", "own", "relay", "server", "store"]
+__all__ = ["client", "kind", "name", "opened", "own", "relay", "server", "size", "store"]
 
 Opened = Callable[..., RedisStore]
 
@@ -96,6 +97,14 @@ def opened(name: str, server: Server) -> Iterator[Opened]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What chunks are taken for: small ones go through scripts, large ones beside them."""
+    if request.param == "large":
+        monkeypatch.setattr(queue, "_LARGE", 1)
+    return str(request.param)
 
 
 @pytest.fixture

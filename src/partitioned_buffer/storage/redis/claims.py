@@ -66,22 +66,28 @@ class Claims:
     def step(self, wants: Sequence[Want]) -> list[Read | Swap | StorageError]:
         """Do what each wants, in one round trip."""
         until = self._until()
-        replies = self._servers.spread("step", list(map(self._step, wants)))
-        return [self._read(want, reply, until) for want, reply in zip(wants, replies, strict=True)]
+        steps = [self._step(want) for want in wants]
+        replies = iter(self._servers.spread("step", [each for step in steps for each in step]))
+        return [
+            self._read(want, [next(replies) for _ in step], until)
+            for want, step in zip(wants, steps, strict=True)
+        ]
 
-    def _step(self, want: Want) -> tuple[str, Command]:
+    def _step(self, want: Want) -> list[tuple[str, Command]]:
         claim = want.claim
         of = self._names.of(claim.generation, claim.partition)
-        return of.w, self._kind.step(of, self.value_of(claim), self._ms, want)
+        commands = self._kind.step(of, self.value_of(claim), self._ms, want)
+        return [(of.w, command) for command in commands]
 
-    def _read(self, want: Want, reply: Any, until: float) -> Read | Swap | StorageError:
+    def _read(self, want: Want, replies: Sequence[Any], until: float) -> Read | Swap | StorageError:
         claim = want.claim
-        if isinstance(reply, StorageError):
-            return reply
-        if reply is None:
+        for reply in replies:
+            if isinstance(reply, StorageError):
+                return reply
+        if replies[-1] is None:
             return lost(claim)
         claim.until = max(claim.until, until)
-        return self._kind.read(want, reply)
+        return self._kind.read(want, replies)
 
 
 def lost(claim: Claim) -> ClaimLost:

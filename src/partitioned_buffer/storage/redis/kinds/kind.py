@@ -40,11 +40,11 @@ class Kind(Protocol):
         """Return the state of a claim that has read nothing."""
         ...
 
-    def step(self, of: Part, value: str, lease: int, want: Want) -> Command:
-        """Return what takes a step, for who has the lease *value*."""
+    def step(self, of: Part, value: str, lease: int, want: Want) -> list[Command]:
+        """Return what takes a step, for who has the lease *value*; the last says whether it has."""
         ...
 
-    def read(self, want: Want, reply: Any) -> Read | Swap:
+    def read(self, want: Want, replies: Sequence[Any]) -> Read | Swap:
         """Return what a step has brought, and note it with the claim."""
         ...
 

@@ -75,10 +75,10 @@ class MapKind:
         """Return the state of a claim that has read nothing."""
         return MapReading()
 
-    def step(self, of: Part, value: str, lease: int, want: Want) -> Command:
+    def step(self, of: Part, value: str, lease: int, want: Want) -> list[Command]:
         """Return what takes a step, for who has the lease *value*."""
         state: MapReading = want.claim.state
-        return call(
+        command = call(
             "map_step",
             [of.lease, of.meta, of.w, of.r, of.v0, of.v1, of.gone],
             value,
@@ -95,11 +95,12 @@ class MapKind:
             *want.delivered,
             *want.buried,
         )
+        return [command]
 
-    def read(self, want: Want, reply: Any) -> Swap:
+    def read(self, want: Want, replies: Sequence[Any]) -> Swap:
         """Return what a step has brought, and note it with the claim."""
         state: MapReading = want.claim.state
-        number, flat, at, left, waiting = reply
+        ((number, flat, at, left, waiting),) = replies
         entries = list(zip(flat[::2], flat[1::2], strict=True))
         if number != state.swap:
             state.hand.clear()

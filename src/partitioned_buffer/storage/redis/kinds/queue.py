@@ -14,18 +14,38 @@ from .kind import Terms, owner_of
 
 _AT = struct.Struct(">dI")
 
+_LARGE = 8192
+"""
+Bytes of a chunk that does not go through a script: Lua hashes each byte of what it is given, which
+may be half of what a server does for a large one. For a small one, another command is more.
+"""
+
+_MOST = 16
+"""Chunks to read at once without knowing how large they are."""
+
 
 class QueueReading:
     """What a claim has read."""
 
-    __slots__ = ("buried", "last", "upto")
+    __slots__ = ("behind", "buried", "last", "size", "upto")
 
     def __init__(self) -> None:
         self.upto = -1
         """Where reading goes on; -1: nothing has been read."""
         self.last = b""
         """What tells the last chunk that was read from others."""
+        self.behind = -1
+        """How many chunks the list has before that; -1: that is not known."""
+        self.size: tuple[int, int] = 1, 0
+        """Of that last chunk: records and bytes."""
         self.buried = 0
+
+    def beside(self, want: Want) -> int:
+        """Return how many chunks to read without knowing what they are."""
+        count, weight = self.size
+        if want.records <= 0 or self.behind < 0 or weight < _LARGE:
+            return 0
+        return min(-(-want.records // count), want.max_bytes // weight, _MOST)
 
 
 class QueueKind:
@@ -52,10 +72,16 @@ class QueueKind:
         """Return the state of a claim that has read nothing."""
         return QueueReading()
 
-    def step(self, of: Part, value: str, lease: int, want: Want) -> Command:
-        """Return what takes a step, for who has the lease *value*."""
+    def step(self, of: Part, value: str, lease: int, want: Want) -> list[Command]:
+        """
+        Return what takes a step, for who has the lease *value*.
+
+        What comes next in the list is read before that, if it is known what does: the step says
+        whether that was right.
+        """
         state: QueueReading = want.claim.state
-        return call(
+        beside, behind = state.beside(want), state.behind
+        command = call(
             "step",
             [of.lease, of.meta, of.w, of.at],
             value,
@@ -63,20 +89,32 @@ class QueueKind:
             want.settled,
             state.upto,
             want.records,
-            want.max_bytes,
+            want.max_bytes - beside * state.size[1],
             state.last,
             want.given_up,
+            beside,
+            behind,
         )
+        state.behind = -1  # until it is known what this one has done
+        if not beside:
+            return [command]
+        return [("LRANGE", of.w, behind, behind + beside - 1), command]
 
-    def read(self, want: Want, reply: Any) -> Read:
+    def read(self, want: Want, replies: Sequence[Any]) -> Read:
         """Return what a step has brought, and note it with the claim."""
         state: QueueReading = want.claim.state
-        settled, end, start, flat, last = reply
+        *beside, (settled, end, start, flat, last, counts, behind) = replies
+        there = beside[0] if beside else []
+        if len(counts) > len(there):  # more has come in between: that is for the next one
+            return Read(settled, [], end)
+        flat = [each for pair in zip(counts, there, strict=False) for each in pair] + flat
         chunks = []
         for count, data in zip(flat[::2], flat[1::2], strict=True):
             chunks.append(Chunk(start, count, data))
             start += count
-        state.upto, state.last = start, last
+        state.upto, state.last, state.behind = start, last, behind
+        if chunks:
+            state.size = chunks[-1].count, len(chunks[-1].data or b"")
         return Read(settled, chunks, end)
 
     def get(self, of: Part, key: bytes, producer: str) -> Command:
@@ -118,4 +156,5 @@ class QueueKind:
 
     def steps(self, of: Part, value: str) -> list[Command]:
         """Return what does the rest, behind those."""
-        return [call("step", [of.lease, of.meta, of.w, of.at], value, 9999, 1, -1, 1, 1, "", 1)]
+        keys = of.lease, of.meta, of.w, of.at
+        return [call("step", keys, value, 9999, 1, -1, 1, 1, "", 1, 0, -1), ("LRANGE", of.w, 0, 0)]

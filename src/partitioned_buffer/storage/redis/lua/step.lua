@@ -7,9 +7,11 @@
 --      4 where to read on (-1: where the first chunk begins)  5 records  6 bytes
 --      7 the entry in T:at of the last chunk that it has read ("": none)
 --      8 how many of what this owner has settled were given up, and not buried
--- -> {settled, end, where reading goes on, {count, data, count, data, ...}, that entry now}
+--      9 how many chunks it has read beside this at most, just before  10 from the how manieth of T:w on
+-- -> {settled, end, where reading began, {count, data, count, data, ...}, that entry now,
+--    {count, ...} of those beside, which come first, how many are in T:w before where it goes on}
 --    nil: not the owner, or what it has read is not what is there
-if #KEYS ~= 4 or #ARGV ~= 8 then return redis.error_reply('ERR step takes 4 keys and 8 arguments') end
+if #KEYS ~= 4 or #ARGV ~= 10 then return redis.error_reply('ERR step takes 4 keys and 10 arguments') end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 -- The first write is one that a server without memory allows, and so it does the others.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -67,6 +69,16 @@ if settled > pos then
 end
 
 local out, want, room, most = {}, tonumber(ARGV[5]), tonumber(ARGV[6]), 4
+-- What was read beside this, for Lua hashes each byte. It is something else where the list has been
+-- trimmed since it was known what comes next.
+local beside = {}
+if i == tonumber(ARGV[10]) then
+  while #beside < tonumber(ARGV[9]) and count_of(i + 1) do
+    i = i + 1
+    beside[#beside + 1] = counts[i]
+    want = want - counts[i]
+  end
+end
 while want > 0 and room > 0 do
   -- As many at a time as are wanted; few until it is known that they are small.
   local piece, expected = 0, 0
@@ -85,4 +97,4 @@ while want > 0 and room > 0 do
   end
   if (before - room) * 8 < room and most < 256 then most = most * 4 end
 end
-return {pos, stop, start, out, entries[i] or ARGV[7]}
+return {pos, stop, start, out, entries[i] or ARGV[7], beside, i - trimmed}

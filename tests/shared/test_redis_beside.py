@@ -1,23 +1,38 @@
 """
-Chunks that do not go through a script: read before it, if it says that they are what comes next.
+Chunks that do not go through a script: pushed before it, and taken back by it, or read before it,
+if it says that they are what comes next.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from parcels import append, claimed, kinds, parcel, step, text
+from parcels import append, claimed, everything, kinds, parcel, step, text
+from redis.exceptions import ExecAbortError
 
 from partitioned_buffer.abc import Chunk
 from partitioned_buffer.abc.sharing import ClaimLost, StorageAway
 from partitioned_buffer.storage.redis.kinds import queue
+from partitioned_buffer.storage.redis.kinds.kind import Terms
+from partitioned_buffer.storage.redis.naming import Names
 from partitioned_buffer.storage.redis.scripts import call
 from partitioned_buffer.storage.redis.store import RedisStore
+from partitioned_buffer.storage.redis.wire.faults import translated
 
 
 @pytest.fixture(autouse=True)
 def _large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue, "_LARGE", 1)
+
+
+def calls_of(client: Any, command: str) -> int:
+    """Return how often it was called since `config_resetstat`."""
+    return int(client.info("commandstats").get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+def is_tidy(client: Any, store: RedisStore) -> bool:
+    of = store._names.of(0, 0)
+    return bool(client.llen(of.w) == client.llen(of.at))
 
 
 class Between:
@@ -174,6 +189,7 @@ def test_a_server_without_memory_is_full_and_can_be_emptied(own: Any, opened: An
     with server.client() as client:
         client.config_set("maxmemory", 1)
         assert kinds(append(store, parcel("g", known=6))) == ["StorageFull"]
+        assert is_tidy(client, store)
         assert append(store, parcel("def", known=3)) == [None]  # that is there
 
         claim = claimed(store)
@@ -182,3 +198,85 @@ def test_a_server_without_memory_is_full_and_can_be_emptied(own: Any, opened: An
         client.config_set("maxmemory", 0)
 
     assert append(store, parcel("g", known=6)) == [None]
+
+
+# What is pushed.
+
+
+def test_the_script_is_not_given_what_was_pushed() -> None:
+    of, terms = Names("name").of(0, 0), Terms(0, 9999, False, "news", smooth=True)
+
+    pushed, said = queue.QueueKind().append(of, "p", parcel("abc"), 0, terms)
+
+    assert pushed == ("RPUSH", of.w, b"abc")
+    assert b"abc" not in said
+
+
+def test_a_transaction_that_is_refused_as_a_whole_is_sent_again() -> None:
+    reply = ExecAbortError("Transaction discarded because of: OOM command not allowed")
+
+    assert isinstance(translated("where", reply), StorageAway)
+
+
+def test_what_is_refused_is_sent_through_the_script_from_then_on(own: Any, opened: Any) -> None:
+    """Else each try would write all of it to the server's file, and to its replicas."""
+    server = own()
+    store = opened(server.url, limit=4)
+    append(store, parcel("abc"))
+    with server.client() as client:
+        for pushed in (1, 0):
+            client.config_resetstat()
+            assert kinds(append(store, parcel("de", known=3))) == ["StorageFull"]
+            assert calls_of(client, "rpush") == pushed
+            assert is_tidy(client, store)
+        assert everything(store) == "abc"
+        assert append(store, parcel("de", known=3)) == [None]
+
+        client.config_resetstat()
+        assert kinds(append(store, parcel("f", known=5))) == ["StorageFull"]
+        assert calls_of(client, "rpush") == 1
+
+
+def test_a_server_that_forgot_its_scripts_has_each_once(
+    store: RedisStore, client: Any, opened: Any
+) -> None:
+    far = opened()
+    client.script_flush()
+    parcels = parcel("abc"), parcel("def", known=3), parcel("xyz", partition=1)
+
+    assert append(far, *parcels) == [None] * 3
+
+    assert is_tidy(client, store)
+    assert everything(store) == "abcdef"
+    assert everything(store, 1) == "xyz"
+
+
+def test_a_script_that_fails_leaves_nothing_that_is_delivered(own: Any, opened: Any) -> None:
+    server = own()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "me", "on", ">x", "~*", "&*", "+@all")
+        store = opened(f"redis://me:x@127.0.0.1:{server.port}")
+        append(store, parcel("abc"))
+
+        client.execute_command("ACL", "SETUSER", "me", "-hmget")
+        assert kinds(append(store, parcel("def", known=3))) == ["StorageAway"]
+        client.execute_command("ACL", "SETUSER", "me", "+hmget")
+        assert not is_tidy(client, store)
+
+        claim = claimed(store)
+        assert text(step(store, claim, records=1)) == "abc"
+        assert step(store, claim, 3) == (3, [], 3)
+        assert append(store, parcel("def", known=3)) == [None]
+        assert is_tidy(client, store)
+        assert text(step(store, claim, 3)) == "def"
+
+
+def test_who_retires_leaves_no_trouble_behind(opened: Any) -> None:
+    store = opened(limit=2)
+    append(store, parcel("abc"))
+    append(store, parcel("d", known=3))
+    assert store._appender._rough == {("p", (0, 0))}
+
+    store.retire("p")
+
+    assert not store._appender._rough

@@ -22,8 +22,15 @@ class Scripts(luas.Scripts):
 
     def append(self, known: int, first: int, data: str, **options: Any) -> Any:
         last, most = first + len(data) - 1, options.get("most", 0)
-        rest = most, 9999, int(options.get("touch", False)), "{t}:news", 7
+        rest = most, 9999, int(options.get("touch", False)), "{t}:news", 7, 0
         return self("append", known, first, last, len(data), data, *rest)
+
+    def append_beside(self, known: int, first: int, data: str, most: int = 0) -> Any:
+        """Append what is pushed before."""
+        self.do("RPUSH", "w", data)
+        last = first + len(data) - 1
+        rest = most, 9999, 0, "{t}:news", 7, 1
+        return self("append", known, first, last, len(data), "", *rest)
 
     def step(self, lease: str, settled: int, upto: int, records: int = 9, room: int = 99) -> Any:
         reply = self.step_beside(lease, settled, upto, 0, -1, records, room)
@@ -116,6 +123,50 @@ def append_tells_when_it_was_empty(do: Scripts) -> None:
     do.step(do.claim(), 4, -1)
     do.append(4, 5, "e")
     assert do.heard() == b"7"
+
+
+def append_takes_what_is_pushed_before(do: Scripts) -> None:
+    assert do.append_beside(0, 1, "abc") == [1]
+    assert do.append(3, 4, "de") == [1]
+    assert do.append_beside(5, 6, "f", most=9) == [1]
+    assert do.do("LRANGE", "w", 0, -1) == [b"abc", b"de", b"f"]
+    assert do.do("LLEN", "at") == 3
+    assert do.do("HGET", "meta", "end") == b"6"
+
+
+def append_takes_back_what_was_pushed_before(do: Scripts) -> None:
+    do.append(0, 11, "abc")
+    assert do.append_beside(0, 11, "abc") == [0]
+    assert do.append_beside(14, 15, "x") == [-1, 3]
+    assert do.append_beside(12, 13, "cd") == [-2, 13, 3]
+    assert do.append_beside(13, 14, "d", most=3) == [-3, 3]
+    do("seal", 4)
+    assert do.append_beside(13, 14, "d") == [-4, 4]
+    assert do.do("LRANGE", "w", 0, -1) == [b"abc"]
+    assert do.append_beside(0, 11, "abc") == [0]
+    assert do.do("LRANGE", "w", 0, -1) == [b"abc"]
+
+
+def append_tidies_up_behind_a_script_that_failed(do: Scripts) -> None:
+    do.do("RPUSH", "w", "?", "??")
+    assert do.append(0, 1, "abc") == [1]
+    do.do("RPUSH", "w", "?", "??")
+    assert do.append_beside(3, 4, "de") == [1]
+    assert do.do("LRANGE", "w", 0, -1) == [b"abc", b"de"]
+    do.do("RPUSH", "w", "?")
+    assert do.append(3, 4, "de") == [0]
+    assert do.do("LRANGE", "w", 0, -1) == [b"abc", b"de"]
+    do.step(do.claim(), 5, -1)
+    do.do("RPUSH", "w", "?")
+    assert do.append_beside(3, 4, "de") == [0]
+    assert do.do("EXISTS", "w") == 0
+
+
+def append_takes_nothing_that_is_not_there(do: Scripts) -> None:
+    do.append(0, 1, "abc")
+    with pytest.raises(Exception, match="takes data that was pushed"):
+        do("append", 3, 4, 4, 1, "", 0, 9999, 0, "{t}:news", 7, 1)
+    assert do.do("LLEN", "at") == 1
 
 
 def append_notes_when(do: Scripts) -> None:
@@ -374,6 +425,10 @@ CASES: dict[str, list[Case]] = {
         append_stops_where_it_is_sealed,
         append_keeps_to_a_limit,
         append_tells_when_it_was_empty,
+        append_takes_what_is_pushed_before,
+        append_takes_back_what_was_pushed_before,
+        append_tidies_up_behind_a_script_that_failed,
+        append_takes_nothing_that_is_not_there,
         append_notes_when,
     ],
     "step": [
@@ -423,6 +478,7 @@ def test_each_script_is_there() -> None:
 
 SAME = {
     # What is broken there is speed alone.
+    "append": ["if stray > 0 then"],
     "step": [
         "if (before - room) * 8 < room and most < 256 then most = most * 4 end",
         "if i > #counts then",

@@ -47,6 +47,8 @@ class Appender:
         self._limit, self._replicated, self._clock = limit, replicated, clock
         self._heard: dict[tuple[str, Place], float] = {}
         """When the server last took something of a producer for a place."""
+        self._rough = set[tuple[str, Place]]()
+        """Where it did not take the last."""
 
     def append(self, producer: str, parcels: Sequence[Parcel]) -> list[StorageError | None]:
         """Append each of *parcels* once, in one round trip; return what became of each."""
@@ -69,7 +71,8 @@ class Appender:
         self, producer: str, place: Place, parcel: Parcel, known: int
     ) -> tuple[str, Command]:
         of, kept = self._names.of(*place), int(1000 * REMEMBERED)
-        terms = Terms(self._most(), kept, self._replicated, self._names.news)
+        smooth = (producer, place) not in self._rough
+        terms = Terms(self._most(), kept, self._replicated, self._names.news, smooth)
         return of.w, self._kind.append(of, producer, parcel, known, terms)
 
     def _most(self) -> int:
@@ -90,6 +93,8 @@ class Appender:
             else:
                 out[place] = error
             found.append(error)
+        self._rough.difference_update((producer, place) for place in places)
+        self._rough.update((producer, place) for place in out)
         return found
 
     def _meaning(self, reply: Any) -> StorageError | None:
@@ -125,8 +130,9 @@ class Appender:
 
     def forget(self, producer: str) -> None:
         """Say that *producer* sends nothing any more."""
-        for key in [key for key in list(self._heard) if key[0] == producer]:
+        for key in [key for key in [*self._heard, *self._rough] if key[0] == producer]:
             self._heard.pop(key, None)
+            self._rough.discard(key)
 
 
 def _behind(earlier: StorageError, error: StorageError | None) -> StorageError | None:

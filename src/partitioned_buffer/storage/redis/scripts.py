@@ -5,7 +5,7 @@ A server forgets scripts when it restarts, and a replica may never have had them
 by its hash, and loaded where a server says that it does not know it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha1
 from importlib import resources
 from typing import Any
@@ -13,7 +13,14 @@ from typing import Any
 from redis.exceptions import NoScriptError
 
 Command = Sequence[Any]
-"""The words of a command."""
+"""The words of a command, or a `Whole`."""
+
+
+class Whole(tuple[Command, ...]):
+    """Commands that are done together, by a transaction: the reply is that of the last."""
+
+    __slots__ = ()
+
 
 NAMES = (
     "append", "beat", "bury", "claim", "forget", "last", "map_append", "map_deal", "map_get",
@@ -41,14 +48,25 @@ def call(name: str, keys: Sequence[str], *args: Any) -> Command:
 def unknown(commands: Sequence[Command], replies: Sequence[Any]) -> int | None:
     """Return the place of the first of *commands* whose script the server did not know."""
     for place, reply in enumerate(replies):
-        if isinstance(reply, NoScriptError) and commands[place][0] == "EVALSHA":
+        if isinstance(reply, NoScriptError) and any(_hashes_of(commands[place])):
             return place
     return None
 
 
 def loading(commands: Sequence[Command]) -> list[Command]:
     """Return commands that load the scripts of *commands*."""
-    return [
-        ("SCRIPT", "LOAD", _OF_HASH[each])
-        for each in {command[1] for command in commands if command[0] == "EVALSHA"}
-    ]
+    hashes = {each for command in commands for each in _hashes_of(command)}
+    return [("SCRIPT", "LOAD", _OF_HASH[each]) for each in hashes]
+
+
+def words(command: Command) -> Iterator[Command]:
+    """Yield what is sent for a command."""
+    if isinstance(command, Whole):
+        yield from (("MULTI",), *command, ("EXEC",))
+    else:
+        yield command
+
+
+def _hashes_of(command: Command) -> Iterator[str]:
+    """Yield the hashes of the scripts that a command runs."""
+    return (each[1] for each in words(command) if each[0] == "EVALSHA")

@@ -20,6 +20,8 @@ class Terms(NamedTuple):
     replicated: bool
     news: str
     """The channel."""
+    smooth: bool = False
+    """Whether nothing has gone wrong with what was sent before: it will be taken, most likely."""
 
 
 class Reading(Protocol):

@@ -8,7 +8,7 @@ from ....abc.sharing import Depth, Found, Parcel, Read, Want
 from ....abc.storing import Chunk
 from ....errors import StorageRefused
 from ..naming import Names, Part
-from ..scripts import Command, call
+from ..scripts import Command, Whole, call
 from ..wire.servers import Servers
 from .kind import Terms, owner_of
 
@@ -52,21 +52,28 @@ class QueueKind:
     """What a Queue says."""
 
     def append(self, of: Part, producer: str, parcel: Parcel, known: int, terms: Terms) -> Command:
-        """Return what appends *parcel* behind what is *known*."""
-        return call(
+        """
+        Return what appends *parcel* behind what is *known*.
+
+        A large one is pushed before a script says whether that was right, or takes it back.
+        """
+        beside = terms.smooth and len(parcel.data) >= _LARGE
+        command = call(
             "append",
             [of.w, of.at, of.meta, of.d_of(producer)],
             known,
             parcel.first,
             parcel.last,
             parcel.count,
-            parcel.data,
+            b"" if beside else parcel.data,
             terms.most,
             terms.kept,
             int(terms.replicated),
             terms.news,
             parcel.partition,
+            int(beside),
         )
+        return Whole((("RPUSH", of.w, parcel.data), command)) if beside else command
 
     def reading(self) -> QueueReading:
         """Return the state of a claim that has read nothing."""
@@ -151,8 +158,10 @@ class QueueKind:
 
     def appends(self, of: Part) -> list[Command]:
         """Return what does all that appending takes, for who tries that out."""
-        again = Parcel(-1, 0, 0, 1, 1, 1, b"")
-        return 2 * [self.append(of, "", again, 0, Terms(0, 9999, True, "?"))]
+        again, terms = Parcel(-1, 0, 0, 1, 1, 1, bytes(_LARGE)), Terms(0, 9999, True, "?")
+        return [
+            self.append(of, "", again, 0, terms._replace(smooth=each)) for each in (False, True)
+        ]
 
     def steps(self, of: Part, value: str) -> list[Command]:
         """Return what does the rest, behind those."""

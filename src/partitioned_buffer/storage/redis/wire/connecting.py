@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from ....abc.sharing import StorageAway
 from ....errors import InvalidOption
-from ..scripts import Command, loading, unknown
+from ..scripts import Command, Whole, loading, unknown, words
 from .faults import translated
 
 CALL = 1.0
@@ -78,8 +78,9 @@ class Connections:
         pool, connection = self.pool(use, address), None
         try:
             connection = pool.get_connection()
-            connection.send_packed_command(connection.pack_commands(commands))
-            return [_reply_of(connection) for _ in commands]
+            sent = [each for command in commands for each in words(command)]
+            connection.send_packed_command(connection.pack_commands(sent))
+            return [_reply_to(command, connection) for command in commands]
         except BaseException as error:
             if connection is not None:
                 connection.disconnect()  # with replies to come that nobody would wait for
@@ -121,6 +122,17 @@ class Connections:
     def is_another_process(self) -> bool:
         """Whether this process is a child of the one that opened it: nothing here is its own."""
         return os.getpid() != self._pid
+
+
+def _reply_to(command: Command, connection: Any) -> Any:
+    """Return the reply to a command; of several that are done together, the last, or an error."""
+    if not isinstance(command, Whole):
+        return _reply_of(connection)
+    replies = [_reply_of(connection) for _ in words(command)]
+    if isinstance(done := replies[-1], list):
+        replies = done
+    # Where one is refused, so are all: that there is no transaction then is no news.
+    return next((each for each in replies if isinstance(each, ResponseError)), replies[-1])
 
 
 def _reply_of(connection: Any) -> Any:

@@ -24,6 +24,7 @@ _NOT_NOW = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,
+    exceptions.ExecAbortError,  # what has changed since it was queued: nothing was done
     exceptions.NoScriptError,
     exceptions.ClusterError,
     exceptions.AskError,  # MOVED is one, too

@@ -14,7 +14,7 @@ from .kind import Terms, owner_of
 
 _AT = struct.Struct(">dI")
 
-_LARGE = 8192
+_LARGE = 16 << 10
 """
 Bytes of a chunk that does not go through a script: Lua hashes each byte of what it is given, which
 may be half of what a server does for a large one. For a small one, another command is more.

@@ -78,9 +78,10 @@ Write now, deliver later, in batches, in order, and lose nothing uncounted.
                          is in C, too
       backing/           where what is accepted waits, if not in tables: backing.py: while it is
                          open; admission.py: a write; room.py; committer.py: one commit for all;
-                         partition.py: its worker's; queue/: line.py  part.py  landing.py
-                         table.py  hashes.py  records.py  writes.py; map/: log.py: its ops, in
-                         chunks; marks.py: what it says of keys; replay.py  snapshot.py;
+                         leading.py: who commits alone; partition.py: its worker's;
+                         queue/: line.py  part.py  landing.py  table.py  hashes.py  records.py
+                         writes.py; map/: log.py: its ops, in chunks; marks.py: what it says of
+                         keys; replay.py  snapshot.py;
                          landing.py  table.py  stored.py  writes.py
       sharing/           where many processes have what is accepted. sharing.py: the way to the
                          server; attending.py  clerk.py: what goes on in a life; cargo.py

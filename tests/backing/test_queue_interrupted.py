@@ -11,14 +11,16 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
-from helpers import wait_until
+from helpers import in_thread, wait_until
 from trips import Interrupts
 
 from partitioned_buffer import BufferNotRunning, Queue
+from partitioned_buffer.storage import SQLite
 from partitioned_buffer.testing import assert_balanced
 from partitioned_buffer.testing.contract.watched import Watched
 from partitioned_buffer.testing.storage import DictStorage
@@ -31,10 +33,16 @@ class Subject:
     """A stored Queue that holds two items, and what becomes of it."""
 
     def __init__(
-        self, *, state: str = "running", waiting: int = 0, closed: bool = False, **options: Any
+        self,
+        inner: Any = None,
+        *,
+        state: str = "running",
+        waiting: int = 0,
+        closed: bool = False,
+        **options: Any,
     ) -> None:
         self.delivered: list[Any] = []
-        self.storage = Watched(DictStorage())
+        self.storage = Watched(inner or DictStorage())
         options = {"partitions": 2, "processing_interval": 3600, "max_size": 100} | options
         self.buffer: Queue[int] = Queue(
             f"interrupted {next(numbers)}", self.process, storage=self.storage, **options
@@ -55,6 +63,12 @@ class Subject:
             self.waiting.append(threading.Thread(target=self.wait, args=[number], daemon=True))
             self.waiting[-1].start()
         wait_until(lambda: self.buffer.stats().blocked == waiting)
+
+    def rest(self) -> "Subject":
+        """Have nobody be in the way of the next write: it is committed by its writer."""
+        admission: Any = self.buffer._admission
+        wait_until(lambda: not admission.backing.committer._reclaims)
+        return self
 
     def process(self, batch: list[Any]) -> None:
         self.gate.get(timeout=60)
@@ -149,3 +163,68 @@ def test_what_a_handler_raises_comes_out_of_the_very_call(trip: Any, name: str) 
     Interrupts(trip).try_all(
         lambda: Subject(**options), call, lambda subject: subject.trouble(accepts)
     )
+
+
+ALONE = ["push", "push, unbounded", "push by key", "push by weight", "push_all"]
+ALONE += ["push_all, unbounded"]
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_so_it_does_where_the_writer_commits_by_itself(
+    trip: Any, name: str, tmp_path: Path
+) -> None:
+    accepts, options, call = CALLS[name]
+
+    def subject() -> Subject:
+        return Subject(SQLite(tmp_path / f"{next(numbers)}", fsync="os"), **options).rest()
+
+    Interrupts(trip).try_all(subject, call, lambda subject: subject.trouble(accepts))
+
+
+class Another(Interrupts):
+    """A signal whose handler does something, and raises nothing."""
+
+    does: Callable[[], object]
+    was_there = False
+
+    def _handle(self, _signal: int, _frame: Any) -> None:
+        self.was_there = True
+        self.does()
+
+
+def another_thread(call: Callable[[], object]) -> None:
+    thread, _ = in_thread(call)
+    thread.join(20)
+    assert not thread.is_alive(), "it waits for who is interrupted"
+
+
+MEANWHILE: dict[str, tuple[set[int], Callable[[Subject], object]]] = {
+    "push": ({2}, lambda s: s.buffer.push(50)),
+    "push_all": ({3}, lambda s: s.buffer.push_all([50, 51])),
+    "flush": ({1}, lambda s: s.buffer.flush()),
+    "another thread": ({2}, lambda s: another_thread(lambda: s.buffer.push(50))),
+    "stats": ({1}, lambda s: assert_balanced(s.buffer.stats())),
+    "stop": ({0, 1}, lambda s: s.buffer.stop()),
+}
+
+
+@pytest.mark.parametrize("name", MEANWHILE)
+def test_a_handler_may_do_anything_in_the_middle_of_that(
+    trip: Any, name: str, tmp_path: Path
+) -> None:
+    accepts, does = MEANWHILE[name]
+    another = Another(trip)
+
+    def subject() -> Subject:
+        made = Subject(SQLite(tmp_path / f"{next(numbers)}", fsync="os")).rest()
+        another.does, another.was_there = lambda: does(made), False
+        return made
+
+    def push(subject: Subject) -> None:
+        with suppress(BufferNotRunning):
+            subject.buffer.push(7)
+
+    def trouble(subject: Subject) -> str | None:
+        return subject.trouble(accepts if another.was_there else {1})
+
+    another.try_all(subject, push, trouble)

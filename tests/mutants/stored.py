@@ -91,7 +91,7 @@ MUTANTS = [
     Mutant(
         "an append that was interrupted knows where it was",
         "storage/sqlite/accepting.py",
-        "self._are_known = False",
+        "self.are_known = False",
         "pass",
         within="def append(",
         tests=JOURNAL,

@@ -78,14 +78,14 @@ MUTANTS = [
     Mutant(
         "chunks in memory in front of those on the disk",
         LANDING,
-        "if not self._spilled and self",
-        "if self",
+        "[] if self._spilled else self",
+        "self",
         tests=CONTRACT,
     ),
     Mutant(
         "the disk counts as read too early",
         "_core/backing/queue/table.py",
-        "found[-1].start + found[-1].count >= self._end",
+        "found[-1].start + found[-1].count >= end",
         "True",
         tests=ITSELF,
     ),

@@ -75,7 +75,7 @@ def test_a_wal_that_is_removed_in_the_middle_of_a_commit_is_said(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(journal, "abc")
-    watch: Any = journal._file._watch
+    watch: Any = journal._file.watch
     looks: Iterator[None] = iter([None])  # all was well, when it was looked at before
     look = watch.trouble
     monkeypatch.setattr(watch, "trouble", lambda: next(looks) if looks_left(looks) else look())

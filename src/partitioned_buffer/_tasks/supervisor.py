@@ -133,6 +133,7 @@ class TaskSupervisor:
     """Of one buffer."""
 
     survives_fork = False
+    blocks = False
 
     def __init__(self, partitions: Sequence[Partition[Any]]) -> None:
         self._partitions = partitions

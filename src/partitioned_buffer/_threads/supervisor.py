@@ -25,6 +25,7 @@ class ThreadSupervisor:
     """Of one buffer."""
 
     survives_fork = True
+    blocks = True
 
     def __init__(self, partitions: Sequence[Partition[Any]]) -> None:
         self._partitions = partitions

@@ -18,6 +18,9 @@ from .records import Codec, in_short
 
 UNTYPED = "msgspec.msgpack"
 
+_OF_CODECS = TypeError, ValueError, OverflowError, RecursionError
+"""What a list may raise though each of its items is fine."""
+
 
 def header(count: int) -> bytes:
     """Return what an array of *count* begins with."""
@@ -63,8 +66,10 @@ class Msgpack(Codec):
                 self._all_came_back(items, self._items_of(data))
         except MemoryError:
             raise
-        except Exception:  # whose it is, one by one says
-            return super().pack(items)
+        except Exception as error:  # whose it is, one by one says
+            data = super().pack(items)
+            if not isinstance(error, _OF_CODECS):
+                raise  # it is not an item's: a signal handler has raised it, say
         return bytes(data)
 
     def join(self, records: Sequence[bytes]) -> bytes:

@@ -102,6 +102,8 @@ class Backing:
 
     def forked(self) -> None:
         """Have none, in a forked child: it is the parent's."""
+        if self.committer is not None:
+            self.committer.forked()
         self._forget()
 
     def is_committer(self) -> bool:

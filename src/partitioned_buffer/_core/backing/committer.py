@@ -22,6 +22,7 @@ from ..tables.step import CLOSED, MADE
 from ..telemetry import report
 from ..waiting.locks import start
 from ..waiting.signals import set_all
+from .leading import CAN_LEAD, Led, Turns
 from .room import StoreRoom
 
 TIDYING = 0.5
@@ -99,7 +100,9 @@ class Committer:
         self._ended = False
         self._reclaims = False
         self._last = 1  # how many were in the last commit
+        self._turns = Turns(room)
         self._turn = threading.Lock()  # held from where tickets are begun until they have landed
+        self._single: Any = getattr(store, "single", None) if CAN_LEAD else None
         self.thread = threading.Thread(target=self._run, name=f"{name}-committer", daemon=True)
         start(self.thread)
 
@@ -114,6 +117,34 @@ class Committer:
         # Whether it rests or not: who looks first, and is interrupted then, leaves others waiting.
         self._signal.set()
 
+    def lead(self, led: Led) -> bool:
+        """
+        Commit *led* in this very thread, if nobody is in the way; return whether it is done.
+
+        Raises `StorageError` if it may be lost.
+        """
+        if self._single is None or self._tickets or self._last > 1 or self._reclaims:
+            return False
+        table, turns = led.pieces[0].table, self._turns
+        if len(led.pieces) > 1 or not table.lands_once:
+            return False
+        number = turns.number
+        (led.chunk,) = table.chunks(led.pieces)
+        single = self._single(table.index, *led.chunk)
+        if single is None:
+            return False
+        led.single = single
+        try:
+            if not turns.claim(led, number):
+                return False
+            turns.finish(led)
+        finally:
+            if turns.led is led:  # interrupted: the thread goes on with it
+                self._signal.set()
+        if led.is_made:
+            single.confirm()
+        return led.is_made
+
     def reclaim(self) -> None:
         """Give back room when there is time for it."""
         self._reclaims = True
@@ -121,6 +152,7 @@ class Committer:
 
     def catch_up(self) -> None:
         """Wait until what is being committed has landed."""
+        self._turns.help()
         with self._turn:
             pass
 
@@ -131,11 +163,17 @@ class Committer:
         if self.thread is not threading.current_thread():
             self.thread.join()
 
+    def forked(self) -> None:
+        """Commit nothing more, in a forked child: the thread is the parent's."""
+        self._ended = True
+        self._turns.forked()
+
     # --- the thread ------------------------------------------------------------
 
     def _run(self) -> None:
         while not (self._ended and not self._tickets):
             try:
+                self._turns.help()
                 if self._tickets:
                     self._gather()
                     self._commit_all()
@@ -145,6 +183,7 @@ class Committer:
                     self._rest()
             except BaseException as error:  # whatever it is, writers must not wait for ever
                 report("buffer storage %s: the committer failed", self._store.where, error=error)
+        self._turns.begin()  # for good
         self._fail_all()
         until = time.monotonic() + TIDYING
         while self._reclaim() and time.monotonic() < until:
@@ -152,7 +191,7 @@ class Committer:
         self._signal.close()
 
     def _rest(self) -> None:
-        if not (self._tickets or self._ended or self._reclaims):
+        if not (self._tickets or self._ended or self._reclaims or self._turns.led):
             self._signal.wait(None)
 
     def _gather(self) -> None:
@@ -174,6 +213,7 @@ class Committer:
         group = self._tickets[:count]
         del self._tickets[:count]
         with self._turn:
+            self._turns.begin()
             begun = [ticket for ticket in group if ticket.is_mine()]
             try:
                 self._commit(begun)
@@ -184,6 +224,7 @@ class Committer:
                 if not isinstance(error, StorageError):
                     raise
             finally:
+                self._turns.end()
                 self._let_go(begun)
         if self._reclaims and count == 1:
             self._reclaim()  # else it would never come to it, with writers all the time

@@ -28,6 +28,9 @@ class Supervisor(Protocol[Life_contra]):
     survives_fork: bool
     """Whether a child's first write can start workers anew."""
 
+    blocks: bool
+    """Whether who waits stands still in its thread, and so may do what takes time there."""
+
     def launch(self, run: Life_contra, /) -> None:
         """Give *run* its workers, started, which wait until it begins; or raise."""
 

@@ -122,6 +122,7 @@ class SQLiteStore:
         self.append, self.read = journal.append, journal.read
         # After each batch: what has to be refused, the slots refuse by themselves.
         self.settle = journal.settle if journal.needs_relayout else journal.slots.settle
+        self.single = journal.single
         self.cursor, self.end, self.weight = journal.cursor, journal.end, journal.weight
         self.replace, self.reclaim, self.bury = journal.replace, journal.reclaim, journal.bury
         self.records, self.close = journal.records, journal.close

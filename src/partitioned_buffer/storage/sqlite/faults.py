@@ -7,6 +7,7 @@ the system's words for it, and calls the others errors of input and output.
 
 import errno
 import sqlite3
+from contextlib import suppress
 
 from ...errors import StorageBusy, StorageError, StorageFull
 
@@ -17,6 +18,13 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 def code_of(error: sqlite3.Error) -> int:
     """Return SQLite's extended code, or 0 for what Python's module says by itself."""
     return getattr(error, "sqlite_errorcode", 0)
+
+
+def undo(db: sqlite3.Connection) -> None:
+    """Have nothing of a transaction that failed."""
+    if db.in_transaction:
+        with suppress(sqlite3.Error):
+            db.execute("rollback")
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ...errors import StorageError, StorageFull
 from .ballast import Ballast
-from .faults import translated
+from .faults import translated, undo
 from .terms import check_terms, create_tables, read_terms, sync_folder
 from .watch import Watch
 
@@ -110,13 +110,13 @@ class File:
             create_tables(db, terms)
         self._reader = connected(self.path, "ro")
         self._reader.execute("select count(*) from meta").fetchall()
-        self._watch = Watch(self.path)
+        self.watch = Watch(self.path)
 
     def _syncs(self, *, now: bool) -> None:
         """Have commits wait for the disk, or not; it costs 3 us to say so."""
         level = "full" if now and self._durable else "normal"
         self.db.execute(f"pragma synchronous={level}")
-        self._is_durable = now
+        self.is_durable = now
 
     def check(self) -> None:
         """Raise `StorageError` if the file is closed, or is the parent's."""
@@ -158,7 +158,7 @@ class File:
             self._look()
             db = self.db
             try:
-                if durable is not self._is_durable:
+                if durable is not self.is_durable:
                     self._syncs(now=durable)
                 if not single:
                     db.execute("begin immediate")
@@ -166,12 +166,12 @@ class File:
                 if not single:
                     db.execute("commit")
             except sqlite3.Error as error:
-                _undo(db)
+                undo(db)
                 raise self.failed(error) from error
             except BaseException:
-                _undo(db)
+                undo(db)
                 raise
-            self._look_again()
+            self.look_again()
 
     def failed(self, error: sqlite3.Error) -> StorageError:
         """Return what *error* means, and give up the ballast if it means that the disk is full."""
@@ -189,6 +189,12 @@ class File:
     def is_full(self) -> bool:
         """Whether the disk was full, and nothing is accepted until it is not."""
         return not self._ballast.is_there
+
+    def ready(self) -> sqlite3.Connection | None:
+        """Return what takes a row now, with nothing to be done before; None if nothing does."""
+        db, fine = self._db, self.why_not is None and self._ballast.is_there and self.is_durable
+        is_free = db is not None and fine and not db.in_transaction
+        return db if is_free and self.watch.is_as_left() else None
 
     def shorten_wal(self) -> None:
         """Bring all of the WAL to the file, and give its room back, if nobody is reading it."""
@@ -226,16 +232,16 @@ class File:
     # --- whether it is still there
 
     def _note(self) -> None:
-        self._watch.trouble()
-        self._watch.note()
+        self.watch.trouble()
+        self.watch.note()
 
     def _look(self) -> None:
         """Raise `StorageError` if the files are not those that were opened, before it matters."""
-        if trouble := self._watch.trouble():
-            if self._watch.has_lost_wal and self._reconnect():
+        if trouble := self.watch.trouble():
+            if self.watch.has_lost_wal and self._reconnect():
                 trouble += ". What was in it is safe, and there is a new one"
             raise StorageError(f"{self.path}: {trouble}. Nothing of this write was accepted")
-        if self._watch.has_shrunk:
+        if self.watch.has_shrunk:
             if not self._is_whole():
                 raise StorageError(
                     f"{self.path}: it, or its -wal, was cut short by another program: move both "
@@ -244,13 +250,13 @@ class File:
                 )
             self._note()
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """Raise `StorageError` if a commit may have gone to a file that has lost its name."""
-        if trouble := self._watch.trouble():
-            if self._watch.has_lost_wal:
+        if trouble := self.watch.trouble():
+            if self.watch.has_lost_wal:
                 self._reconnect()
             raise StorageError(f"{self.path}: {trouble}. This write may have been made, or not")
-        self._watch.note()
+        self.watch.note()
 
     def _is_whole(self) -> bool:
         """Read all of it, as another process would, to know why it is shorter."""
@@ -291,9 +297,3 @@ class File:
         with self.writing, self.reading:
             self.why_not = "it is closed"
             self._disconnect()
-
-
-def _undo(db: sqlite3.Connection) -> None:
-    if db.in_transaction:
-        with suppress(sqlite3.Error):
-            db.execute("rollback")

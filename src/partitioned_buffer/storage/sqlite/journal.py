@@ -99,12 +99,12 @@ class Journal:
             stops = [known[p].stop if p in known else 0 for p in range(self._partitions)]
             self.slots = Slots(self.path, self.id, layout, self._partitions, cursors)
             self._accepting = Accepting(file, self.slots, layout, stops)
+            self.single = self._accepting.single
         self._reclaiming = Reclaiming(file, self.slots, layout, self._partitions)
 
     def _check(self) -> None:
         """Raise `StorageError` if this cannot be used."""
-        if self._file.why_not is not None:
-            self._file.check()
+        self._file.check()
         if self.needs_relayout:
             raise StorageError(
                 f"{self.path} has {self._partitions} partitions, and was opened for "

@@ -9,6 +9,11 @@ a few us.
 """
 
 import os
+from time import monotonic
+
+FRESH = 0.01
+"""Seconds for which a look before a commit of a writer that is alone holds for its next ones, too.
+Behind each of them it is the WAL that is looked at, which may be gone though nobody meant that."""
 
 
 def _look(path: str) -> os.stat_result | None:
@@ -27,12 +32,18 @@ def _is_same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
     )
 
 
+def _is_shorter(now: os.stat_result | None, before: os.stat_result | None) -> bool:
+    return now is not None and before is not None and now.st_size < before.st_size
+
+
 class Watch:
     """What the database at *path* and its WAL were, when they were opened, and when looked at."""
 
     def __init__(self, path: str) -> None:
         self._path, self._wal_path = path, f"{path}-wal"
         self._file, self._wal = self._found = _look(self._path), _look(self._wal_path)
+        self._turn = 0  # how often that was noted
+        self._fresh_until = 0.0
 
     def trouble(self) -> str | None:
         """Look; return what has become of the files, in words. None if nothing has."""
@@ -47,6 +58,31 @@ class Watch:
             )
         return None
 
+    def is_as_left(self) -> bool:
+        """Return whether there is no trouble, and no file is shorter than before. Takes no lock."""
+        now, before, before_wal = monotonic(), self._file, self._wal
+        if now < self._fresh_until:
+            return True
+        found = _look(self._path), _look(self._wal_path)
+        fine = _is_same(before, found[0]) and _is_same(before_wal, found[1])
+        if not fine or any(map(_is_shorter, found, (before, before_wal))):
+            return False
+        self._fresh_until = now + FRESH
+        return True
+
+    def is_wal_there(self) -> bool:
+        """Look whether the WAL has its name, and remember how long it is. Takes no lock."""
+        turn, before = self._turn, self._wal
+        try:
+            wal = os.stat(self._wal_path)  # noqa: PTH116  # see above
+        except OSError:
+            return False
+        if before is None or wal.st_ino != before.st_ino or wal.st_dev != before.st_dev:
+            return False
+        if self._turn == turn:  # else somebody else has looked later
+            self._wal = wal
+        return True
+
     @property
     def has_lost_wal(self) -> bool:
         """Whether the database was there, when last looked at, and no WAL was."""
@@ -56,13 +92,11 @@ class Watch:
     @property
     def has_shrunk(self) -> bool:
         """Whether a file was shorter than we left it: by a checkpoint, or cut short."""
-        return any(
-            before is not None and found is not None and found.st_size < before.st_size
-            for before, found in zip((self._file, self._wal), self._found, strict=True)
-        )
+        return any(map(_is_shorter, self._found, (self._file, self._wal)))
 
     def note(self) -> None:
         """Remember how long the files were when last looked at."""
+        self._turn += 1
         file, wal = self._found
         if _is_same(self._file, file):
             self._file = file

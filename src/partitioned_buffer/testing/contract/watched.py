@@ -72,11 +72,36 @@ class WatchedStore:
         storage.commits.append([(partition, count) for partition, count, _ in pieces])
         return starts
 
+    def single(self, partition: int, count: int, data: bytes) -> Any:
+        """Prepare a commit, unless it is to wait, or to fail."""
+        storage, single = self._storage, getattr(self.inner, "single", None)
+        if single is None or "append" in storage.fails or not storage.gate.is_set():
+            return None
+        made = single(partition, count, data)
+        return None if made is None else WatchedSingle(made, storage, (partition, count))
+
     def read(self, partition: int, position: int, max_bytes: int, /) -> Sequence[Chunk]:
         """Read, unless it is to fail."""
         if (error := self._storage.fails.get("read")) is not None:
             raise error.with_traceback(None)
         return self.inner.read(partition, position, max_bytes)
+
+
+class WatchedSingle:
+    """Is what *inner* is, and notes when it is made."""
+
+    def __init__(self, inner: Any, storage: Watched, piece: tuple[int, int]) -> None:
+        self.inner, self._storage, self._notes = inner, storage, iter([[piece]])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def make(self) -> bool:
+        """Make it."""
+        made: bool = self.inner.make()
+        if made:
+            self._storage.commits.extend(self._notes)  # once
+        return made
 
 
 class Failed(NamedTuple):

@@ -53,7 +53,7 @@ class MapPiece:
 class BackedMapTable(StoredMapTable):
     """Of partition *index*."""
 
-    note_waits = True
+    note_waits, lands_once = True, False
 
     def __init__(self, index: int, made: Settings, room: StoreRoom | None) -> None:
         self.index, self._made = index, made

@@ -21,12 +21,12 @@ from .records import QueuePiece, Records, weight_from
 class QueueLanding(QueueLine):
     """Of partition *index*; what of it is in memory takes as much as the store says."""
 
-    note_waits = False
+    note_waits, lands_once = False, True
     kind_of_records = Records
 
     def __init__(self, index: int, room: StoreRoom | None) -> None:
         self.index = index
-        self._gate = threading.RLock()  # of who lands, and who loads
+        self._gate = threading.RLock()  # of who loads, and who drops
         super().__init__(room)
 
     def reset(self) -> None:
@@ -45,7 +45,7 @@ class QueueLanding(QueueLine):
         self._start(cursor)
         self._end, self._goal = end, cursor
         self._chunks: deque[Chunk] = deque()
-        self._kept_bytes = 0
+        self._landed_bytes = self._gone_bytes = 0  # what has come to these chunks, and has left
         self._spilled = end > cursor  # whether there is more than what `_chunks` has
         self._is_whole = True  # whether what is settled of the next chunk counts as held, too
         self.told: dict[str, int] = {}  # of `reasons()`
@@ -105,10 +105,14 @@ class QueueLanding(QueueLine):
 
     def chunks(self, pieces: Sequence[QueuePiece], /) -> list[tuple[int, bytes]]:
         """Return *pieces* as chunks: records together, and what is packed by itself."""
+        join = self._store.codec.join
+        if len(pieces) == 1:
+            ((_, records_of, hashes_of, packed),) = pieces
+            data = join(records_of) if packed is None else packed
+            return [(len(hashes_of), with_hashes(data, hashes_of))]
         made: list[tuple[int, bytes]] = []
         records: list[bytes] = []
         hashes: list[int] = []
-        join = self._store.codec.join
         for piece in pieces:
             if piece.packed is None:
                 records += piece.records
@@ -125,28 +129,61 @@ class QueueLanding(QueueLine):
     def landed(
         self, starts: Sequence[int], chunks: Sequence[tuple[int, bytes]], pieces: Sequence[Any], /
     ) -> None:
-        """Have what was committed, in order."""
-        count = sum(size for size, _ in chunks)
+        """Have what was committed, in order: in one step, and once, however often it is said."""
+        made: list[Chunk] = []
+        end = count = size = frame = 0
+        for start, (number, data) in zip(starts, chunks, strict=True):
+            made.append(Chunk(start, number, data))
+            end, count, size = start + number, count + number, size + len(data)
         if self._room is not None and self._room.bytes is not None:
-            taken = sum(len(record) for piece in pieces for record in piece.records)
-            self._room.add(0, sum(len(data) for _, data in chunks) - taken)
-        with self._gate:
-            for start, (size, data) in zip(starts, chunks, strict=True):
-                if not self._spilled and self._kept_bytes + len(data) <= self._store.window:
-                    self._chunks.append(Chunk(start, size, data))
-                    self._kept_bytes += len(data)
-                else:
-                    self._spilled = True
-            end = starts[-1] + chunks[-1][0]
-            while not self._change(self._turn, {"_accepted": self._accepted + count, "_end": end}):
-                pass
-        self._look()
+            frame = size - sum(len(record) for piece in pieces for record in piece.records)
+        while True:
+            turn, landed = self._turn, self._landed_bytes
+            if self._end >= end or self._store is None:
+                break
+            fitting, kept = ([], 0) if self._spilled else (made, size)
+            if landed - self._gone_bytes + kept > self._store.window:
+                fitting, kept = self._fitting(made)
+            changes = {"_accepted": self._accepted + count, "_end": end}
+            changes["_landed_bytes"] = landed + kept
+            if len(fitting) < len(made):
+                changes["_spilled"] = True
+            self._land(turn, changes, fitting, frame)
+        if self._flush_at:
+            self._look()
+
+    def _fitting(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], int]:
+        """Return the first of *chunks*, as many as may be in memory, too, and their bytes."""
+        left, fitting = self._store.window - self._landed_bytes + self._gone_bytes, list[Chunk]()
+        room = left
+        for chunk in chunks:
+            if len(chunk.data or b"") > left:
+                break
+            left -= len(chunk.data or b"")
+            fitting.append(chunk)
+        return fitting, room - left
+
+    def _land(
+        self, turn: int, changes: dict[str, Any], fitting: Sequence[Chunk], frame: int
+    ) -> None:
+        """Make *changes* in one step, with what fits, unless anything came since that *turn*."""
+        room, lock, state, waiting = self._room, self._lock, self.__dict__, self._chunks
+        changes["_turn"] = turn + 1
+        _ = lock.take
+        try:
+            if turn == self._turn:
+                state |= changes
+                waiting += fitting
+                if frame and room is not None:
+                    room.used_bytes += frame
+        finally:
+            _ = lock.free
 
     def _look(self) -> None:
         """Wake the worker, once per swap, if enough waits."""
         if self._flush_at and not self._rung and self._end - self._goal >= self._flush_at:
+            self._wake()  # first: who is interrupted in here does it again
             self._rung = True
-            self._wake()
 
     def drop(self, count: int, /) -> int:
         """Count so many writes as accepted and dropped."""
@@ -174,11 +211,11 @@ class QueueLanding(QueueLine):
         whole = self._is_whole
         with self._gate:
             while self._chunks and sum(self._chunks[0][:2]) <= loaded:
-                self._kept_bytes -= len(self._chunks.popleft().data or b"")
+                self._gone_bytes += len(self._chunks.popleft().data or b"")
             if not self._chunks or self._chunks[0].start > loaded:  # it waits on the disk alone
                 for chunk in self._store.read(self.index, loaded, 1)[:1]:
                     self._chunks.appendleft(chunk)
-                    self._kept_bytes += len(chunk.data or b"")
+                    self._gone_bytes -= len(chunk.data or b"")
             if not self._chunks:  # it was loaded meanwhile, settled, and is gone
                 return 0
             chunk = self._chunks[0]

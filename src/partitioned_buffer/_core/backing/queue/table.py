@@ -89,16 +89,15 @@ class StoredQueueTable(QueueLanding):
                 chunk = self._chunks.popleft()
                 size += len(chunk.data or b"")
                 found.append(chunk)
-            self._kept_bytes -= size
+            self._gone_bytes += size
         return found or self._read()
 
     def _read(self) -> list[Chunk]:
-        end = self._end  # what is committed behind it has yet to land
+        turn, end = self._turn, self._end  # what is committed behind it has yet to land
         found = self._store.read(self.index, self._loaded, LOADED)
         found = [chunk for chunk in found if chunk.start < end]
-        with self._gate:
-            if not found or found[-1].start + found[-1].count >= self._end:
-                self._spilled = False
+        if not found or found[-1].start + found[-1].count >= end:
+            self._change(turn, {"_spilled": False})  # unless something has come
         return found
 
     def _load(self, chunks: Sequence[Chunk]) -> None:

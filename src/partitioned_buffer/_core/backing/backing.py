@@ -109,7 +109,7 @@ class Backing:
     def is_committer(self) -> bool:
         """Return whether it is the committer that runs now."""
         committer = self.committer
-        return committer is not None and committer.thread is threading.current_thread()
+        return committer is not None and committer.thread.ident == threading.get_ident()
 
     @property
     def where(self) -> str:

@@ -42,7 +42,7 @@ class SystemSignal:
             timeout = min(max(timeout, 0.0), threading.TIMEOUT_MAX)
         with suppress(Empty):
             self._get(timeout)
-            while True:
+            while not self._tokens.empty():  # seldom: to be told so by an error takes longer
                 self._tokens.get_nowait()
 
     def _get(self, timeout: float | None) -> None:

@@ -1,6 +1,7 @@
 """How tasks are started for the partitions of a buffer, and what they tell it."""
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from .._core.buffer.run import Run
@@ -137,11 +138,12 @@ class TaskSupervisor:
 
     def __init__(self, partitions: Sequence[Partition[Any]]) -> None:
         self._partitions = partitions
-        self._loop: RunningLoop
+        self._signal: Callable[[], AsyncSignal]
 
     def launch(self, life: TaskRun, /) -> None:
         """Start a task for each partition, and the watchdog's."""
-        self._loop = life.loop
+        clock: Any = self._partitions[0].settings.clock  # checked when the buffer was made
+        self._signal = partial(clock.async_signal, life.loop)
         life.launch(self._partitions, [self.signal() for _ in range(len(self._partitions) + 1)])
 
     def admit(
@@ -177,9 +179,7 @@ class TaskSupervisor:
 
     def signal(self) -> AsyncSignal:
         """Return a new signal for a task to wait on."""
-        clock: Any = self._partitions[0].settings.clock  # checked when the buffer was made
-        signal: AsyncSignal = clock.async_signal(self._loop)
-        return signal
+        return self._signal()
 
     def go(self, steps: Generator[Any, None, R], /) -> R:
         """Go through *steps*, which must not wait: whoever wants to wait awaits them."""

@@ -48,7 +48,7 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push")
         if (late := self._try_push(item, partition_key)) is not None:
-            await drive(self._admission.steps(*late))
+            await self._admission.awaited(*late)
 
     async def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -94,7 +94,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put")
         if (late := self._try_put(key, value, None, partition_key)) is not None:
-            await drive(self._admission.steps(*late))
+            await self._admission.awaited(*late)
 
     async def put_newer(
         self, key: K, value: V, version: int, *, partition_key: Key[K] = None
@@ -109,7 +109,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
             self._forbid_elsewhere("put_newer")
         late = self._try_put(key, value, check_version(version), partition_key)
         if late is not None:
-            await drive(self._admission.steps(*late))
+            await self._admission.awaited(*late)
 
     async def put_all(
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], *, partition_key: Key[K] = None

@@ -75,6 +75,8 @@ class Codec(ABC):
     def encode(self, item: Any) -> bytes:
         """Return the record of *item*; raise `TypeError` if it cannot be stored."""
         try:
+            if not self.checks and type(record := self._encode(item)) is bytes:
+                return record
             return self._record(item)
         except MemoryError:
             raise

@@ -7,7 +7,7 @@ a logging handler), and who interrupts a wait on the same thread (a signal handl
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..options.settings import Settings
 from ..tables.implementation import Room
 from ..tables.step import FULL, MADE
 from ..waiting.event_loop import STALLED
-from ..waiting.steps import MustNotWait, Steps
+from ..waiting.steps import MustNotWait, Steps, drive
 from .line import Face, Line, Write
 
 
@@ -81,6 +81,12 @@ class Admission:
         full = args if method == "put" else (args[0], weight)
         find_room = partial(self.wait, partial(made, *full), [table], (1, weight))
         return self.insist(outcome, partial(made, *args), find_room)
+
+    def awaited(
+        self, table: Any, outcome: int, method: str, args: tuple[Any, ...]
+    ) -> Awaitable[None]:
+        """Do as `late`, in a task."""
+        return drive(self.steps(table, outcome, method, args))
 
     def insist(
         self, outcome: int, again: Callable[[], int], find_room: Callable[[], Steps[int]]

@@ -21,10 +21,10 @@ EXACT, GRAIN = 1.0, 0.02
 class AsyncioSignal:
     """A flag that is only ever touched by the loop's own thread, so that nothing can race."""
 
-    __slots__ = ("_loop", "_up", "_waiter")
+    __slots__ = ("_up", "_waiter", "home")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.home = loop  # whose thread is told of what is raised
         self._up = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -33,18 +33,13 @@ class AsyncioSignal:
         # From the loop's own thread, too: a signal handler or finalizer may run there, in the
         # middle of anything, and this is the one way in that is made for that.
         with suppress(RuntimeError):  # the loop is closed: nobody waits
-            self._loop.call_soon_threadsafe(self._raise)
-
-    @property
-    def home(self) -> object:
-        """Whose thread is told of what is raised."""
-        return self._loop
+            self.home.call_soon_threadsafe(self._raise)
 
     @staticmethod
     def set_all(signals: "Sequence[AsyncioSignal]") -> None:
         """Raise the flags of one loop, soon, which takes one way in for all."""
         with suppress(RuntimeError):
-            signals[0]._loop.call_soon_threadsafe(_raise_all, signals)
+            signals[0].home.call_soon_threadsafe(_raise_all, signals)
 
     def _raise(self) -> None:
         self._up = True
@@ -54,8 +49,8 @@ class AsyncioSignal:
     async def wait(self, timeout: float | None) -> None:
         """Wait for the flag, then lower it."""
         if not self._up:
-            waiter = self._waiter = self._loop.create_future()
-            timer = None if timeout is None else _timer(self._loop, timeout, waiter)
+            waiter = self._waiter = self.home.create_future()
+            timer = None if timeout is None else _timer(self.home, timeout, waiter)
             try:
                 await waiter
             finally:
@@ -69,8 +64,10 @@ class AsyncioSignal:
 
 
 def _raise_all(signals: Sequence[AsyncioSignal]) -> None:
-    for signal in signals:
-        signal._raise()
+    for signal in signals:  # as `_raise` does: there may be a thousand
+        signal._up = True
+        if (waiter := signal._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 def _end(waiter: "asyncio.Future[None]") -> None:

@@ -6,7 +6,7 @@ The writers (see `tables.writers`) know tables in memory alone. Theirs is a *doo
 always closed, so that each write comes here; it says for which stored table that is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from ....errors import InvalidOption
@@ -49,6 +49,16 @@ class QueueAdmission(StoredAdmission):
     def steps(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> Steps[None]:  # noqa: ARG002  # a door's
         """Write one item."""
         return self.submit(self._pieces(table, args[0]))
+
+    def awaited(
+        self,
+        table: Any,
+        outcome: int,  # noqa: ARG002  # a door's
+        method: str,  # noqa: ARG002
+        args: tuple[Any, ...],
+    ) -> Awaitable[None]:
+        """Write one item."""
+        return self.submitted(self._pieces(table, args[0]))
 
     def _pieces(self, door: Any, item: Any) -> list[QueuePiece]:
         stored, hashed = door.partition

@@ -128,6 +128,14 @@ def test_who_is_alone_commits_in_its_own_thread(made: Made) -> None:
     assert (made.table.starts, made.room.used, made.store.appends) == ([0], 1, 0)
 
 
+def test_who_waits_for_room_looks_again_when_what_has_taken_it_has_landed(made: Made) -> None:
+    """The workers were woken for it when there was nothing to deliver yet."""
+    landed = list[int]()
+    made.room.line, made.room.serve = 1, lambda: landed.extend(made.table.starts)
+    assert made.lead()
+    assert landed == [0]
+
+
 def test_who_waits_meanwhile_is_committed_by_the_thread_behind_it(made: Made) -> None:
     made.store.gate = threading.Semaphore(0)
     leader = threading.Thread(target=made.lead)

@@ -150,5 +150,5 @@ def test_what_takes_more_than_a_row_is_left_to_append(
         assert is_left(), "the disk is full"
     append(journal, "c" * 400)
     journal.settle(0, 400, range(0, 390, 9))
-    assert journal._slots.overdue()
+    assert journal.slots.overdue()
     assert is_left(), "a cursor is to be written"

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
+
+pytest.importorskip("hypothesis")
 from hypothesis import given
 from hypothesis import strategies as st
 

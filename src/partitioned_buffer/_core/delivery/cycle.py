@@ -146,7 +146,7 @@ class Driver(Calls[B]):
         """Return what goes on with *effects*; of a quick store, with a note of what is settled."""
         if not self._is_stored or self.partition.waits:
             return effects.send
-        return partial(send_and_note, self.partition, self._table.note, effects.send)
+        return partial(send_and_note, self.partition, effects.send)
 
     def batch_id(self) -> BatchId:
         """Return what tells the batch that the processor has now; raise `WrongThread`."""

@@ -47,18 +47,16 @@ def use_store(
     return True
 
 
-def send_and_note(
-    partition: Partition[Any], note: Callable[[], object], send: Callable[[Any], Any], outcome: Any
-) -> Any:
+def send_and_note(partition: Partition[Any], send: Callable[[Any], Any], outcome: Any) -> Any:
     """
-    Go on, and have the store know by *note* what is settled by then, before the next call.
+    Go on, and have the store know what is settled by then, before the next call.
 
     A store that does not take the note is no reason to deliver nothing: it says so, and what it
     does not know comes again after a crash.
     """
     effect = send(outcome)
     try:
-        note()
+        partition.note()
     except Exception as error:
         partition.unnoted(error)
     return effect

@@ -42,27 +42,28 @@ class QueueAdmission(StoredAdmission):
 
     def late(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> None:  # noqa: ARG002  # a door's
         """Write one item, in this very thread if nobody is in the way."""
-        pieces = self._pieces(table, args[0])
+        pieces = self._of_door(table, method, args)
         if not self.lead(pieces):
             self.face._go(self.submit(pieces))
 
     def steps(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> Steps[None]:  # noqa: ARG002  # a door's
         """Write one item."""
-        return self.submit(self._pieces(table, args[0]))
+        return self.submit(self._of_door(table, method, args))
 
     def awaited(
         self,
         table: Any,
         outcome: int,  # noqa: ARG002  # a door's
-        method: str,  # noqa: ARG002
+        method: str,
         args: tuple[Any, ...],
     ) -> Awaitable[None]:
         """Write one item."""
-        return self.submitted(self._pieces(table, args[0]))
+        return self.submitted(self._of_door(table, method, args))
 
-    def _pieces(self, door: Any, item: Any) -> list[QueuePiece]:
+    def _of_door(self, door: Any, method: str, args: tuple[Any, ...]) -> list[QueuePiece]:  # noqa: ARG002  # a Map has two
+        """Return what came to *door*, encoded."""
         stored, hashed = door.partition
-        return [QueuePiece(stored, (self.backing.storage.codec.encode(item),), (hashed,))]
+        return [QueuePiece(stored, (self.backing.storage.codec.encode(args[0]),), (hashed,))]
 
 
 class StoredQueueRoutes:

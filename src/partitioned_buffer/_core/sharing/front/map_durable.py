@@ -124,19 +124,20 @@ class DurableMapAdmission(DurableAdmission):
         self.writes = Writes(storage.codec, made.merge)
         super().__init__(settings, made, room, face, DurableMapCargo(storage, made.merge))
 
-    def steps(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> Steps[None]:  # noqa: ARG002  # a door's
-        """Write one entry, or delete one, that came to a door."""
-        return self.accept(of_door(table, method, args))
-
     def accept(self, groups: Mapping[Any, Sequence[Unsent]]) -> Steps[None]:
         """Write to the tables that these are for."""
+        return self.write(self._pieces(groups))
+
+    def _of_door(self, door: Any, method: str, args: tuple[Any, ...]) -> list[QueuePiece]:
+        """Return an entry, or that one is deleted, that came to *door*."""
+        return self._pieces(of_door(door, method, args))
+
+    def _pieces(self, groups: Mapping[Any, Sequence[Unsent]]) -> list[QueuePiece]:
         codec: Any = self.backing.storage.codec
-        return self.write(
-            [
-                QueuePiece(table, codec.encode_all(group), [unsent.hash for unsent in group])
-                for table, group in groups.items()
-            ]
-        )
+        return [
+            QueuePiece(table, codec.encode_all(group), [unsent.hash for unsent in group])
+            for table, group in groups.items()
+        ]
 
 
 def durable_map_front(

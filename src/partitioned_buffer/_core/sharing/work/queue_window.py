@@ -22,6 +22,8 @@ class Held:
     """A store, as the table of one claim knows it, and its committer."""
 
     window = sys.maxsize
+    is_awaited = False
+    """Whether writers wait for a commit: see `backing.committer`."""
 
     def __init__(
         self, store: SharedStore, claim: Claim, begin: int, noted: Callable[[], None]

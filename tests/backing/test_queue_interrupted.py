@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,14 +18,18 @@ from typing import Any
 
 import pytest
 from helpers import in_thread, wait_until
+from storages import as_json, of_json
 from trips import Interrupts
 
 from partitioned_buffer import BufferNotRunning, Queue
+from partitioned_buffer._core.backing.leading import CAN_LEAD
 from partitioned_buffer.storage import SQLite
 from partitioned_buffer.testing import assert_balanced
 from partitioned_buffer.testing.contract.watched import Watched
 from partitioned_buffer.testing.storage import DictStorage
 
+CODEC: Any = None if find_spec("msgspec") else (as_json, of_json)
+leads = pytest.mark.skipif(not CAN_LEAD, reason="nobody leads before Python 3.12")
 numbers = count()
 SEVERAL = [10, 11, 12]
 
@@ -165,10 +170,18 @@ def test_what_a_handler_raises_comes_out_of_the_very_call(trip: Any, name: str) 
     )
 
 
+def stored(folder: Path) -> SQLite:
+    """Return a storage whose writers commit by themselves; nothing stays of the last one."""
+    for each in folder.iterdir():
+        each.unlink()
+    return SQLite(folder / f"{next(numbers)}", fsync="os", codec=CODEC)
+
+
 ALONE = ["push", "push, unbounded", "push by key", "push by weight", "push_all"]
 ALONE += ["push_all, unbounded"]
 
 
+@leads
 @pytest.mark.parametrize("name", ALONE)
 def test_so_it_does_where_the_writer_commits_by_itself(
     trip: Any, name: str, tmp_path: Path
@@ -176,7 +189,7 @@ def test_so_it_does_where_the_writer_commits_by_itself(
     accepts, options, call = CALLS[name]
 
     def subject() -> Subject:
-        return Subject(SQLite(tmp_path / f"{next(numbers)}", fsync="os"), **options).rest()
+        return Subject(stored(tmp_path), **options).rest()
 
     Interrupts(trip).try_all(subject, call, lambda subject: subject.trouble(accepts))
 
@@ -208,6 +221,7 @@ MEANWHILE: dict[str, tuple[set[int], Callable[[Subject], object]]] = {
 }
 
 
+@leads
 @pytest.mark.parametrize("name", MEANWHILE)
 def test_a_handler_may_do_anything_in_the_middle_of_that(
     trip: Any, name: str, tmp_path: Path
@@ -216,7 +230,7 @@ def test_a_handler_may_do_anything_in_the_middle_of_that(
     another = Another(trip)
 
     def subject() -> Subject:
-        made = Subject(SQLite(tmp_path / f"{next(numbers)}", fsync="os")).rest()
+        made = Subject(stored(tmp_path)).rest()
         another.does, another.was_there = lambda: does(made), False
         return made
 

@@ -7,7 +7,7 @@ It waits as bytes, so many at most; beyond, chunks are only counted, and read ba
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ....abc import Chunk, Store
 from ...tables.step import CLOSED, MADE
@@ -16,6 +16,21 @@ from .hashes import with_hashes
 from .line import QueueLine
 from .part import Part, cut, joined
 from .records import QueuePiece, Records, weight_from
+
+
+class Committing(Protocol):
+    """Who commits for a table, as far as it is asked: see `committer`, and `queue_window`."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether writers wait, so that who is busy had better give way."""
+        ...
+
+    def catch_up(self) -> None:
+        """Wait until what is being committed has landed."""
+
+    def reclaim(self) -> None:
+        """Give back room when there is time for it."""
 
 
 class QueueLanding(QueueLine):
@@ -34,7 +49,7 @@ class QueueLanding(QueueLine):
         self.closed = True
         self._gate = threading.RLock()
         self._store: Any = None
-        self._committer: Any = None
+        self._committer: Committing = None  # type: ignore[assignment]  # until it begins
         self._wake: Callable[[], object] = lambda: None
         self._flush_at: int | None = None
         self._rung = False
@@ -54,7 +69,7 @@ class QueueLanding(QueueLine):
         self.unnoted: Exception | None = None  # why the store does not take note now
         self._reclaimed = cursor
 
-    def begin(self, store: Store, committer: Any) -> None:
+    def begin(self, store: Store, committer: Committing) -> None:
         """Begin with what *store* holds."""
         self.reset()
         self._store, self._committer = store, committer

@@ -21,7 +21,6 @@ from typing import Any
 
 from ....abc import Chunk, Store
 from .landing import QueueLanding
-from .line import Noted
 from .part import Part, from_place, from_position, joined
 from .records import weight_from
 
@@ -134,11 +133,7 @@ class StoredQueueTable(QueueLanding):
 
     def note(self) -> None:
         """Have the store know what is settled."""
-        out = self._hand.places
-        if out and out[0] >= self._mark:  # as `cursor()` has it, most often
-            now: Noted = out[0], (), len(out)
-        else:
-            now = self.cursor()
+        now = self.cursor()
         if now != self._noted and self._store is not None:
             cursor, kept, hand = now
             self._store.settle(self.index, cursor, kept, hand)

@@ -46,10 +46,6 @@ class QueueAdmission(StoredAdmission):
         if not self.lead(pieces):
             self.face._go(self.submit(pieces))
 
-    def steps(self, table: Any, outcome: int, method: str, args: tuple[Any, ...]) -> Steps[None]:  # noqa: ARG002  # a door's
-        """Write one item."""
-        return self.submit(self._of_door(table, method, args))
-
     def awaited(
         self,
         table: Any,

@@ -13,6 +13,7 @@ from typing import cast
 from ....abc import Chunk, Cursor, Store
 from ....abc.sharing import Claim, Read, SharedStore, Want
 from ...backing.queue.hashes import with_hashes, without_hashes
+from ...backing.queue.landing import Committing
 from ...backing.queue.table import StoredQueueTable
 from ...options.settings import Settings
 from .window import MOST_BYTES, Window
@@ -141,7 +142,8 @@ class QueueWindow(Window):
                 wake()
 
         held = Held(store, self.claim, position, noted)
-        self.table.begin(cast("Store", held), held)  # as much of a store as a table uses
+        committer: Committing = held
+        self.table.begin(cast("Store", held), committer)  # as much of a store as a table uses
         self.read_to = self._landed = self.told = position
         self.held, self.has_begun = held, True
 

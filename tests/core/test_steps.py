@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
@@ -34,13 +35,21 @@ class CountingLock(nullcontext[None]):
     free: Any = property(lambda self: self.add(-1))
 
 
+@cache
+def zones_of(code: CodeType) -> list[range]:
+    return zones("".join(inspect.findsource(code)[0]))
+
+
+def in_zone(frame: FrameType) -> bool:
+    return any(frame.f_lineno in zone for zone in zones_of(frame.f_code))
+
+
 class Looking:
     """A tracer that looks at a table before each line of its code."""
 
     def __init__(self, subject: Subject, lock: CountingLock) -> None:
         self.subject, self.lock = subject, lock
         self.wrong: list[str] = []
-        self._zones: dict[str, list[range]] = {}
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         if TABLES not in frame.f_code.co_filename.replace("\\", "/"):
@@ -52,7 +61,7 @@ class Looking:
 
     def trouble(self, frame: FrameType) -> str | None:
         table, room, held = self.subject.table, self.subject.room, self.lock.held
-        if any(frame.f_lineno in zone for zone in self.zones(frame.f_code)):
+        if in_zone(frame):
             return None if held == 1 else f"in a zone with the lock held {held} times"
         if held:
             return None if frame.f_lineno in locked(frame.f_code) else "with a lock in hand"
@@ -61,11 +70,6 @@ class Looking:
         if room is not None and (room.used, room.used_bytes) != room.recount():
             return f"the room: {room.used, room.used_bytes} for {room.recount()}"
         return None
-
-    def zones(self, code: CodeType) -> list[range]:
-        if code.co_filename not in self._zones:
-            self._zones[code.co_filename] = zones("".join(inspect.findsource(code)[0]))
-        return self._zones[code.co_filename]
 
 
 def looked_at(subject: Subject, lock: CountingLock, call: Callable[[Subject], Any]) -> list[str]:
@@ -89,6 +93,51 @@ def test_between_any_two_lines_all_is_whole(kind: str, setup: str, how: Any, cal
 
     assert looked_at(subject, lock, call) == []
     assert lock.held == 0
+
+
+class Writing:
+    """A tracer that writes before one line, as another thread does that can have the lock."""
+
+    def __init__(self, subject: Subject, at: int) -> None:
+        self._subject, self._at, self.lines = subject, at, 0
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if TABLES not in frame.f_code.co_filename.replace("\\", "/"):
+            return None
+        if event == "line" and not in_zone(frame) and frame.f_lineno not in locked(frame.f_code):
+            self.lines += 1
+            if self.lines == self._at:
+                self._subject.write_more()
+        return self
+
+
+def written_at(subject: Subject, at: int, call: Callable[[Subject], Any]) -> int:
+    """Have *call* met by writes before that line; return how many lines it had."""
+    writing, before = Writing(subject, at), sys.gettrace()
+    sys.settrace(writing)
+    try:
+        call(subject)
+    finally:
+        sys.settrace(before)
+    return writing.lines
+
+
+@pytest.mark.parametrize(
+    ("kind", "setup", "how", "call"),
+    [pytest.param(kind, *case, id=f"{kind}: {name}") for kind, name, *case in CASES],
+)
+def test_others_may_write_between_any_two_lines(kind: str, setup: str, how: Any, call: Any) -> None:
+    """And once more afterwards, when they find what the call left."""
+    made, wrong = load("python"), list[str]()
+    lines = written_at(Subject(made, kind, setup, **how), 0, call)
+    for at in range(1, lines + 1):
+        subject = Subject(made, kind, setup, **how)
+        written_at(subject, at, call)
+        subject.write_more()
+        trouble = subject.trouble()
+        if trouble:
+            wrong.append(f"line {at} of {lines}: {trouble}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,13 @@ class MapHeld(Table):
     # --- settling --------------------------------------------------------------
 
     def _forget(self) -> int:
-        deleted = 0
-        while self._hidden:
-            deleted += self._settle(dict(self._hidden), "_deleted")
-        self._out = {}
+        deleted, done = 0, False
+        while not done:
+            turn = self._turn
+            if self._hidden:
+                deleted += self._settle(dict(self._hidden), "_deleted")
+            else:  # what is deleted by now is out, and hidden
+                done = self._change(turn, {"_out": {}})
         self._let_go()
         return deleted
 

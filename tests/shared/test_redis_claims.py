@@ -10,7 +10,7 @@ from parcels import append, claimed, everything, parcel, step
 from relays import Relay
 from servers import wait_until
 
-from partitioned_buffer.abc.sharing import ClaimLost, Depth, StorageAway
+from partitioned_buffer.abc.sharing import ClaimLost, Depth, StorageAway, Want
 from partitioned_buffer.storage.redis import letters
 from partitioned_buffer.storage.redis.naming import Names
 from partitioned_buffer.storage.redis.store import RedisStore
@@ -109,6 +109,8 @@ def test_what_was_given_up_is_kept(store: RedisStore, monkeypatch: pytest.Monkey
 
     store.bury(claim, b"ab", 2, "ValueError: nö", 3)
     store.bury(claim, b"c", 1, "", 1)
+    assert (store.depth()[0].dead, store.depth()[0].kept) == (0, 3)  # held still
+    store.step(0, [Want(claim, 3, 0, 0, 3)])
 
     first, second = store.dead(0)
     assert first[1:] == (b"ab", 2, "ValueError: nö", 3, 1.7e9)

@@ -136,7 +136,7 @@ def test_a_server_without_memory_is_full_and_can_be_emptied(own: Any, opened: An
         claim = claimed(store)
         assert text(step(store, claim)) == "abc"
         store.bury(claim, b"a", 1, "no", 1)
-        step(store, claim, 2)
+        step(store, claim, 2, given_up=1)
         assert store.depth()[0][2:5] == (3, 2, 1)
         ((number, *_),) = store.dead(0)
         store.forget_dead(0, number)

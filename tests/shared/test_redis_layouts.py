@@ -81,7 +81,7 @@ def test_what_was_given_up_is_found_after_a_resize(store: RedisStore) -> None:
     resized(store, 3)
     append(store, parcel("d", generation=2))
     step(store, claimed(store, 1))
-    step(store, claimed(store, 1), 3)
+    step(store, claimed(store, 1), 3, given_up=1)
     store.refresh()
     store.bury(claimed(store, 1), b"b", 1, "no", 1)
 

@@ -294,7 +294,7 @@ def test_what_was_given_up_is_counted_and_kept(store: RedisStore) -> None:
     swapped(store, claim)
     append(store, ops_of(delete("b"), known=4))  # while it is in hand
     store.bury(claim, b"a, b", 2, "no", 3)
-    swapped(store, claim, 1, delivered=["d"], buried=["a", "b", "c"], given_up=1)
+    swapped(store, claim, 1, delivered=["d"], buried=["a", "b", "c"])
 
     depth = store.depth()[0]
     assert (depth.appended, depth.settled, depth.dead, depth.kept, depth.deleted) == (4, 4, 3, 2, 0)
@@ -320,7 +320,7 @@ def test_the_books_balance_whatever_comes(store: RedisStore, opened: Any, relay:
             buried = set(chance.sample(sorted(gone), len(gone) // 3))
             step = swapped(
                 far, claim, swap, delivered=sorted(gone - buried), buried=sorted(buried),
-                given_up=dead + len(buried), records=chance.randrange(4),
+                records=chance.randrange(4),
             )  # fmt: skip
             delivered, dead = delivered + len(gone - buried), dead + len(buried)
             hand, swap = (hand if step.number == swap else set()) - gone, step.number

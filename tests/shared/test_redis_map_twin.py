@@ -69,7 +69,7 @@ class Twins:
         far, near = Redis(relay.url, codec="pickle"), SharedDict()
         self.stores: list[SharedStore] = [far.share(terms), near.share(terms)]
         self.claims = [store.claim(0) for store in self.stores]
-        self.hand, self.gone, self.dead = set[bytes](), set[bytes](), 0
+        self.hand, self.gone = set[bytes](), set[bytes]()
 
     def write(self) -> None:
         ops = [some_op(self.chance) for _ in range(self.chance.randrange(1, 6))]
@@ -95,14 +95,12 @@ class Twins:
         gone = [key for key in sorted(self.hand) if self.chance.random() < 0.6]
         buried = [key for key in gone if self.chance.random() < 0.2]
         delivered = [key for key in gone if key not in buried]
-        self.dead += len(buried)
         self.relay.cut_replies = int(self.chance.random() < 0.1)
         wants, may_swap = self.chance.choice([0, 100]), self.chance.random() < 0.8
 
         def one(store: SharedStore, claim: Claim | None) -> Swap:
             assert claim is not None
-            settled = delivered, buried, may_swap
-            want = Want(claim, self.swap, wants, 1 << 30, self.dead, *settled)
+            want = Want(claim, self.swap, wants, 1 << 30, 0, delivered, buried, may_swap)
             (swap,) = store.step(0, [want])
             if isinstance(swap, StorageAway):
                 raise swap

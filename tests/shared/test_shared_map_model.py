@@ -146,8 +146,9 @@ class Model:
                 if held.version is not None and remembers:
                     self.known[key] = held.version
         for key in want.buried:
-            if self.flying.pop(key, None) is None and key in self.gone:
-                self.numbers["deleted"] -= 1
+            self.numbers["dead"] += key in self.flying or key in self.gone
+            self.numbers["deleted"] -= key in self.gone
+            self.flying.pop(key, None)
             self.gone.discard(key)
 
     def begin(self) -> None:
@@ -181,7 +182,6 @@ class Worker:
         self.claim, self.number = claim, -1
         self.hand = set[bytes]()
         self.delivered, self.buried = set[bytes](), set[bytes]()
-        self.given_up = self.counted = 0
 
 
 TERMS = SharedTerms("events", "Map", 1, "a test")
@@ -311,7 +311,6 @@ class MapMachine(RuleBasedStateMachine):
             worker.hand -= some
             if buried:
                 worker.buried |= some
-                worker.given_up += len(some)
             else:
                 worker.delivered |= some
 
@@ -323,7 +322,7 @@ class MapMachine(RuleBasedStateMachine):
         if worker.claim is None:
             return
         those = sorted(worker.delivered), sorted(worker.buried)
-        want = Want(worker.claim, worker.number, records, 1 << 20, worker.given_up, *those)
+        want = Want(worker.claim, worker.number, records, 1 << 20, 0, *those)
         self._befall(worker.storage, fate)
         try:
             (answer,) = worker.store.step(0, [want])
@@ -348,12 +347,7 @@ class MapMachine(RuleBasedStateMachine):
         if self.owner is not worker or not self._has_owner():
             return
         self.until = self.clock.monotonic() + LEASE
-        more = worker.given_up - worker.counted
-        if want.settled != self.model.swap:  # all of which were deleted, and told of too late
-            self.model.numbers["twice"] += more
         self.model.settle(want, remembers=self.remembers)
-        self.model.numbers["dead"] += more
-        worker.counted = worker.given_up
         if want.records:
             self.model.begin()
 
@@ -427,7 +421,7 @@ class MapMachine(RuleBasedStateMachine):
         assert (depth.coalesced, depth.deleted) == (numbers["coalesced"], numbers["deleted"])
         assert (depth.dead, depth.settled) == (numbers["dead"], depth.appended - held)
         settled = (depth.dead, depth.coalesced, depth.deleted, numbers["delivered"])
-        assert depth.settled + numbers["twice"] == sum(settled), "each write has become one thing"
+        assert depth.settled == sum(settled), "each write has become one thing"
         assert (depth.goal > depth.passed) == (held > 0)
 
     def teardown(self) -> None:

@@ -201,6 +201,44 @@ def test_what_is_given_up_is_kept_on_the_server(shares: Shares) -> None:
     assert queue.stop().dead_lettered == 0
 
 
+@pytest.mark.parametrize("kind", ["queue", "map"])
+@pytest.mark.parametrize("handled", [False, True])
+def test_what_is_given_up_is_held_until_it_is_settled(
+    shares: Shares, kind: str, handled: bool
+) -> None:
+    """Though a worker dies in between, each is one thing in the end, and counted once."""
+    sink, calls = Sink(), list[list[int]]()
+    owner: dict[str, Any] = {"dead_letter": sink.bury} if handled else {}
+
+    def process(batch: list[Any]) -> None:
+        numbers = [each if kind == "queue" else each.key for each in batch]
+        calls.append(numbers)
+        if {1, 3} <= {*numbers}:
+            raise PartialFailure(retry=batch[:1], reject=batch[2:3])
+        if len(calls) == 2:  # what was kept of the first
+            shares.shared.expire(0)
+
+    def fill(buffer: Any) -> None:
+        numbers = [1, 2, 3, 4]
+        buffer.push_all(numbers) if kind == "queue" else buffer.put_all([(n, n) for n in numbers])
+
+    def letters() -> int:
+        return len(sink.dead) if handled else shares.shared._server.depth(0)[0].kept
+
+    one = getattr(shares, kind)(process, **owner)
+    fill(one)
+    shares.seen(lambda: letters() == 1)
+    (depth,) = shares.shared._server.depth(0)
+    assert depth.settled - depth.dead in ({0} if kind == "queue" else {0, 2})  # a prefix, or keys
+    assert depth.dead in ({0} if kind == "queue" else {0, 1})
+    shares.seen(lambda: one.stats().delivered == 3)
+    stats = one.stats()
+    assert_balanced(stats)
+    assert (stats.dead_lettered, stats.held) == (1, 0)
+    assert len(calls) >= 3
+    assert letters() == (2 if kind == "queue" else 1)
+
+
 def test_what_is_given_up_goes_to_the_handler_if_there_is_one(shares: Shares) -> None:
     sink = Sink()
     sink.fail(Reject())

@@ -34,7 +34,7 @@ class Scripts(luas.Scripts):
         return self(
             "map_step",
             *(lease, 9999, swap, options.get("read", swap), options.get("at", "0")),
-            *(options.get("records", 9), options.get("room", 999), options.get("given_up", 0)),
+            *(options.get("records", 9), options.get("room", 999)),
             *(options.get("remember", 9), options.get("may_swap", 1)),
             *(len(delivered), *delivered, *buried),
         )

@@ -112,11 +112,10 @@ def swapped(
     buried: Sequence[str] = (),
     records: int = 100,
     max_bytes: int = 1 << 20,
-    given_up: int = 0,
 ) -> Swap:
     """Take a step by which keys of *swap* are settled."""
     done, dead = ([key.encode() for key in keys] for keys in (delivered, buried))
-    (found,) = store.step(0, [Want(claim, swap, records, max_bytes, given_up, done, dead)])
+    (found,) = store.step(0, [Want(claim, swap, records, max_bytes, 0, done, dead)])
     if isinstance(found, StorageError):
         raise found
     assert isinstance(found, Swap)

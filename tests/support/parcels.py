@@ -37,8 +37,9 @@ def step(
     *,
     records: int = 100,
     max_bytes: int = 1 << 20,
+    given_up: int = 0,
 ) -> Read:
-    (read,) = store.step(0, [Want(claim, settled, records, max_bytes)])
+    (read,) = store.step(0, [Want(claim, settled, records, max_bytes, given_up)])
     if isinstance(read, StorageError):
         raise read
     assert isinstance(read, Read)

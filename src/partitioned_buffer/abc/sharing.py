@@ -98,11 +98,11 @@ class Want(NamedTuple):
     """About how many records to read on; 0: none."""
     max_bytes: int
     given_up: int = 0
-    """How many of those that this claim has ever settled were given up, and are not kept."""
+    """Of a Queue: how many of those that this claim has ever settled were given up, kept or not."""
     delivered: Sequence[bytes] = ()
     """A Map's keys that are settled, and whose versions are to be remembered."""
     buried: Sequence[bytes] = ()
-    """... that were given up: what is remembered of them stays."""
+    """... that were given up, kept or not: what is remembered of them stays."""
     may_swap: bool = True
     """... whether another swap may be: not while any of this one is in hand, deleted or not."""
 
@@ -226,7 +226,7 @@ class SharedStore(Protocol):
         ...
 
     def bury(self, claim: Claim, data: bytes, count: int, error: str, attempts: int, /) -> None:
-        """Keep *count* records that were given up; raise `ClaimLost` if they are another's."""
+        """Keep *count* records, given up: dead when a `step` settles them; raise `ClaimLost`."""
 
     def depth(self) -> Sequence[Depth]:
         """Return how it is with each partition of each layout there has been."""

@@ -88,7 +88,6 @@ class AnyLine(ABC):
         self.sealed = False
         self.dead: list[Dead] = []
         self.given_up = 0  # ever
-        self._given_up_by = 0, 0  # a token, and how many of these it has told of
         self.letter: object = None  # what tells the last one that was kept from others
         self._had: dict[str, Had] = {}
         self._accepted = deque[Accepted](maxlen=self.remembered)
@@ -144,14 +143,6 @@ class AnyLine(ABC):
         """Forget what was had of *producer*."""
         self._had.pop(producer, None)
 
-    def give_up(self, token: int, count: int) -> None:
-        """Count what the claim of *token* has given up, *count* in all."""
-        who, told = self._given_up_by
-        more = count - (told if who == token else 0)
-        if more > 0:
-            self.given_up += more
-            self._given_up_by = token, count
-
     def forget(self, records: int) -> None:
         """Be as before the last parcels came, that had *records* or a few more; end the lease."""
         least = self.end - records
@@ -203,6 +194,7 @@ class Line(AnyLine):
         super().__init__(generation, partition)
         self.chunks: list[Chunk] = []
         self._settled = 0  # all before this position is
+        self._given_up_by = 0, 0  # a token, and how many of those that are it has told of
         self._times: dict[int, float] = {}
 
     @property
@@ -227,6 +219,7 @@ class Line(AnyLine):
         """Settle and read on; a claim's state is the position that it has read up to."""
         del remember  # of Maps
         self.settle(want.settled)
+        self._give_up(want.claim.token, want.given_up)
         state: int | None = want.claim.state
         chunks = self.read(self.settled if state is None else state, want.records, want.max_bytes)
         if chunks:
@@ -255,6 +248,13 @@ class Line(AnyLine):
         for chunk in self.chunks[:gone]:
             del self._times[chunk.start]
         del self.chunks[:gone]
+
+    def _give_up(self, token: int, count: int) -> None:
+        who, told = self._given_up_by
+        more = count - (told if who == token else 0)
+        if more > 0:
+            self.given_up += more
+            self._given_up_by = token, count
 
     def since(self) -> float | None:
         """Return when the oldest record that is held came."""

@@ -196,10 +196,12 @@ class MapLine(AnyLine):
             else:
                 self.versions.forget(key)
         for key in buried:
-            self.flying.pop(key, None)
-            if key in self._gone:  # it is dead: that is counted elsewhere
+            if self.flying.pop(key, None) is not None:
+                self.given_up += 1
+            elif key in self._gone:  # it is dead, and was counted as deleted
                 self._gone.remove(key)
                 self.deleted -= 1
+                self.given_up += 1
 
     def _read(self, place: int, want: Want) -> tuple[list[MapOp], int]:
         """Return entries of the swap from *place* on, and where they end."""

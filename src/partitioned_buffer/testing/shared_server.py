@@ -229,7 +229,6 @@ class SharedServer:
                 return _lost(claim), claim.state
             who, before = (me, claim.token), line.settled
             answer, state = line.step(want, remember)
-            line.give_up(claim.token, want.given_up)
             if line.settled > before:
                 self._note("settle", who, line, (before, line.settled))
             if isinstance(answer, Swap):
@@ -267,7 +266,6 @@ class SharedServer:
                 return
             line.letter = letter
             line.dead.append(Dead(next(self._numbers), data, records, *why, time.time()))
-            line.given_up += records
             self._note("bury", (me, claim.token), line, (line.settled, line.settled))
 
     # --- looking

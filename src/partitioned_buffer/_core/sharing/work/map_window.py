@@ -69,9 +69,8 @@ class MapWindow(Window):
             number,
             records,
             MOST_BYTES,
-            self.given_up,
-            [key for key, given_up in mine if not given_up],
-            [key for key, given_up in mine if given_up],
+            delivered=[key for key, given_up in mine if not given_up],
+            buried=[key for key, given_up in mine if given_up],
             may_swap=is_free,
         )
 

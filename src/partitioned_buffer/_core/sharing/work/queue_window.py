@@ -6,14 +6,15 @@ A Queue's window: chunks read from the server.
 """
 
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 from ....abc import Chunk, Cursor, Store
 from ....abc.sharing import Claim, Read, SharedStore, Want
 from ...backing.queue.hashes import with_hashes, without_hashes
 from ...backing.queue.landing import Committing
+from ...backing.queue.part import Part
 from ...backing.queue.table import StoredQueueTable
 from ...options.settings import Settings
 from .window import MOST_BYTES, Window
@@ -32,7 +33,14 @@ class Held:
         self._store, self._claim, self._begin, self._noted = store, claim, begin, noted
         self.where, self.codec = store.where, store.codec
         self.identity = f"{store.identity}-{claim.generation}"
-        self.settled = begin
+        self.said = begin, 0
+        """Up to where all is settled, and how many of these were given up: of one instant."""
+        self.given_up = set[int]()  # positions behind that
+
+    @property
+    def settled(self) -> int:
+        """Up to where all is settled."""
+        return self.said[0]
 
     def cursor(self, _partition: int, /) -> Cursor:
         """Return that nothing is in hand yet."""
@@ -58,7 +66,10 @@ class Held:
         self, _partition: int, cursor: int, kept: Sequence[int] = (), _hand: int = 0, /
     ) -> None:
         """Note up to where all is settled: never a count, for some may be kept."""
-        self.settled = min([cursor, *kept])
+        settled, (_, count) = min([cursor, *kept]), self.said
+        gone = {position for position in self.given_up if position < settled}
+        self.said = settled, count + len(gone)
+        self.given_up -= gone
         self._noted()
 
     def bury(self, _partition: int, data: bytes, count: int, error: str, attempts: int, /) -> None:
@@ -71,6 +82,22 @@ class Held:
     catch_up = reclaim
 
 
+class WindowTable(StoredQueueTable):
+    """Has the store know which records were given up: the server is told of a prefix."""
+
+    def bury(self, places: Iterable[int] | None = None, /) -> int:
+        """Settle these *places* of what was returned last (None: all) as dead-lettered."""
+        self._store.given_up |= {self._hand.places[place] for place in self._chosen(places)}
+        return super().bury(places)
+
+    def _unloaded(self, decoded: Sequence[tuple[Chunk, Part]]) -> tuple[Part, int, Counter[str]]:
+        for (start, count, _), part in decoded:
+            asked = range(max(start, self._loaded), start + count)
+            if len(part.items) < len(asked):  # what does not decode was buried
+                self._store.given_up |= set(asked).difference(part.places)
+        return super()._unloaded(decoded)
+
+
 class QueueWindow(Window):
     """Of a Queue's partition."""
 
@@ -78,7 +105,7 @@ class QueueWindow(Window):
 
     def __init__(self, claim: Claim, settings: Settings, most: int) -> None:
         super().__init__(claim, settings, most)
-        self.table = StoredQueueTable(claim.partition, None)
+        self.table = WindowTable(claim.partition, None)
         self.ready: deque[Chunk] = deque()
         self.told = -1  # up to where the server knows that all is settled
         self.read_to = self._landed = 0
@@ -115,13 +142,17 @@ class QueueWindow(Window):
 
     def want(self) -> Want:
         """Return what the next step is to do."""
-        return Want(self.claim, self.settled, self.wanted, MOST_BYTES, self.given_up)
+        return self._want(self.wanted, MOST_BYTES)
 
     def last_want(self) -> Want | None:
         """Return what the server has to be told before the claim is given back, if anything."""
         if self.settled <= self.told:
             return None
-        return Want(self.claim, self.settled, 0, 0, self.given_up)
+        return self._want(0, 0)
+
+    def _want(self, records: int, max_bytes: int) -> Want:
+        settled, given_up = (-1, 0) if self.held is None else self.held.said
+        return Want(self.claim, settled, records, max_bytes, given_up)
 
     def took(self, store: SharedStore, want: Want, outcome: Read, wake: Callable[[], None]) -> None:
         """Take what the step that did *want* has brought."""

@@ -87,14 +87,6 @@ class Window(ABC):
     def feed(self) -> None:  # noqa: B027  # most have nothing to do
         """Have the table land as much as may be in hand."""
 
-    @property
-    def given_up(self) -> int:
-        """How many records were given up that the server does not keep."""
-        if not self.has_begun or self.settings.dead_letter is None:
-            return 0
-        buried: int = self.table.counts()["dead_lettered"]
-        return buried
-
     def is_due(self, now: float, lease: float) -> bool:
         """Return whether there is anything to tell the server, or to ask it."""
         since = now - self.stepped_at

@@ -88,7 +88,6 @@ class MapKind:
             state.at,
             want.records,
             want.max_bytes,
-            want.given_up,
             self._remember,
             int(want.may_swap),
             len(want.delivered),
@@ -166,7 +165,7 @@ class MapKind:
         keys = of.lease, of.meta, of.w, of.r, of.v0, of.v1, of.gone
         return [
             ("SADD", of.gone, b"b"),  # as is done where a key is deleted that is in flight
-            call("map_step", keys, value, 9999, 0, -1, _START, 1, 99, 1, 1, 1, 0),
-            call("map_step", keys, value, 9999, 1, 1, _END, 0, 0, 1, 1, 1, 1, b"a", b"b"),
+            call("map_step", keys, value, 9999, 0, -1, _START, 1, 99, 1, 1, 0),
+            call("map_step", keys, value, 9999, 1, 1, _END, 0, 0, 1, 1, 1, b"a", b"b"),
             self.get(of, b"a", ""),
         ]

@@ -12,13 +12,12 @@
 --      3 the swap whose keys are settled
 --      4 the swap that this owner has read of (-1: none)  5 where to read on ("": it has all)
 --      6 records  7 bytes
---      8 how many of what this owner has settled were given up, and not buried
---      9 how many versions to remember
---      10 "1": this owner has nothing in hand but what it settles, so there may be another swap
---      11 how many keys are delivered  12.. these, and behind them those that were given up
+--      8 how many versions to remember
+--      9 "1": this owner has nothing in hand but what it settles, so there may be another swap
+--      10 how many keys are delivered  11.. these, and behind them those that were given up
 -- -> {swap, {key, record, key, record, ...}, where reading goes on, in flight, waiting}
 --    nil: not the owner, or what it has read is not what is there, or it is sealed: that goes elsewhere
-if #KEYS ~= 7 or #ARGV < 11 then return redis.error_reply('ERR map_step takes 7 keys, 11 arguments, and keys') end
+if #KEYS ~= 7 or #ARGV < 10 then return redis.error_reply('ERR map_step takes 7 keys, 10 arguments, and keys') end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 -- The first write is one that a server without memory allows, and so it does the others.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -29,16 +28,8 @@ local swap = tonumber(meta[1] or '0')
 local settled, read = tonumber(ARGV[3]), tonumber(ARGV[4])
 if settled > swap or read > swap then return false end  -- a server that has lost its last writes
 
-if ARGV[8] ~= '0' then
-  local more = tonumber(ARGV[8]) - tonumber(redis.call('HGET', KEYS[2], 'told') or '0')
-  if more > 0 then
-    redis.call('HINCRBY', KEYS[2], 'dead', more)
-    redis.call('HSET', KEYS[2], 'told', ARGV[8])
-  end
-end
-
 local PIECE = 1000  -- of what one command is given: unpack() has bounds
-local most = tonumber(ARGV[9])
+local most = tonumber(ARGV[8])
 
 local function remember(from, upto)  -- the versions of keys that are in flight still
   local versions, known, forgotten = {}, 0, {}
@@ -72,21 +63,23 @@ local function in_pieces(command, key, from, last)
   return count
 end
 
-if settled == swap and #ARGV > 11 then
-  local last = 11 + tonumber(ARGV[11])
-  for from = 12, most > 0 and last or 0, PIECE do remember(from, math.min(from + PIECE - 1, last)) end
+if settled == swap and #ARGV > 10 then
+  local last = 10 + tonumber(ARGV[10])
+  for from = 11, most > 0 and last or 0, PIECE do remember(from, math.min(from + PIECE - 1, last)) end
   if most == 0 then redis.call('UNLINK', KEYS[5], KEYS[6]) end
-  in_pieces('HDEL', KEYS[4], 12, #ARGV)
-  redis.call('HSET', KEYS[2], 'flying', redis.call('HLEN', KEYS[4]))
+  in_pieces('HDEL', KEYS[4], 11, last)
   -- What was deleted while it was in hand, and is dead now, is counted as that alone.
   local both = in_pieces('SREM', KEYS[7], last + 1, #ARGV)
+  local dead = both + in_pieces('HDEL', KEYS[4], last + 1, #ARGV)
+  if dead > 0 then redis.call('HINCRBY', KEYS[2], 'dead', dead) end
   if both > 0 then redis.call('HINCRBY', KEYS[2], 'deleted', -both) end
+  redis.call('HSET', KEYS[2], 'flying', redis.call('HLEN', KEYS[4]))
 end
 
 local want, room, at = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[5]
 local left, waiting = redis.call('HLEN', KEYS[4]), redis.call('HLEN', KEYS[3])
 -- What was deleted in hand is still to be told apart, if it is given up: so its swap goes on.
-if left == 0 and waiting > 0 and want > 0 and ARGV[10] == '1' then
+if left == 0 and waiting > 0 and want > 0 and ARGV[9] == '1' then
   redis.call('RENAME', KEYS[3], KEYS[4])
   redis.call('UNLINK', KEYS[7])
   swap = redis.call('HINCRBY', KEYS[2], 'swap', 1)

@@ -6,7 +6,7 @@
 -- ARGV 1 the lease's value  2 ms that it lasts  3 all before this position is settled (-1: as it is)
 --      4 where to read on (-1: where the first chunk begins)  5 records  6 bytes
 --      7 the entry in T:at of the last chunk that it has read ("": none)
---      8 how many of what this owner has settled were given up, and not buried
+--      8 how many of what this owner has settled were given up
 --      9 how many chunks it has read beside this at most, just before  10 from the how manieth of T:w on
 -- -> {settled, end, where reading began, {count, data, count, data, ...}, that entry now,
 --    {count, ...} of those beside, which come first, how many are in T:w before where it goes on}

@@ -39,8 +39,6 @@ class Shared:
         self.store = self.open()
         self.sender = MapSender(self.store)
         self.accepted = self.delivered = self.dead = 0
-        self.dying = 0
-        """How many of the dead are not settled yet."""
 
     def open(self) -> Any:
         """Return another store."""
@@ -103,7 +101,7 @@ class Shared:
         assert sum(depth.appended for depth in depths) == self.accepted
         assert dead == self.dead
         settled = sum(depth.settled for depth in depths)
-        assert settled - dead - others == self.delivered - self.dying
+        assert settled - dead - others == self.delivered
 
 
 class MapSender(Sender):
@@ -138,11 +136,10 @@ class MapWorker:
         self.hand: dict[bytes, Seen | None] = {}
         """What it has read, and has not settled."""
         self.last: Swap | None = None
-        self.given_up = 0
 
     def want(self, records: int = 1000, max_bytes: int = MOST, **keys: Any) -> Want:
         """Return what it asks for."""
-        return Want(self.claim, self.number, records, max_bytes, self.given_up, **keys)
+        return Want(self.claim, self.number, records, max_bytes, **keys)
 
     def ask(self, want: Want) -> Swap | StorageError:
         """Return what a step brings."""
@@ -190,7 +187,7 @@ class MapWorker:
         if not those and not gone:
             those = list(self.hand)
         self.shared.delivered += sum(self.flies(key) for key in those)
-        self.shared.dying -= len(gone)
+        self.shared.dead += len(gone)
         for key in those + gone:
             self.hand.pop(key, None)
         return self.step(records, delivered=those, buried=gone)
@@ -208,14 +205,10 @@ class MapWorker:
     def bury(self, *keys: Key) -> None:
         """Keep *keys* as given up; they are not settled by that."""
         self.store.bury(self.claim, b"data", len(keys), "an error", 1)
-        self.shared.dead += len(keys)
-        self.shared.dying += len(keys)
+        self.shared.check()
 
     def give_up(self, *keys: Key) -> None:
         """Settle *keys* as given up, and not kept."""
-        self.given_up += len(keys)
-        self.shared.dead += len(keys)
-        self.shared.dying += len(keys)
         self.settle(buried=keys)
 
     def lost(self) -> StorageError | None:

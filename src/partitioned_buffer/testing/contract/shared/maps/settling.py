@@ -60,7 +60,7 @@ class Settling(MapBase):
                 self.lose_reply(shared.site.storage)
                 assert failure(lambda: worker.ask(settle)) is not None, "no reply was lost"
             worker.ask(settle)
-            shared.delivered, shared.dying = 1, 0
+            shared.delivered, shared.dead = 1, 2
             shared.check()
             assert shared.numbers() == (0, 1)
             assert shared.held() == 0
@@ -258,7 +258,7 @@ class GivenUp(MapBase):
             assert list(shared.store.dead(1)) == []
             assert depth_of(shared.store, 1).dead == 2
 
-    def test_what_was_given_up_and_is_not_kept_is_counted_once(self, tmp_path: Path) -> None:
+    def test_what_was_given_up_is_counted_once(self, tmp_path: Path) -> None:
         with self.map(tmp_path) as shared:
             shared.write(*(put(key, "1") for key in "abc"))
             worker = shared.worker()

@@ -68,7 +68,8 @@ def deliver(trial: Trial, take: Callable[[], Any], batch_size: int | None) -> Ef
 
 
 def _entries(batch: Any) -> list[Any]:
-    return list(batch.values()) if isinstance(batch, dict) else list(batch)
+    """Return the entries of *batch* in a list that the processor does not have."""
+    return batch[:] if type(batch) is list else list(batch.values())
 
 
 def _first_failure(

@@ -6,7 +6,7 @@
  *     step.h                        what a step is: read this first
  *     room.h table.h                what may be held together; what both kinds share
  *     queue.h queue_flight.h        a Queue's table: the writers' half, the worker's half
- *     keys.h entry.h                keys that hash in C; what is held for a key
+ *     keys.h entry.h spare.h        keys that hash in C; what is held for a key, and delivered
  *     map.h map_write.h map_bulk.h  a Map's table: where things are; writing one, and many
  *     map_flight.h map_settle.h map_take.h map_type.h       its worker's half, and the type
  *     writers.h writer_types.h      how a write finds its table
@@ -82,6 +82,7 @@ speed_exec(PyObject *module)
         || (state->MapTable = add_type(module, &Map_spec, "MapTable")) == NULL) {
         return -1;
     }
+    begin_spares(state->Entry);
     return add_others(module);
 }
 
@@ -104,6 +105,7 @@ static int
 speed_clear(PyObject *module)
 {
     State *state = PyModule_GetState(module);
+    end_spares(state->Entry);
     Py_CLEAR(state->Entry);
     Py_CLEAR(state->zero);
     Py_CLEAR(state->Box);

@@ -13,7 +13,7 @@
 #ifndef PARTITIONED_BUFFER_ENTRY_H
 #define PARTITIONED_BUFFER_ENTRY_H
 
-#include "keys.h"
+#include "spare.h"
 
 #define BITS (sizeof(size_t) * 8)
 
@@ -151,9 +151,12 @@ visit_nodes(State *state, PyObject *dict, visitproc visit, void *arg)
 static inline PyObject *
 blank_entry(PyTypeObject *Entry)
 {
-    PyTupleObject *entry = PyObject_GC_NewVar(PyTupleObject, Entry, 4);
+    PyTupleObject *entry = spare_entry(Entry);
+    if (entry == NULL) {
+        entry = PyObject_GC_NewVar(PyTupleObject, Entry, FIELDS);
+    }
     if (entry != NULL) {
-        memset(entry->ob_item, 0, 4 * sizeof *entry->ob_item);
+        memset(entry->ob_item, 0, FIELDS * sizeof *entry->ob_item);
 #if PY_VERSION_HEX >= 0x030E0000
         entry->ob_hash = -1;  /* not known yet */
 #endif
@@ -166,7 +169,8 @@ blank_entry(PyTypeObject *Entry)
 static inline void
 track_entry(PyObject *entry)
 {
-    if (PyObject_IS_GC(PyTuple_GET_ITEM(entry, 1)) || PyObject_IS_GC(PyTuple_GET_ITEM(entry, 0))) {
+    if (PyType_IS_GC(Py_TYPE(PyTuple_GET_ITEM(entry, 1)))
+        || PyType_IS_GC(Py_TYPE(PyTuple_GET_ITEM(entry, 0)))) {
         PyObject_GC_Track(entry);
     }
 }
@@ -220,6 +224,23 @@ fill_entries(State *state, PyObject *list, Py_ssize_t at, PyObject *dict, Py_ssi
     end = most < end - at ? at + most : end;
     while (at < end && PyDict_Next(dict, next, &stored, &held)) {
         if (fill_entry(state, PyList_GET_ITEM(list, at), stored, held) < 0) {
+            return -1;
+        }
+        at++;
+    }
+    return at;
+}
+
+/* In a step: fill *entries* with what *dict* holds from *next* on, and put them in its place.
+ * Returns how many are filled, or -1. */
+static Py_ssize_t
+place_entries(State *state, PyObject *entries, PyObject *dict, Py_ssize_t *next)
+{
+    PyObject *stored, *held;
+    Py_ssize_t at = 0, count = PyList_GET_SIZE(entries);
+    while (at < count && PyDict_Next(dict, next, &stored, &held)) {
+        PyObject *entry = PyList_GET_ITEM(entries, at);
+        if (fill_entry(state, entry, stored, held) < 0 || PyDict_SetItem(dict, stored, entry) < 0) {
             return -1;
         }
         at++;

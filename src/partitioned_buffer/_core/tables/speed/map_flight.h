@@ -167,10 +167,29 @@ Map_swap(Map *map, PyObject *Py_UNUSED(ignored))
     return PyLong_FromSsize_t(in_flight);
 }
 
+/* Entries that are filled as they are taken: one walk less. */
+typedef struct {
+    PyObject *list;  /* or NULL */
+    Py_ssize_t count;
+} Filling;
+
+static inline void
+fill_next(State *state, Filling *filling, PyObject *stored, PyObject *held)
+{
+    if (filling->list == NULL || filling->count == PyList_GET_SIZE(filling->list)) {
+        return;
+    }
+    if (fill_entry(state, PyList_GET_ITEM(filling->list, filling->count), stored, held) < 0) {
+        PyErr_Clear();  /* they are fewer than what is given, so they are made once more */
+        return;
+    }
+    filling->count++;
+}
+
 /* In a step: move the first *size* of *from* to the end of *to*. Returns how many; fewer when
  * memory is out. */
 static Py_ssize_t
-move_some(PyObject *to, Part *from, Py_ssize_t size)
+move_some(State *state, PyObject *to, Part *from, Py_ssize_t size, Filling *filling)
 {
     PyObject *stored, *held;
     Py_ssize_t moved = 0;
@@ -184,6 +203,7 @@ move_some(PyObject *to, Part *from, Py_ssize_t size)
             break;
         }
         from->next = next;
+        fill_next(state, filling, stored, held);
         if (PyDict_DelItem(from->dict, stored) < 0) {
             PyErr_Clear();  /* it is there */
         }
@@ -194,7 +214,7 @@ move_some(PyObject *to, Part *from, Py_ssize_t size)
 
 /* A step: give the next *size* in line. *given* is an empty dict of the caller's. */
 static void
-take_step(Map *map, Py_ssize_t size, PyObject *given)
+take_step(Map *map, Py_ssize_t size, PyObject *given, Filling *filling)
 {
     Part *part;
     PyObject *old = NULL, *nothing;
@@ -211,7 +231,7 @@ take_step(Map *map, Py_ssize_t size, PyObject *given)
         }
         else {
             Py_ssize_t all = PyDict_GET_SIZE(part->dict), most = size < all ? size : all;
-            if (move_some(given, part, most) < most) {
+            if (move_some(map->table.state, given, part, most, filling) < most) {
                 break;
             }
             size -= most;

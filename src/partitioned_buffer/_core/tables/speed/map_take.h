@@ -232,14 +232,52 @@ given_entries(Map *map)
     return whole_entries(list, at);
 }
 
+/* Entries by key of what is given: a copy of that, in which they take the place of what is held. */
+static PyObject *
+given_table(Map *map)
+{
+    State *state = map->table.state;
+    Py_ssize_t left = size_of(map->given), next = 0;
+    PyObject *dict;
+    if (left == 0) {
+        Py_RETURN_NONE;
+    }
+    if ((dict = PyDict_Copy(map->given)) == NULL) {
+        return NULL;
+    }
+    while (left > 0) {
+        Py_ssize_t count = left < SOME ? left : SOME;
+        PyObject *entries = blank_entries(state, count);
+        Py_ssize_t filled = -1;
+        if (entries != NULL) {
+            STEP(&map->table);
+            filled = place_entries(state, entries, dict, &next);
+            DONE(&map->table);
+            entries = whole_entries(entries, filled);
+        }
+        if (filled < count) {
+            Py_XDECREF(entries);
+            Py_DECREF(dict);
+            return NULL;
+        }
+        Py_DECREF(entries);
+        left -= count;
+    }
+    return dict;
+}
+
+/* Put over what is given whatever is newer, if that is wanted. 0, or -1. */
+static int
+map_freshen(Map *map, int newest)
+{
+    return newest && size_of(map->given) && size_of(map->waiting) ? freshen(map) : 0;
+}
+
 /* Return what is given, as new as it is. */
 static PyObject *
 map_return(Map *map, int newest)
 {
-    PyObject *entries = NULL;
-    if (!newest || size_of(map->given) == 0 || size_of(map->waiting) == 0 || freshen(map) == 0) {
-        entries = given_entries(map);
-    }
+    PyObject *entries = map_freshen(map, newest) < 0 ? NULL : given_entries(map);
     return entries ? entries : not_returned(map);
 }
 
@@ -259,7 +297,8 @@ again_step(Map *map, Py_ssize_t size, PyObject *given)
         }
         else {
             Part hand = {map->hand, 0};
-            move_some(given, &hand, size);
+            Filling none = {0};
+            move_some(map->table.state, given, &hand, size, &none);
             map->given = Py_NewRef(given);
         }
     }
@@ -293,7 +332,7 @@ Map_again(Map *map, PyObject *const *args, Py_ssize_t count)
 /* What `take` and `take_table` begin with: what was returned last is acknowledged, and *size* is
  * given. 0, or -1. Should `serve` raise, then before anything is given. */
 static int
-map_take(Map *map, Py_ssize_t size)
+map_take(Map *map, Py_ssize_t size, Filling *filling)
 {
     Kept none = {0};
     PyObject *given;
@@ -301,7 +340,7 @@ map_take(Map *map, Py_ssize_t size)
         || (size_of(map->hand) && map_release(map) < 0) || (given = PyDict_New()) == NULL) {
         return -1;
     }
-    take_step(map, size, given);
+    take_step(map, size, given, filling);
     return 0;
 }
 
@@ -309,13 +348,28 @@ static PyObject *
 Map_take(Map *map, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t size;
+    Filling filling = {0};
     if (!has_arguments("take", count, 0, 1)) {
         return NULL;
     }
     size = count ? limit_of(args[0]) : NO_LIMIT;
-    if ((size == -1 && PyErr_Occurred()) || map_take(map, size) < 0) {
+    if (size == -1 && PyErr_Occurred()) {
         return NULL;
     }
+    /* What was left over may be put over before it is returned. */
+    if (!map->leftover && map->parts && size > 0 && size <= SOME
+        && (filling.list = blank_entries(map->table.state, size)) == NULL) {
+        return NULL;
+    }
+    if (map_take(map, size, &filling) < 0) {
+        Py_XDECREF(filling.list);
+        return NULL;
+    }
+    if (filling.count && filling.count == size_of(map->given)) {
+        PyObject *entries = whole_entries(filling.list, filling.count);
+        return entries ? entries : not_returned(map);
+    }
+    Py_XDECREF(filling.list);
     return map_return(map, map->leftover);
 }
 
@@ -337,23 +391,16 @@ has_boxes(Map *map)
 static PyObject *
 Map_take_table(Map *map, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *entries, *dict;
-    if (map_take(map, NO_LIMIT) < 0) {
+    PyObject *table = NULL;
+    Filling none = {0};
+    if (map_take(map, NO_LIMIT, &none) < 0) {
         return NULL;
     }
-    entries = map_return(map, map->leftover);
-    if (entries == NULL || entries == Py_None || has_boxes(map)) {
-        return entries;  /* a dict would hash and compare the user's keys, here in the worker */
+    if (map_freshen(map, map->leftover) == 0) {
+        /* a dict would hash and compare the user's keys, here in the worker */
+        table = has_boxes(map) ? given_entries(map) : given_table(map);
     }
-    dict = PyDict_New();
-    for (Py_ssize_t i = 0; dict && i < PyList_GET_SIZE(entries); i++) {
-        PyObject *entry = PyList_GET_ITEM(entries, i);
-        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(entry, 0), entry) < 0) {
-            Py_CLEAR(dict);
-        }
-    }
-    Py_DECREF(entries);
-    return dict ? dict : not_returned(map);
+    return table ? table : not_returned(map);
 }
 
 static PyObject *

@@ -149,9 +149,10 @@ def test_at_every_line_of_another_call_they_work_or_raise_at_once(outer: str, in
         with quickly(), suppress(BufferNotRunning, BufferAlreadyRunning):
             sys.settrace(trace)
             try:
-                {"push_all": lambda: queue.push_all([2]), "start": queue.start}.get(
-                    outer, lambda: CALLS[outer](queue)
-                )()
+                {
+                    "push_all": lambda: queue.push_all([2], partition_key=2),
+                    "start": queue.start,
+                }.get(outer, lambda: CALLS[outer](queue))()
             finally:
                 sys.settrace(None)
         with quickly():

@@ -14,7 +14,7 @@ from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
 from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
-from .._core.writes.queue import QueueRoutes
+from .._core.writes.queue import QueueRoutes, listed
 from .loops.current import whereabouts
 from .to_thread import in_thread
 
@@ -61,8 +61,9 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push_all")
-        if (late := self._routes.push_all(items, partition_key)) is not None:
-            await drive(late)
+        batch = items if type(items) is list else listed(items)
+        if partition_key is not None or not self._push_list(batch):
+            await drive(self._routes.push_all(batch, partition_key))
 
     def push_all_nowait(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
         """
@@ -70,8 +71,9 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
 
         Nothing was accepted then, unless the error says how much.
         """
-        if (late := self._routes.push_all(items, partition_key)) is not None:
-            self._go(late)
+        batch = items if type(items) is list else listed(items)
+        if partition_key is not None or not self._push_list(batch):
+            self._go(self._routes.push_all(batch, partition_key))
 
 
 class AsyncMapWrites(AsyncMapWriter[K, V]):

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 from .entry import Key, check_version
 from .map import MapTable
 from .queue import QueueTable
+from .step import MADE
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -55,6 +56,14 @@ class _QueueWriter(Generic[T]):
             self._turn = table.next
         args = item, 0 if self._weigh is None else self._weigh(item)
         return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
+
+    def _push_list(self, items: list[T], /) -> bool:
+        """Return whether *items*, without keys and weights, could be written at once."""
+        table = self._turn
+        if table is None or self._weigh is not None or type(items) is not list:
+            return False
+        self._turn = table.next
+        return table.push_all(items) == MADE
 
 
 class QueueWriter(_QueueWriter[T]):

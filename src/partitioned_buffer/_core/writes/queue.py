@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from ..tables.entry import Key
 from ..tables.implementation import QueueTable, QueueWriter
-from ..tables.step import MADE
 from ..waiting.steps import Steps
 from .admission import Admission
 from .routing import Routes
@@ -52,18 +51,13 @@ class QueueRoutes(Routes[T, QueueTable]):
         """Return what each table has held longest, of those that hold anything."""
         return [held[0] for table in self.tables if (held := table.held())]
 
-    def push_all(self, items: Iterable[T], partition_key: object) -> Steps[None] | None:
-        """Write *items*; return how to go on if that could not be done at once."""
-        batch, weigh = items if type(items) is list else listed(items), self.admission.weigh
-        route = self._route if partition_key is None else self.route(partition_key)
-        table = self.next() if route is None else self.tables[0]
-        if route is None and weigh is None and table.push_all(batch) == MADE:
-            return None
-        batch = [*batch]
+    def push_all(self, items: Iterable[T], partition_key: object) -> Steps[None]:
+        """Return the steps that write *items*."""
+        batch, weigh, route = [*listed(items)], self.admission.weigh, self.route(partition_key)
         ops = batch if weigh is None else [(item, weigh(item)) for item in batch]
         groups: dict[QueueTable, list[Any]] = {}
         if route is None or not ops:
-            groups[table] = ops
+            groups[self.tables[0] if route else self.next()] = ops
         else:
             for item, op in zip(batch, ops, strict=True):
                 groups.setdefault(route(item), []).append(op)
@@ -128,5 +122,6 @@ class QueueWrites(QueueWriter[T], Generic[T]):
         columns are hardly meant), and what `push` raises; nothing was accepted then, unless the
         error says how much.
         """
-        if (late := self._routes.push_all(items, partition_key)) is not None:
-            self._go(late)
+        batch = items if type(items) is list else listed(items)
+        if partition_key is not None or not self._push_list(batch):
+            self._go(self._routes.push_all(batch, partition_key))

@@ -204,6 +204,18 @@ weights_of(PyObject *given, Py_ssize_t count, Py_ssize_t *sum)
     return weights;
 }
 
+/* What is pushed together, a new reference: a list or a tuple that nobody changes meanwhile. */
+static inline PyObject *
+fixed_items(PyObject *items)
+{
+#ifdef Py_GIL_DISABLED
+    return PySequence_Tuple(items);
+#else
+    return PyList_CheckExact(items) || PyTuple_CheckExact(items) ? Py_NewRef(items)
+                                                                 : PySequence_List(items);
+#endif
+}
+
 static PyObject *
 Queue_push_all(Queue *queue, PyObject *const *args, Py_ssize_t count)
 {
@@ -214,13 +226,7 @@ Queue_push_all(Queue *queue, PyObject *const *args, Py_ssize_t count)
         || (first = count > 2 ? PyObject_IsTrue(args[2]) : 0) < 0) {
         return NULL;
     }
-#ifdef Py_GIL_DISABLED
-    items = PySequence_Tuple(args[0]);  /* another thread may be changing the caller's list */
-#else
-    items = PyList_CheckExact(args[0]) || PyTuple_CheckExact(args[0])
-                ? Py_NewRef(args[0]) : PySequence_List(args[0]);
-#endif
-    if (items == NULL) {
+    if ((items = fixed_items(args[0])) == NULL) {
         return NULL;
     }
     if (!is_weighed(&queue->table)) {

@@ -265,6 +265,28 @@ Writer_try_push(Writer *writer, PyObject *const *args, Py_ssize_t count)
 }
 
 static PyObject *
+Writer_push_list(Writer *writer, PyObject *given)
+{
+    PyObject *items;
+    Queue *queue;
+    int outcome;
+    if (!is_equipped(writer)) {
+        return NULL;
+    }
+    if (writer->core->tables == NULL || writer->core->weigh || !PyList_CheckExact(given)) {
+        Py_RETURN_FALSE;
+    }
+    if ((items = fixed_items(given)) == NULL) {
+        return NULL;
+    }
+    queue = (Queue *)next_in_turn(writer->core);
+    outcome = queue_write(queue, PySequence_Fast_ITEMS(items), PySequence_Fast_GET_SIZE(items),
+                          NULL, 0, 0);
+    Py_DECREF(items);
+    return outcome == FAILED ? NULL : PyBool_FromLong(outcome == MADE);
+}
+
+static PyObject *
 Writer_try_put(Writer *writer, PyObject *const *args, Py_ssize_t count)
 {
     PyObject *version = NULL, *result;
@@ -371,7 +393,9 @@ typedef PyMemberDef SlotDef;
 
 #define TRY_PUSH                                                                                  \
     PLACES("_try_push", Writer_try_push,                                                          \
-           "_try_push($self, item, partition_key, /)\n--\n\nPush, or return what was not made.")
+           "_try_push($self, item, partition_key, /)\n--\n\nPush, or return what was not made."),  \
+    {"_push_list", (PyCFunction)Writer_push_list, METH_O,                                         \
+     "_push_list($self, items, /)\n--\n\nReturn whether a list without keys could be written."}
 
 #define TRY_PUT                                                                                   \
     PLACES("_try_put", Writer_try_put,                                                            \

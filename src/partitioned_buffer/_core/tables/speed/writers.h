@@ -181,16 +181,16 @@ static const Signature push_signature = {"push", push_names, 1, 1};
 static APART PyObject *
 push_specially(Core *core, PyObject *item, PyObject *partition_key)
 {
-    State *state = state_of(Py_TYPE(core));
-    PyObject *table, *result = NULL;
+    State *state;
+    PyObject *table = NULL, *result = NULL;
     Py_ssize_t weight = 0;
     int outcome;
-    if (state == NULL) {
-        return NULL;
+    if (core->tables && partition_key == Py_None) {
+        table = Py_NewRef(next_in_turn(core));
     }
-    table = core->tables && partition_key == Py_None
-                ? Py_NewRef(next_in_turn(core))
-                : ask_for_table(core, item, partition_key, state->QueueTable);
+    else if ((state = state_of(Py_TYPE(core))) != NULL) {
+        table = ask_for_table(core, item, partition_key, state->QueueTable);
+    }
     if (table == NULL) {
         return NULL;
     }

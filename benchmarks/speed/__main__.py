@@ -1,14 +1,17 @@
 """
 Measure, print, and with --write renew docs/benchmarks.md and its pictures.
 
-    make bench                                 about 20 minutes
+    make bench                                 about 25 minutes
     make bench BENCH="--quick"                 about three, with fewer items and rounds
     make bench BENCH="--write"
     make bench BENCH="--draw"                  the pictures alone, by the numbers on the page
+    make bench BENCH="--ours"                  our own rows alone, of whichever tables are in use
 """
 
 import argparse
+import os
 import platform
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -16,11 +19,13 @@ from pathlib import Path
 
 from partitioned_buffer.testing import implementation
 
-from . import async_cases, cases, measuring, watched
+from . import async_cases, cases, measuring, reference, watched
 from .async_subjects import loops, missing
-from .measure import rounds
+from .measure import Timed, rounds
 from .pictures import draw
 from .report import (
+    OURS,
+    beside_table,
     measured_table,
     memory_table,
     pair_table,
@@ -68,6 +73,51 @@ def measure(quick: bool) -> str:
     return "\n".join(text)
 
 
+def _ours(subjects: dict[str, Timed]) -> dict[str, Timed]:
+    return {name: each for name, each in subjects.items() if name.startswith((cases.FLOOR, *OURS))}
+
+
+def measure_ours(quick: bool) -> str:
+    """Run our own cases, beside the floor; return the report."""
+    count, times = (20_000, 3) if quick else (100_000, 9)
+    crowded = rounds(_ours(cases.writes(count // 4, 4)), max(3, times // 3))
+    text = [
+        f"{_interpreter()}, {times} rounds.\n",
+        ratio_table(rounds(_ours(cases.writes(count, 1)), times), cases.FLOOR),
+        "Four threads:\n",
+        rate_table({name: crowded[name] for name in (cases.FLOOR, "Queue.push")}, cases.FLOOR),
+        f"Draining {count:,}:\n",
+        ratio_table(rounds(cases.drains(count), times), cases.FLOOR),
+        "End to end, one producer, batches of 512:\n",
+        rate_table(rounds(_few(cases.end_to_end(count)), max(3, times // 3)), cases.SIMPLE),
+    ]
+    return "\n".join(text)
+
+
+def _few(subjects: dict[str, Timed]) -> dict[str, Timed]:
+    return {name: subjects[name] for name in (cases.SIMPLE, "Queue")}
+
+
+def measure_twin(quick: bool) -> str:
+    """Run our own cases on the tables in Python; return the report."""
+    command = [sys.executable, "-m", "benchmarks.speed", "--ours", *(["--quick"] if quick else [])]
+    where = os.environ | {"PARTITIONED_BUFFER_SPEED": "0"}
+    run = subprocess.run(command, env=where, check=True, stdout=subprocess.PIPE, text=True)
+    return f"### Where nothing is compiled\n\n{run.stdout}"
+
+
+def measure_beside(quick: bool) -> str:
+    """Run what the reference in Elixir was measured by; return the report."""
+    taken, used = reference.measure(quick)
+    text = [
+        "### Beside Elixir's partitioned\\_buffer, one writer\n",
+        beside_table(taken, "ns"),
+        "Bytes per waiting item, with the item:\n",
+        beside_table(used, "bytes"),
+    ]
+    return "\n".join(text)
+
+
 def measure_numbers(quick: bool) -> str:
     """Run what the numbers cost, that are measured and that are watched; return the report."""
     text = [
@@ -110,10 +160,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer items and rounds")
     parser.add_argument("--write", action="store_true", help="renew docs/benchmarks.md")
     parser.add_argument("--draw", action="store_true", help="renew the pictures alone")
+    parser.add_argument("--ours", action="store_true", help="our own rows alone")
     options = parser.parse_args()
+    if options.ours:
+        sys.stdout.write(measure_ours(options.quick))
+        return
     page = DOCS / "benchmarks.md"
     if not options.draw:
-        parts = (measure, measure_numbers, measure_loops)
+        parts = (measure, measure_twin, measure_beside, measure_numbers, measure_loops)
         text = "\n".join(part(options.quick) for part in parts)
         sys.stdout.write(text)
         if options.write:

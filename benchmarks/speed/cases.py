@@ -3,7 +3,8 @@
 import gc
 import operator
 import tracemalloc
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from functools import partial
 from queue import Queue, SimpleQueue
 from typing import Any
@@ -25,6 +26,7 @@ from .subjects import (
 )
 
 FLOOR = "list.append"
+SIMPLE = "queue.SimpleQueue and a thread"
 PEERS: dict[str, Callable[[], Subject]] = {
     FLOOR: ListAppend,
     "queue.SimpleQueue.put": Simple,
@@ -36,10 +38,25 @@ PEERS: dict[str, Callable[[], Subject]] = {
 
 
 def _time(function: Any, arguments: list[Any], threads: int, arity: int = 1) -> float:
-    loop = call_each(function, arguments, arity)
+    return _timed(call_each(function, arguments, arity), arguments, threads)
+
+
+def _timed(loop: Callable[[], None], arguments: list[Any], threads: int) -> float:
+    _touch(arguments)
     if threads == 1:
         return timed(loop, len(arguments))
     return together(loop, threads, len(arguments))
+
+
+def _touch(arguments: list[Any]) -> None:
+    """
+    Have what is written in this thread's caches, as what a caller has just made is.
+
+    Else it is in those of the worker that had it last, which costs whoever is measured next.
+    """
+    for argument in arguments:
+        for _ in argument if isinstance(argument, list | tuple) else ():
+            pass
 
 
 def _put(make: Callable[[], Subject], items: list[Any], threads: int) -> float:
@@ -58,15 +75,38 @@ def _ours(method: str, arguments: list[Any], threads: int, each: int = 1, **opti
         ours.close()
 
 
-ARITY = {"put": 2, "put_newer": 3, "get": 1}
+def _looked_up(items: list[int], threads: int) -> float:
+    """As most programs write it: `queue.push(item)`."""
+    ours = Ours()
+    queue = ours.queue
+
+    def work() -> None:
+        for item in items:
+            queue.push(item)
+
+    try:
+        return _timed(work, items, threads)
+    finally:
+        ours.close()
+
+
+ARITY = {"put": 2, "put_newer": 3, "get": 1, "delete": 1}
 
 
 def _our_map(
-    method: str, arguments: list[Any], threads: int, known: int = 0, **options: Any
+    method: str,
+    arguments: list[Any],
+    threads: int,
+    known: Iterable[Any] = (),
+    **options: Any,
 ) -> float:
+    """Call it on a Map that has these keys, with versions only if any are to be written."""
     ours = OurMap(**options)
     try:
-        ours.map.put_all_newer([(key, key, 0) for key in range(known)])
+        if method == "put_newer":
+            ours.map.put_all_newer([(key, key, 0) for key in known])
+        else:
+            ours.map.put_all([(key, 0) for key in known])
         ours.map.size()
         return _time(getattr(ours.map, method), arguments, threads, ARITY[method])
     finally:
@@ -86,8 +126,11 @@ def writes(count: int, threads: int) -> dict[str, Timed]:
     versioned = [(key, key) for key in items]
     winning = [(key, version) for version, key in enumerate(hot, 1)]
     stale = [(key, -1) for key in hot]
+    names = [uuid.UUID(int=number) for number in items]
+    few, hot_names = range(1000), [names[number] for number in hot]
     return {
         **{name: partial(_put, make, items, threads) for name, make in PEERS.items()},
+        "Queue.push, looked up each time": partial(_looked_up, items, threads),
         "Queue.push, flush_at": partial(_ours, "push", items, threads, flush_at=count * 9),
         "Queue.push, partition_key": partial(
             _ours, "push", items, threads, partition_key=operator.neg
@@ -98,11 +141,16 @@ def writes(count: int, threads: int) -> dict[str, Timed]:
         "dict.__setitem__, 1000 keys": partial(_setitem, hot, threads),
         "Map.put, new keys": partial(_our_map, "put", items, threads),
         "Map.put, 1000 keys": partial(_our_map, "put", hot, threads),
+        "Map.put, new keys, max_size": partial(_our_map, "put", items, threads, max_size=PLENTY),
         "Map.put, 1000 keys, max_size": partial(_our_map, "put", hot, threads, max_size=PLENTY),
+        "Map.put, 1000 keys, merge": partial(_our_map, "put", hot, threads, merge=operator.add),
+        "Map.put, new UUIDs": partial(_our_map, "put", names, threads),
+        "Map.put, 1000 UUIDs": partial(_our_map, "put", hot_names, threads),
         "Map.put_newer, new keys": partial(_our_map, "put_newer", versioned, threads),
-        "Map.put_newer, winning": partial(_our_map, "put_newer", winning, threads, 1000),
-        "Map.put_newer, stale": partial(_our_map, "put_newer", stale, threads, 1000),
-        "Map.get": partial(_our_map, "get", hot, threads, 1000),
+        "Map.put_newer, winning": partial(_our_map, "put_newer", winning, threads, few),
+        "Map.put_newer, stale": partial(_our_map, "put_newer", stale, threads, few),
+        "Map.get": partial(_our_map, "get", hot, threads, few),
+        "Map.delete": partial(_our_map, "delete", items, threads, items),
     }
 
 
@@ -121,17 +169,25 @@ def drains(count: int) -> dict[str, Timed]:
         ours.close()
         return spent
 
-    def drain_map(size: Any) -> float:
+    def drain_map(size: Any, versioned: bool = False) -> float:
         ours = OurMap(partitions=1, processing_batch_size=size)
-        ours.map.put_all(pairs)
+        if versioned:
+            ours.map.put_all_newer(zip(items, items, items, strict=True))
+        else:
+            ours.map.put_all(pairs)
         ours.map.size()
         spent = timed(ours.map.flush, count)
         ours.close()
         return spent
 
+    kinds: dict[str, Callable[[Any], float]] = {
+        "Queue": drain_queue,
+        "Map": drain_map,
+        "Map with versions": partial(drain_map, versioned=True),
+    }
     return {FLOOR: floor} | {
         f"{name}, batch {size}": partial(drain, size)
-        for name, drain in (("Queue", drain_queue), ("Map", drain_map))
+        for name, drain in kinds.items()
         for size in (10, 100, 1000, "table")
     }
 
@@ -158,7 +214,7 @@ def end_to_end(count: int) -> dict[str, Timed]:
 
     peers: dict[str, Callable[[Callable[[list[Any]], None]], Any]] = {
         "OpenTelemetry": lambda process: OpenTelemetry(process, batch=512, delay=5.0),
-        "queue.SimpleQueue and a thread": lambda process: _drained(SimpleQueue(), process),
+        SIMPLE: lambda process: _drained(SimpleQueue(), process),
         "queue.Queue and a thread": lambda process: _drained(Queue(), process),
         "janus and a thread": lambda process: _drained(janus.Queue().sync_q, process),
         "Queue": ours(processing_batch_size=512, processing_interval=5.0),

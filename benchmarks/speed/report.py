@@ -3,6 +3,7 @@
 from statistics import median, quantiles
 
 from .measure import Row
+from .reference import Beside
 from .watched import Pair
 
 OURS = ("Queue", "Map", "AsyncQueue", "await AsyncQueue")
@@ -46,6 +47,21 @@ def memory_table(used: dict[str, float]) -> str:
     """Show bytes."""
     lines = ["| | bytes |", "|---|--:|"]
     lines += [f"| {_name(name)} | {size:.1f} |" for name, size in used.items()]
+    return "\n".join([*lines, ""])
+
+
+def beside_table(rows: dict[str, Beside], unit: str, digits: int = 0) -> str:
+    """Show the reference's figures and ours, and how many times less ours are."""
+    lines = [
+        f"| | {unit}, an int: Elixir's | ours | × | a map of five: Elixir's | ours | × |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, (theirs, ours) in rows.items():
+        cells = [
+            f"{its:.0f} | {own:.{digits}f} | {its / own:.1f}"
+            for its, own in zip(theirs, ours, strict=True)
+        ]
+        lines.append(f"| {_name(name)} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 

@@ -36,7 +36,7 @@ def test_who_keeps_an_entry_has_it_as_it_was(made: Any, size: int | None) -> Non
 
 def test_entries_within_entries_end_however_many(made: Any) -> None:
     chain: Any = None
-    for number in range(200_000):
+    for number in range(1_000_000):
         chain = Entry(chain, number, 0, 0) if number % 2 else Entry(number, chain, 0, 0)
     table, batch = taken(made, {"k": chain})
     del chain

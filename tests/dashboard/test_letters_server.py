@@ -71,7 +71,7 @@ def test_few_are_asked_of_a_server_that_has_many(opened: Any, server: Server, na
     with Queue[Any](name, storage=Redis(server.url)):
         shown = told(Page(show_item=str, messages=True), name)["dead_letters"]
     assert [each["items"][0][:20] for each in shown[:6]] == [
-        *("39", "x" * 20, "38", "(too long to be shown"[:20], "37", "a"),
+        *("x" * 20, "(too long to be shown"[:20], "a", "39", "38", "37"),
     ]
     assert (len(shown), len(shown[0]["error"])) == (20, letters.LONGEST)
 

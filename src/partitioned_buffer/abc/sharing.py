@@ -251,7 +251,7 @@ class SharedStore(Protocol):
     def last_dead(
         self, most: int, max_bytes: int, /
     ) -> Sequence[tuple[int, bytes | None, int, str, int, float | None]]:
-        """Return *most*, each partition's newest first; None: data beyond *max_bytes* of one."""
+        """Return *most*, the newest first; None: data beyond *max_bytes* of a partition."""
         ...
 
     def forget_dead(self, partition: int, number: int, /) -> None:

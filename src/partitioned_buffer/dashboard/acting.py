@@ -144,7 +144,7 @@ def _of_store(buffer: Any, store: Any, replay: Replay) -> None:
 
 def _on_server(store: Any) -> Iterator[Given]:
     # Of earlier layouts, too, which may have had more partitions.
-    partitions = sorted({each.partition for each in store.depth() if each.dead})
+    partitions = sorted({each.partition for each in store.depth() if each.kept})
     numbers = {part: {letter[0] for letter in store.dead(part)} for part in partitions}
     for partition in partitions:
         for number, data, count, *_ in store.dead(partition):

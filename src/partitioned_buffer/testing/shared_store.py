@@ -5,7 +5,8 @@ What each process of a `SharedDict` has open, and what may go wrong for it.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice, zip_longest
+from heapq import merge
+from itertools import islice
 
 from .. import StorageError, StorageRefused
 from ..abc import Codec
@@ -218,14 +219,13 @@ class SharedDictStore:
     def last_dead(
         self, most: int, max_bytes: int, /
     ) -> Sequence[tuple[int, bytes | None, int, str, int, float | None]]:
-        """Return *most* of what was given up last, as partitions take turns."""
+        """Return *most* of what was given up last, the newest first."""
         self._reach("last_dead", *range(max(map(len, self._server.generations))))
         with self._server.lock:
             each = [
                 _brought(line.dead[: -most - 1 : -1], max_bytes) for line in self._server.lines()
             ]
-        turns = (letter for turn in zip_longest(*each) for letter in turn if letter is not None)
-        return list(islice(turns, most))
+        return list(islice(merge(*each, key=lambda letter: -letter[0]), most))
 
     def forget_dead(self, partition: int, number: int, /) -> None:
         """Forget one of those."""

@@ -12,7 +12,8 @@ import struct
 import time
 from collections.abc import Iterator
 from hashlib import sha1
-from itertools import islice, zip_longest
+from heapq import merge
+from itertools import islice
 from typing import NamedTuple
 
 from ...abc.sharing import Claim
@@ -87,9 +88,8 @@ class Box:
         """
         Return *most* of what was given up last, at a cost that does not grow with how much it is.
 
-        Of earlier versions' it is not known when, so partitions take turns: each newest first, the
-        newest layout before others. Of a partition data of *max_bytes* is brought; where it is
-        more, it is None.
+        Those of earlier versions, of which it is not known when, come last. Of a partition data of
+        *max_bytes* is brought; where it is more, it is None.
         """
         asked = [
             (of.dead, call("last", [of.dead, of.meta], most, max_bytes), generation)
@@ -101,8 +101,7 @@ class Box:
             [_looked_at(generation, letter) for letter in letters]
             for (_, _, generation), letters in zip(asked, replies, strict=True)
         )
-        turns = (letter for turn in zip_longest(*each) for letter in turn if letter is not None)
-        return list(islice(turns, most))
+        return list(islice(merge(*each, key=lambda letter: -(letter[-1] or 0.0)), most))
 
     def forget(self, partition: int, number: int) -> None:
         """Forget one of those."""

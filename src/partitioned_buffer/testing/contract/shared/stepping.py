@@ -152,6 +152,15 @@ class Aside(SharedBase):
             assert list(one.dead(0)) == [second]
             assert (depth_of(one).dead, depth_of(one).kept) == (3, 1)
 
+    def test_the_last_are_the_newest_of_all_partitions(self, tmp_path: Path) -> None:
+        with self.site(tmp_path, 2) as site:
+            one = site.open()
+            claims = [one.claim(partition) for partition in (0, 1)]
+            for number, partition in enumerate([0, 1, 0, 0, 1]):
+                one.bury(claims[partition], b"%d" % number, 1, "a reason", 1)
+                time.sleep(0.002)  # a clock may tick that seldom
+            assert [each[1] for each in one.last_dead(4, 1000)] == [b"4", b"3", b"2", b"1"]
+
     def test_what_was_given_up_is_counted_once(self, tmp_path: Path) -> None:
         with self.site(tmp_path, 1) as site:
             one = site.open()

@@ -329,6 +329,24 @@ Map_again(Map *map, PyObject *const *args, Py_ssize_t count)
     return map_return(map, newest);
 }
 
+/* CPython has this in its headers, and others count on it; later ones may not. */
+#if PY_VERSION_HEX < 0x030F0000
+#define DICT_FOR(size) _PyDict_NewPresized(size)
+#else
+#define DICT_FOR(size) PyDict_New()
+#endif
+
+/* An empty dict for the next *size* in line; of the right size at once, if they are moved there. */
+static PyObject *
+dict_for(Map *map, Py_ssize_t size)
+{
+    int moved;
+    STEP(&map->table);
+    moved = map->parts && size < PyDict_GET_SIZE(map->line[0].dict);
+    DONE(&map->table);
+    return moved ? DICT_FOR(size) : PyDict_New();
+}
+
 /* What `take` and `take_table` begin with: what was returned last is acknowledged, and *size* is
  * given. 0, or -1. Should `serve` raise, then before anything is given. */
 static int
@@ -337,7 +355,8 @@ map_take(Map *map, Py_ssize_t size, Filling *filling)
     Kept none = {0};
     PyObject *given;
     if (map_settle(map, &map->table.delivered, &none) < 0
-        || (size_of(map->hand) && map_release(map) < 0) || (given = PyDict_New()) == NULL) {
+        || (size_of(map->hand) && map_release(map) < 0)
+        || (given = dict_for(map, size)) == NULL) {
         return -1;
     }
     take_step(map, size, given, filling);

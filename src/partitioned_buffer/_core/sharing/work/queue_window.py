@@ -82,7 +82,7 @@ class Held:
     catch_up = reclaim
 
 
-class WindowTable(StoredQueueTable):
+class WindowQueueTable(StoredQueueTable):
     """Has the store know which records were given up: the server is told of a prefix."""
 
     def bury(self, places: Iterable[int] | None = None, /) -> int:
@@ -105,7 +105,7 @@ class QueueWindow(Window):
 
     def __init__(self, claim: Claim, settings: Settings, most: int) -> None:
         super().__init__(claim, settings, most)
-        self.table = WindowTable(claim.partition, None)
+        self.table = WindowQueueTable(claim.partition, None)
         self.ready: deque[Chunk] = deque()
         self.told = -1  # up to where the server knows that all is settled
         self.read_to = self._landed = 0

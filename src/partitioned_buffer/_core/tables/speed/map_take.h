@@ -336,15 +336,15 @@ Map_again(Map *map, PyObject *const *args, Py_ssize_t count)
 #define DICT_FOR(size) PyDict_New()
 #endif
 
-/* An empty dict for the next *size* in line; of the right size at once, if they are moved there. */
-static PyObject *
-dict_for(Map *map, Py_ssize_t size)
+/* Whether to take *size* is to move them, and not a dict as it is. So it was a moment ago. */
+static int
+takes_some(Map *map, Py_ssize_t size)
 {
-    int moved;
+    int some;
     STEP(&map->table);
-    moved = map->parts && size < PyDict_GET_SIZE(map->line[0].dict);
+    some = map->parts && size < PyDict_GET_SIZE(map->line[0].dict);
     DONE(&map->table);
-    return moved ? DICT_FOR(size) : PyDict_New();
+    return some;
 }
 
 /* What `take` and `take_table` begin with: what was returned last is acknowledged, and *size* is
@@ -356,7 +356,7 @@ map_take(Map *map, Py_ssize_t size, Filling *filling)
     PyObject *given;
     if (map_settle(map, &map->table.delivered, &none) < 0
         || (size_of(map->hand) && map_release(map) < 0)
-        || (given = dict_for(map, size)) == NULL) {
+        || (given = takes_some(map, size) ? DICT_FOR(size) : PyDict_New()) == NULL) {
         return -1;
     }
     take_step(map, size, given, filling);
@@ -376,7 +376,7 @@ Map_take(Map *map, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     /* What was left over may be put over before it is returned. */
-    if (!map->leftover && map->parts && size > 0 && size <= SOME
+    if (!map->leftover && size <= SOME && takes_some(map, size)
         && (filling.list = blank_entries(map->table.state, size)) == NULL) {
         return NULL;
     }

@@ -342,7 +342,7 @@ takes_some(Map *map, Py_ssize_t size)
 {
     int some;
     STEP(&map->table);
-    some = map->parts && size < PyDict_GET_SIZE(map->line[0].dict);
+    some = size > 0 && map->parts && size < PyDict_GET_SIZE(map->line[0].dict);
     DONE(&map->table);
     return some;
 }

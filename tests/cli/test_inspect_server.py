@@ -68,7 +68,7 @@ def test_one_is_shown(server: Server, name: str, opened: Any, run: Run) -> None:
     store = opened(partitions=4, codec=None)
     (worker,) = store.beat()
     step(store, claimed(store), 0)
-    step(store, claimed(store), 2)
+    step(store, claimed(store), 2, given_up=2)
     buried(store)
     code, out, err = run("inspect", server.url, name, "--items", 2)
 

@@ -54,7 +54,7 @@ def test_all_that_one_server_does_a_cluster_does(
     assert [text(each) for each in reads if not isinstance(each, Exception)] == ["abc"] * 12
     for claim in claims:
         other.bury(claim, b"a", 1, "no", 1)
-        step(other, claim, 3)
+        step(other, claim, 3, given_up=1)
         other.release(claim)
     assert [each[:5] for each in spread.depth()] == [(0, each, 3, 3, 1) for each in range(12)]
     assert other.beat() == [other.me]

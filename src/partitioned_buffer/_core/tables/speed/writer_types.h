@@ -279,7 +279,7 @@ Writer_push_list(Writer *writer, PyObject *given)
     if ((items = fixed_items(given)) == NULL) {
         return NULL;
     }
-    queue = (Queue *)next_in_turn(writer->core);
+    queue = (Queue *)next_for_many(writer->core);
     outcome = queue_write(queue, PySequence_Fast_ITEMS(items), PySequence_Fast_GET_SIZE(items),
                           NULL, 0, 0);
     Py_DECREF(items);

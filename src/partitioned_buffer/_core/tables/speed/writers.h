@@ -63,6 +63,18 @@ next_in_turn(Core *core)
     return PyTuple_GET_ITEM(core->tables, turn);
 }
 
+/* Whose turn it is for many items together: nobody stays, for the next are many, too. */
+static inline PyObject *
+next_for_many(Core *core)
+{
+#ifdef Py_GIL_DISABLED
+    size_t count = (size_t)PyTuple_GET_SIZE(core->tables);
+    return PyTuple_GET_ITEM(core->tables, (size_t)_Py_atomic_add_ssize(&core->turn, 1) % count);
+#else
+    return next_in_turn(core);
+#endif
+}
+
 /* Ask Python for the table; a new reference. Outside of steps: it runs the user's code. */
 static APART PyObject *
 ask_for_table(Core *core, PyObject *subject, PyObject *partition_key, PyTypeObject *type)

@@ -40,6 +40,7 @@ def deliver(trial: Trial, take: Callable[[], Any], batch_size: int | None) -> Ef
         yield from trial.call_hand()
         yield from _settle(trial, batch_size)
     keyed, troubled = front.keyed, destination.troubled
+    entries = _entries if batch_size is None else list.copy  # a whole table may be a dict
     first: Process[Any] = Process(None)
     while True:
         if destination.until:
@@ -52,7 +53,7 @@ def deliver(trial: Trial, take: Callable[[], Any], batch_size: int | None) -> Ef
         elif (batch := take()) is None:
             return
         else:
-            given = _entries(batch) if keyed else None
+            given = entries(batch) if keyed else None
             first.batch = batch
             error = yield first
             if error is None:
@@ -69,7 +70,7 @@ def deliver(trial: Trial, take: Callable[[], Any], batch_size: int | None) -> Ef
 
 def _entries(batch: Any) -> list[Any]:
     """Return the entries of *batch* in a list that the processor does not have."""
-    return batch[:] if type(batch) is list else list(batch.values())
+    return list(batch.values()) if isinstance(batch, dict) else list.copy(batch)
 
 
 def _first_failure(

@@ -39,9 +39,8 @@ def deliver(trial: Trial, take: Callable[[], Any], batch_size: int | None) -> Ef
     if front.hand:
         yield from trial.call_hand()
         yield from _settle(trial, batch_size)
-    keyed, troubled = front.keyed, destination.troubled
+    keyed, troubled, first = front.keyed, destination.troubled, Process[Any](None)
     entries = _entries if batch_size is None else list.copy  # a whole table may be a dict
-    first: Process[Any] = Process(None)
     while True:
         if destination.until:
             yield from _hold(trial)

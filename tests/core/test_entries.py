@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 import pytest
-from implementations import opened
+from implementations import Key, opened
 
 from partitioned_buffer import Entry
 
@@ -35,6 +35,7 @@ def test_who_keeps_an_entry_has_it_as_it_was(made: Any, size: int | None) -> Non
 
 
 def test_entries_within_entries_end_however_many(made: Any) -> None:
+    _others = taken(made, {number: number for number in range(3000)})  # so that none is spare
     chain: Any = None
     for number in range(1_000_000):
         chain = Entry(chain, number, 0, 0) if number % 2 else Entry(number, chain, 0, 0)
@@ -131,3 +132,38 @@ def test_the_class_is_referred_to_by_those_there_are(made: Any) -> None:
         while batch:
             batch = table.take(100)
     assert sys.getrefcount(Entry) - before < 1100  # the spare ones
+
+
+def test_a_whole_table_is_a_dict_where_its_keys_hash_without_code(made: Any) -> None:
+    table = opened(made.MapTable())
+    for number in range(3000):  # more than is made in one step
+        table.put(number, -number, number + 1 if number % 3 else None)
+    table.put((1, "x"), 0)
+    table.delete(7)
+    table.swap()
+    whole = table.take_table()
+    assert type(whole) is dict
+    assert list(whole) == [*(each for each in range(3000) if each != 7), (1, "x")]
+    assert all(entry == Entry(key, entry.value, entry.version, 0) for key, entry in whole.items())
+    assert (whole[3], whole[4]) == (Entry(3, -3, 0, 0), Entry(4, -4, 5, 0))
+    assert type(whole[3]) is Entry
+
+    table.put(3, "newer")
+    table.put(4, "newest", 9)
+    table.keep()
+    table.swap()
+    again = table.take_table()
+    assert (again[3], again[4]) == (Entry(3, "newer", 0, 0), Entry(4, "newest", 9, 1))
+    assert (len(again), table.take_table()) == (3000, None)
+
+
+def test_a_whole_table_is_a_list_where_a_key_has_code_of_its_own(made: Any) -> None:
+    table, own = opened(made.MapTable()), Key(1)
+    table.put("a", 1)
+    table.put(own, 2)
+    table.swap()
+    assert table.take_table() == [Entry("a", 1, 0, 0), Entry(own, 2, 0, 0)]
+    table.acknowledge()
+    table.put("b", 3)
+    table.swap()
+    assert table.take_table() == {"b": Entry("b", 3, 0, 0)}

@@ -17,6 +17,7 @@ TESTS = (
     "test_tables_stress.py",
 )
 WATCHES = ("test_stopwatch.py",)
+ENTRIES = ("test_entries.py", "test_map.py", "test_tables_model.py")
 
 MUTANTS = [
     Mutant(
@@ -129,6 +130,61 @@ MUTANTS = [
         "tables/speed/entry.h",
         "PyTuple_SET_ITEM(entry, 1, Py_NewRef(is.value));",
         "PyTuple_SET_ITEM(entry, 1, Py_NewRef(Py_NewRef(is.value)));",
+    ),
+    Mutant(
+        "an entry ends all that is in it on C's stack",
+        "tables/speed/spare.h",
+        "return !(key && Py_IS_TYPE(key, spares.type)) &&",
+        "return 1 || !(key && Py_IS_TYPE(key, spares.type)) &&",
+        tests=ENTRIES,
+    ),
+    Mutant(
+        "a class that is referred to for ever",
+        "tables/speed/spare.h",
+        "type->tp_free(entry);\n    Py_DECREF(type);",
+        "type->tp_free(entry);",
+        tests=ENTRIES,
+    ),
+    Mutant(
+        "a finalizer that is not called",
+        "tables/speed/spare.h",
+        "UNLIKELY(type->tp_finalize != NULL)",
+        "0",
+        tests=ENTRIES,
+    ),
+    Mutant(
+        "a spare entry of another size",
+        "tables/speed/spare.h",
+        " || Py_SIZE(entry) != FIELDS",
+        "",
+        tests=ENTRIES,
+    ),
+    Mutant(
+        "a spare entry that the collector has",
+        "tables/speed/spare.h",
+        "    PyObject_GC_UnTrack(entry);\n",
+        "",
+        tests=ENTRIES,
+    ),
+    Mutant(
+        "fields that live on",
+        "tables/speed/spare.h",
+        "Py_XDECREF(field);",
+        ";",
+        tests=ENTRIES,
+    ),
+    Mutant(
+        "what was left over is not made new",
+        "tables/speed/map_take.h",
+        "if (!map->leftover && size",
+        "if (size",
+    ),
+    Mutant(
+        "a whole table has boxes",
+        "tables/speed/map_take.h",
+        "has_boxes(map) ? given_entries(map) : given_table(map)",
+        "given_table(map)",
+        tests=ENTRIES,
     ),
     Mutant(
         "kept items lose their order",

@@ -161,8 +161,17 @@ MUTANTS = [
     Mutant(
         "what is hidden is never settled",
         "tables/map_held.py",
-        "while self._hidden:",
-        "while False:",
+        "if self._hidden:",
+        "if False:",
+        within="def _forget(",
+    ),
+    Mutant(
+        "what is out is forgotten beside its step",
+        "tables/map_held.py",
+        'done = self._change(turn, {"_out": {}})',
+        "self._out, done = {}, True",
+        within="def _forget(",
+        tests=("test_steps.py",),
     ),
     Mutant(
         "a delivered version that is not remembered",

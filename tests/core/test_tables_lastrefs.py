@@ -46,6 +46,36 @@ def test_a_value_that_is_replaced_sees_the_write(
     assert seen == [(None, 1, 1, True) if deleted else ("new", 2, 0, True)]
 
 
+@pytest.mark.parametrize("after", ["nothing", "quiet ones", "a swap", "a reset"])
+@pytest.mark.parametrize("how", ["put", "put_all", "merged"])
+def test_it_does_wherever_it_came_from_and_whatever_was_before(
+    made: Any, how: str, after: str
+) -> None:
+    """What is known to run no code when it dies may be replaced in one look."""
+    merge: Any = (lambda _, new: new) if how == "merged" else None
+    table, seen = opened(made.MapTable(None, merge)), list[Any]()
+
+    def look() -> None:
+        seen.append((table.get("k"), table.counts()["accepted"]))
+
+    if after != "nothing":
+        for value in (1, "2", (3, None)):
+            table.put("k", value)
+    if after == "a swap":
+        table.swap()
+    if after == "a reset":
+        table.reset()
+        opened(table)
+    value = Dying(look)
+    table.put_all([("k", value, None, 0)]) if how == "put_all" else table.put("k", value)
+    del value
+    before = table.counts()["accepted"]
+    for number in range(3):
+        table.put("k", number)
+    assert seen == [(0, before + 1)]
+    assert table.get("k") == 2
+
+
 @pytest.mark.parametrize("kind", ["QueueTable", "MapTable"])
 @pytest.mark.parametrize("end", ["take", "acknowledge", "bury", "bury some", "drop_oldest", "keep"])
 def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: str) -> None:

@@ -108,6 +108,24 @@ MUTANTS = [
         "write->gone = NULL;",
     ),
     Mutant(
+        "what runs code when it dies is not noted",
+        "tables/speed/map_write.h",
+        "map->loud |= !quiet;",
+        "",
+    ),
+    Mutant(
+        "nor is what many writes bring",
+        "tables/speed/map_bulk.h",
+        "map->loud |= bulk->count > 0;",
+        "",
+    ),
+    Mutant(
+        "a key that is known counts as new",
+        "tables/speed/map_write.h",
+        "if (PyDict_GET_SIZE(map->waiting) != before) {\n        map->births++;",
+        "if (1) {\n        map->births++;",
+    ),
+    Mutant(
         "a Node's old value dies in the step",
         "tables/speed/map_write.h",
         "write->gone = node->value;\n    node->value",

@@ -35,6 +35,7 @@ typedef struct {
     char simple;  /* whether a plain put needs no Node, and no more than one look */
     char linked;  /* whether all that waits is in `chain` */
     char mixed;  /* whether there was ever a Node */
+    char loud;  /* whether a value may wait whose last reference runs code */
     char leftover;  /* whether what is in line was so before the last swap */
     Py_ssize_t births;  /* how many new keys there were */
     Py_ssize_t remember;
@@ -69,6 +70,26 @@ find_in(PyObject *dict, PyObject *stored, int *failed)
         *failed = 1;
     }
     return held;
+}
+
+/* In a step: likewise, but its *hash* may be known; -1: it is not. */
+static inline PyObject *
+find_hashed(PyObject *dict, PyObject *stored, Py_hash_t hash, int *failed)
+{
+#if PY_VERSION_HEX < 0x030F0000  /* it is in CPython's headers, and others count on it */
+    PyObject *held;
+    if (hash == -1 || size_of(dict) == 0) {
+        return find_in(dict, stored, failed);
+    }
+    held = _PyDict_GetItem_KnownHash(dict, stored, hash);
+    if (held == NULL && UNLIKELY(PyErr_Occurred() != NULL)) {
+        *failed = 1;
+    }
+    return held;
+#else
+    (void)hash;
+    return find_in(dict, stored, failed);
+#endif
 }
 
 /* In a step: what is in flight for a key, borrowed, and in which dict. */

@@ -254,6 +254,7 @@ bulk_step(Map *map, Bulk *bulk, int first)
     if (map->linked && bulk->count) {
         return FULL;
     }
+    map->loud |= bulk->count > 0;  /* whatever these are */
     if (room == NULL && map->simple && bulk->plain && !map->mixed) {
         return put_bare(map, bulk);
     }

@@ -157,6 +157,7 @@ Map_swap(Map *map, PyObject *Py_UNUSED(ignored))
         map->line[0] = (Part){map->waiting, 0};
         map->parts = 1;
         map->waiting = fresh;
+        map->loud = 0;
         fresh = NULL;
         map->chain = (Chain){NULL, NULL};
         map->table.rung = 0;

@@ -94,7 +94,7 @@ contents_exchange(Map *map, Contents *contents)
     map->parts = contents->parts;
     map->chain = (Chain){NULL, NULL};
     map->hidden = map->births = 0;
-    map->foreign = map->mixed = map->leftover = 0;
+    map->foreign = map->mixed = map->loud = map->leftover = 0;
     *contents = had;
 }
 

@@ -57,6 +57,9 @@ store(Map *map, Write *write, PyObject *old)
             chain_last(&map->chain, (Linked *)node, stored);
         }
     }
+    else {
+        map->loud = 1;
+    }
     return 0;
 }
 
@@ -230,30 +233,35 @@ plain_over(Map *map, PyObject *key, PyObject *value, PyObject *old, PyObject **g
     map->table.coalesced++;
 }
 
-/* In a step: a plain put into a table without a room takes one look, if the key is new. */
+/* In a step: a plain put where no value runs code when it dies, nor does this. One look. */
 static ALWAYS_INLINE int
-plain_unbounded(Map *map, PyObject *key, PyObject *value, PyObject **gone)
+quiet_step(Map *map, PyObject *key, PyObject *value)
 {
     Py_ssize_t before = PyDict_GET_SIZE(map->waiting);
-    PyObject *old = PyDict_SetDefault(map->waiting, key, value);
-    if (UNLIKELY(old == NULL)) {
+    if (UNLIKELY(PyDict_SetItem(map->waiting, key, value) < 0)) {
         return FAILED;
     }
     if (PyDict_GET_SIZE(map->waiting) != before) {
         map->births++;
     }
     else {
-        plain_over(map, key, value, old, gone);
+        map->table.coalesced++;
     }
     return MADE;
 }
 
-/* In a step: a plain put where only the number of items is bounded. */
+/* In a step: a plain put, where the number of items alone may be bounded. */
 static ALWAYS_INLINE int
-plain_bounded(Map *map, PyObject *key, PyObject *value, int first, PyObject **gone)
+plain_step(Map *map, PyObject *key, Py_hash_t hash, PyObject *value, int first, PyObject **gone)
 {
-    int failed = 0;
-    PyObject *old = find_in(map->waiting, key, &failed);
+    Room *room = map->table.room;
+    int failed = 0, quiet = is_safe(value, 0);
+    PyObject *old;
+    if (quiet && !map->loud && !map->mixed && room == NULL) {
+        return quiet_step(map, key, value);
+    }
+    map->loud |= !quiet;
+    old = find_hashed(map->waiting, key, hash, &failed);
     if (old) {
         plain_over(map, key, value, old, gone);
         return MADE;
@@ -261,11 +269,11 @@ plain_bounded(Map *map, PyObject *key, PyObject *value, int first, PyObject **go
     if (UNLIKELY(failed)) {
         return FAILED;
     }
-    if (!room_take(map->table.room, 1, 0, first)) {
+    if (room && !room_take(room, 1, 0, first)) {
         return FULL;
     }
     if (UNLIKELY(PyDict_SetItem(map->waiting, key, value) < 0)) {
-        room_give(map->table.room, 1, 0);
+        room_give(room, 1, 0);
         return FAILED;
     }
     map->births++;
@@ -274,7 +282,7 @@ plain_bounded(Map *map, PyObject *key, PyObject *value, int first, PyObject **go
 
 /* A plain put of a safe key into a table that knows no other, and no weights: all of it. */
 static ALWAYS_INLINE int
-plain_put(Map *map, PyObject *key, PyObject *value, int first)
+plain_put(Map *map, PyObject *key, Py_hash_t hash, PyObject *value, int first)
 {
     Table *table = &map->table;
     PyObject *gone = NULL;
@@ -287,8 +295,7 @@ plain_put(Map *map, PyObject *key, PyObject *value, int first)
         outcome = AGAIN;
     }
     else {
-        outcome = table->room ? plain_bounded(map, key, value, first, &gone)
-                              : plain_unbounded(map, key, value, &gone);
+        outcome = plain_step(map, key, hash, value, first, &gone);
         if (LIKELY(outcome == MADE)) {
             table->accepted++;
             tell = look(table, PyDict_GET_SIZE(map->waiting));
@@ -306,7 +313,7 @@ map_put(Map *map, PyObject *key, Py_hash_t hash, PyObject *value, PyObject *vers
 {
     Write write = {.value = value, .version = version, .first = first};
     if (LIKELY(map->simple && version == NULL) && is_safe(key, 0)) {
-        int outcome = plain_put(map, key, value, first);
+        int outcome = plain_put(map, key, hash, value, first);
         if (LIKELY(outcome != AGAIN)
             && !(outcome == FULL && map->table.room->when_full >= DROP_NEWEST)) {
             return outcome;

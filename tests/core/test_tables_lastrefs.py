@@ -59,8 +59,8 @@ def test_it_does_wherever_it_came_from_and_whatever_was_before(
         seen.append((table.get("k"), table.counts()["accepted"]))
 
     if after != "nothing":
-        for value in (1, "2", (3, None)):
-            table.put("k", value)
+        for quiet in (1, "2", (3, None)):
+            table.put("k", quiet)
     if after == "a swap":
         table.swap()
     if after == "a reset":

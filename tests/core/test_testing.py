@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 import pytest
-from helpers import Buffers, running
+from helpers import Buffers, running, wait_until
 
 from partitioned_buffer import AsyncQueue, Queue
 from partitioned_buffer._tasks.loops.current import current_loop
@@ -78,10 +78,7 @@ def test_a_stop_that_a_blocked_call_keeps_from_its_end_is_given_up(
             queue.stop()
     finally:
         processor.unblock()
-    clock.settle()
-
-    assert not queue.running
-    assert clock._signals == []
+    wait_until(lambda: not queue.running and clock._signals == [])
 
 
 @running

@@ -2,6 +2,7 @@
 How entries get into a Map: many at once. Single ones are the writers' (see `tables.writers`).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -37,11 +38,11 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
     def __init__(self, writer: Any, tables: Sequence[MapTable], admission: Admission) -> None:
         """Make *writer* ready to write single entries, too."""
         settings, weigh = admission.settings, admission.weigh
-        self._weigh: Callable[[V], int] = weigh or (lambda _: 0)
-        self._atomic, by_itself = settings.merge is None, settings.partition_key is None
-        key_of: Key[K] = (lambda key: key) if by_itself else settings.partition_key
+        self._weigh: Callable[[V], int] | None = weigh
+        self._atomic, self._by_itself = settings.merge is None, settings.partition_key is None
+        key_of: Key[K] = (lambda key: key) if self._by_itself else settings.partition_key
         super().__init__(tables, admission, key_of)
-        slots = self.slots if by_itself else None
+        slots = self.slots if self._by_itself else None
         writer._equip(tuple(tables), slots, self.table_for, weigh, admission.late)
 
     def table_for(self, subject: K, partition_key: object) -> MapTable:
@@ -71,23 +72,37 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all`, which are checked already."""
-        pairs = pairs_of(entries)
-        ops: list[Op] = [(key, value, None, self._weigh(value)) for key, value in pairs]
+        pairs, weigh = pairs_of(entries), self._weigh
+        ops: list[Op] = (
+            [(key, value, None, 0) for key, value in pairs]
+            if weigh is None
+            else [(key, value, None, weigh(value)) for key, value in pairs]
+        )
         return self._write(ops, partition_key)
 
     def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all_newer`, which are checked already."""
-        ops: list[Op] = [(*triple, self._weigh(triple[1])) for triple in triples_of(entries)]
+        triples, weigh = triples_of(entries), self._weigh
+        ops: list[Op] = (
+            [(*triple, 0) for triple in triples]
+            if weigh is None
+            else [(*triple, weigh(triple[1])) for triple in triples]
+        )
         return self._write(ops, partition_key)
 
     def _write(self, ops: list[Op], partition_key: object) -> Steps[None]:
-        route: Any = self.route(partition_key)  # there is one
-        groups: dict[MapTable, list[Op]] = {} if ops else {self.tables[0]: []}
-        for op in ops:
-            hash(op[0])  # as above
-            groups.setdefault(route(op[0]), []).append(op)
+        groups = defaultdict[MapTable, list[Op]](list) if ops else {self.tables[0]: list[Op]()}
+        if partition_key is None and self._by_itself:  # without two calls for each
+            slots, count = self.slots, len(self.slots)
+            for op in ops:
+                groups[slots[hash(op[0]) % count]].append(op)
+        else:
+            route: Any = self.route(partition_key)  # there is one
+            for op in ops:
+                hash(op[0])  # as above
+                groups[route(op[0])].append(op)
         pieces = [MapPiece(table, group, self._atomic) for table, group in groups.items()]
         return write(self.admission, pieces)
 
@@ -95,13 +110,26 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
 def pairs_of(entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterator[tuple[K, V]]:
     """Return what `put_all` was given, checked pair by pair."""
     pairs = entries.items() if isinstance(entries, Mapping) else entries
-    return (_tuple_of(2, "put_all", "(key, value)", pair) for pair in pairs)
+    return (
+        pair
+        if type(pair) is tuple and len(pair) == 2
+        else _tuple_of(2, "put_all", "(key, value)", pair)
+        for pair in pairs
+    )
 
 
 def triples_of(entries: Iterable[tuple[K, V, int]]) -> Iterator[tuple[K, V, int]]:
     """Return what `put_all_newer` was given, checked triple by triple."""
-    triples = (_tuple_of(3, "put_all_newer", "(key, value, version)", each) for each in entries)
-    return ((key, value, check_version(version)) for key, value, version in triples)
+    triples = (
+        each
+        if type(each) is tuple and len(each) == 3
+        else _tuple_of(3, "put_all_newer", "(key, value, version)", each)
+        for each in entries
+    )
+    return (
+        (key, value, version if type(version) is int else check_version(version))
+        for key, value, version in triples
+    )
 
 
 def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:

@@ -109,7 +109,7 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
 
 def pairs_of(entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterator[tuple[K, V]]:
     """Return what `put_all` was given, checked pair by pair."""
-    pairs = entries.items() if isinstance(entries, Mapping) else entries
+    pairs: Iterable[Any] = entries.items() if isinstance(entries, Mapping) else entries
     return (
         pair
         if type(pair) is tuple and len(pair) == 2

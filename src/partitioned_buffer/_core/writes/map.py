@@ -4,7 +4,7 @@ How entries get into a Map: many at once. Single ones are the writers' (see `tab
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ..tables.entry import MISSING, Key, Op, check_version
 from ..tables.implementation import MapTable, MapWriter
@@ -109,12 +109,12 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
 
 def pairs_of(entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterator[tuple[K, V]]:
     """Return what `put_all` was given, checked pair by pair."""
-    pairs: Iterable[Any] = entries.items() if isinstance(entries, Mapping) else entries
+    pairs = entries.items() if isinstance(entries, Mapping) else entries
     return (
         pair
         if type(pair) is tuple and len(pair) == 2
         else _tuple_of(2, "put_all", "(key, value)", pair)
-        for pair in pairs
+        for pair in cast("Iterable[Any]", pairs)
     )
 
 

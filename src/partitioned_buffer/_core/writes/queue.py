@@ -51,9 +51,9 @@ class QueueRoutes(Routes[T, QueueTable]):
         """Return what each table has held longest, of those that hold anything."""
         return [held[0] for table in self.tables if (held := table.held())]
 
-    def push_all(self, items: Iterable[T], partition_key: object) -> Steps[None]:
-        """Return the steps that write *items*."""
-        batch, weigh, route = [*listed(items)], self.admission.weigh, self.route(partition_key)
+    def push_all(self, items: list[T], partition_key: object) -> Steps[None]:
+        """Return the steps that write *items*, which may be the caller's own list."""
+        batch, weigh, route = items.copy(), self.admission.weigh, self.route(partition_key)
         ops = batch if weigh is None else [(item, weigh(item)) for item in batch]
         groups: dict[QueueTable, list[Any]] = {}
         if route is None or not ops:

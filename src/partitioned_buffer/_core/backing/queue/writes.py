@@ -6,7 +6,7 @@ The writers (see `tables.writers`) know tables in memory alone. Theirs is a *doo
 always closed, so that each write comes here; it says for which stored table that is.
 """
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from ....errors import InvalidOption
@@ -14,7 +14,6 @@ from ...options.settings import Settings
 from ...tables.implementation import QueueTable
 from ...waiting.steps import Steps
 from ...writes.line import Face
-from ...writes.queue import listed
 from ...writes.routing import by_content, deal_slots, slot_numbers
 from ..admission import StoredAdmission
 from ..room import store_room
@@ -98,9 +97,8 @@ class StoredQueueRoutes:
             return None
         return self._place_of(item, partition_key)[0].index
 
-    def push_all(self, items: Iterable[Any], partition_key: object) -> Steps[None]:
-        """Return the steps that write *items*."""
-        batch = listed(items)
+    def push_all(self, batch: list[Any], partition_key: object) -> Steps[None]:
+        """Return the steps that write *batch*."""
         codec, admission = self._storage.codec, self._admission
         if not batch:
             return admission.write([])

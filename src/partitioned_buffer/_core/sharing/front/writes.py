@@ -6,7 +6,7 @@ What is only to be in the front takes the short way: encode, and a table's own p
 by doors, as with a stored Queue (see `backing.queue.writes`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -24,7 +24,6 @@ from ...tables.implementation import (
 from ...waiting.steps import Steps
 from ...writes.admission import Admission, table_room
 from ...writes.line import Face
-from ...writes.queue import listed
 from .admission import SharedAdmission
 
 TryPush = Callable[[Any, object], Any]
@@ -127,9 +126,8 @@ class SharedQueueRoutes:
         """Return which partition *item* would go to; None if they take turns, or none is known."""
         return self._sharing.partition_of(self._hash(item, partition_key))
 
-    def push_all(self, items: Iterable[Any], partition_key: object) -> Steps[None]:
-        """Return the steps that write *items*: without a key, together to one partition."""
-        batch = listed(items)
+    def push_all(self, batch: list[Any], partition_key: object) -> Steps[None]:
+        """Return the steps that write *batch*: without a key, together to one partition."""
         records = self._storage.codec.encode_all(batch)
         if partition_key is None and self._key is None:
             together = self._next()

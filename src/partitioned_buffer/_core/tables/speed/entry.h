@@ -154,13 +154,14 @@ blank_entry(PyTypeObject *Entry)
     PyTupleObject *entry = spare_entry(Entry);
     if (entry == NULL) {
         entry = PyObject_GC_NewVar(PyTupleObject, Entry, FIELDS);
-    }
-    if (entry != NULL) {
+        if (entry == NULL) {
+            return NULL;
+        }
         memset(entry->ob_item, 0, FIELDS * sizeof *entry->ob_item);
-#if PY_VERSION_HEX >= 0x030E0000
-        entry->ob_hash = -1;  /* not known yet */
-#endif
     }
+#if PY_VERSION_HEX >= 0x030E0000
+    entry->ob_hash = -1;  /* not known yet */
+#endif
     return (PyObject *)entry;
 }
 
@@ -224,23 +225,6 @@ fill_entries(State *state, PyObject *list, Py_ssize_t at, PyObject *dict, Py_ssi
     end = most < end - at ? at + most : end;
     while (at < end && PyDict_Next(dict, next, &stored, &held)) {
         if (fill_entry(state, PyList_GET_ITEM(list, at), stored, held) < 0) {
-            return -1;
-        }
-        at++;
-    }
-    return at;
-}
-
-/* In a step: fill *entries* with what *dict* holds from *next* on, and put them in its place.
- * Returns how many are filled, or -1. */
-static Py_ssize_t
-place_entries(State *state, PyObject *entries, PyObject *dict, Py_ssize_t *next)
-{
-    PyObject *stored, *held;
-    Py_ssize_t at = 0, count = PyList_GET_SIZE(entries);
-    while (at < count && PyDict_Next(dict, next, &stored, &held)) {
-        PyObject *entry = PyList_GET_ITEM(entries, at);
-        if (fill_entry(state, entry, stored, held) < 0 || PyDict_SetItem(dict, stored, entry) < 0) {
             return -1;
         }
         at++;

@@ -56,40 +56,37 @@ size_of(PyObject *dict)
     return dict ? PyDict_GET_SIZE(dict) : 0;
 }
 
-/* In a step: look into one dict. NULL: not there, or (*failed) an exception is set, which takes
- * a tuple compared at the end of C's stack, or memory that is out. */
+/* CPython has this in its headers, and others count on it; later ones may not. */
+#if PY_VERSION_HEX < 0x030F0000
+#define LOOK(dict, key, hash)                                                                     \
+    ((hash) == -1 ? PyDict_GetItemWithError(dict, key) : _PyDict_GetItem_KnownHash(dict, key, hash))
+#define DICT_FOR(size) _PyDict_NewPresized(size)
+#else
+#define LOOK(dict, key, hash) ((void)(hash), PyDict_GetItemWithError(dict, key))
+#define DICT_FOR(size) PyDict_New()
+#endif
+
+/* In a step: look into one dict; *hash* is the key's, or -1: it is not known. NULL: not there, or
+ * (*failed) an exception is set, which takes a tuple compared at the end of C's stack, or memory
+ * that is out. */
 static inline PyObject *
-find_in(PyObject *dict, PyObject *stored, int *failed)
+find_hashed(PyObject *dict, PyObject *stored, Py_hash_t hash, int *failed)
 {
     PyObject *held;
     if (size_of(dict) == 0) {
         return NULL;
     }
-    held = PyDict_GetItemWithError(dict, stored);
+    held = LOOK(dict, stored, hash);
     if (held == NULL && UNLIKELY(PyErr_Occurred() != NULL)) {
         *failed = 1;
     }
     return held;
 }
 
-/* In a step: likewise, but its *hash* may be known; -1: it is not. */
 static inline PyObject *
-find_hashed(PyObject *dict, PyObject *stored, Py_hash_t hash, int *failed)
+find_in(PyObject *dict, PyObject *stored, int *failed)
 {
-#if PY_VERSION_HEX < 0x030F0000  /* it is in CPython's headers, and others count on it */
-    PyObject *held;
-    if (hash == -1 || size_of(dict) == 0) {
-        return find_in(dict, stored, failed);
-    }
-    held = _PyDict_GetItem_KnownHash(dict, stored, hash);
-    if (held == NULL && UNLIKELY(PyErr_Occurred() != NULL)) {
-        *failed = 1;
-    }
-    return held;
-#else
-    (void)hash;
-    return find_in(dict, stored, failed);
-#endif
+    return find_hashed(dict, stored, -1, failed);
 }
 
 /* In a step: what is in flight for a key, borrowed, and in which dict. */

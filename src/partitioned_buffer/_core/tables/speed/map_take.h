@@ -232,36 +232,43 @@ given_entries(Map *map)
     return whole_entries(list, at);
 }
 
+/* Put *entries* in place of what *dict* has from *next* on. 0, or -1. Takes *entries*, or NULL. */
+static int
+put_in_place(PyObject *dict, Py_ssize_t *next, PyObject *entries)
+{
+    PyObject *stored, *held;
+    int failed = entries == NULL;
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(entries); i++) {
+        failed = !PyDict_Next(dict, next, &stored, &held)
+                 || PyDict_SetItem(dict, stored, PyList_GET_ITEM(entries, i)) < 0;
+    }
+    Py_XDECREF(entries);
+    return failed ? -1 : 0;
+}
+
 /* Entries by key of what is given: a copy of that, in which they take the place of what is held. */
 static PyObject *
 given_table(Map *map)
 {
     State *state = map->table.state;
-    Py_ssize_t left = size_of(map->given), next = 0;
-    PyObject *dict;
-    if (left == 0) {
+    Py_ssize_t count = size_of(map->given), next = 0, placed = 0;
+    PyObject *dict, *entries;
+    if (count == 0) {
         Py_RETURN_NONE;
     }
-    if ((dict = PyDict_Copy(map->given)) == NULL) {
-        return NULL;
-    }
-    while (left > 0) {
-        Py_ssize_t count = left < SOME ? left : SOME;
-        PyObject *entries = blank_entries(state, count);
-        Py_ssize_t filled = -1;
-        if (entries != NULL) {
+    dict = PyDict_Copy(map->given);
+    for (Py_ssize_t at = 0, some; dict && at < count; at += some) {
+        some = count - at < SOME ? count - at : SOME;
+        if ((entries = blank_entries(state, some)) != NULL) {
+            Py_ssize_t filled;
             STEP(&map->table);
-            filled = place_entries(state, entries, dict, &next);
+            filled = fill_entries(state, entries, 0, map->given, &next, some);
             DONE(&map->table);
             entries = whole_entries(entries, filled);
         }
-        if (filled < count) {
-            Py_XDECREF(entries);
-            Py_DECREF(dict);
-            return NULL;
+        if (put_in_place(dict, &placed, entries) < 0) {
+            Py_CLEAR(dict);
         }
-        Py_DECREF(entries);
-        left -= count;
     }
     return dict;
 }
@@ -329,13 +336,6 @@ Map_again(Map *map, PyObject *const *args, Py_ssize_t count)
     return map_return(map, newest);
 }
 
-/* CPython has this in its headers, and others count on it; later ones may not. */
-#if PY_VERSION_HEX < 0x030F0000
-#define DICT_FOR(size) _PyDict_NewPresized(size)
-#else
-#define DICT_FOR(size) PyDict_New()
-#endif
-
 /* Whether to take *size* is to move them, and not a dict as it is. So it was a moment ago. */
 static int
 takes_some(Map *map, Py_ssize_t size)
@@ -348,15 +348,24 @@ takes_some(Map *map, Py_ssize_t size)
 }
 
 /* What `take` and `take_table` begin with: what was returned last is acknowledged, and *size* is
- * given. 0, or -1. Should `serve` raise, then before anything is given. */
+ * given. 0, or -1. Should `serve` raise, then before anything is given. Entries of what is moved
+ * are made meanwhile; not of what was left over, for that may be put over before it is returned. */
 static int
 map_take(Map *map, Py_ssize_t size, Filling *filling)
 {
     Kept none = {0};
     PyObject *given;
+    int moves;
     if (map_settle(map, &map->table.delivered, &none) < 0
-        || (size_of(map->hand) && map_release(map) < 0)
-        || (given = takes_some(map, size) ? DICT_FOR(size) : PyDict_New()) == NULL) {
+        || (size_of(map->hand) && map_release(map) < 0)) {
+        return -1;
+    }
+    moves = takes_some(map, size);
+    if (moves && !map->leftover && size <= SOME
+        && (filling->list = blank_entries(map->table.state, size)) == NULL) {
+        return -1;
+    }
+    if ((given = moves ? DICT_FOR(size) : PyDict_New()) == NULL) {
         return -1;
     }
     take_step(map, size, given, filling);
@@ -368,28 +377,21 @@ Map_take(Map *map, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t size;
     Filling filling = {0};
+    PyObject *entries = NULL;
     if (!has_arguments("take", count, 0, 1)) {
         return NULL;
     }
     size = count ? limit_of(args[0]) : NO_LIMIT;
-    if (size == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    /* What was left over may be put over before it is returned. */
-    if (!map->leftover && size <= SOME && takes_some(map, size)
-        && (filling.list = blank_entries(map->table.state, size)) == NULL) {
-        return NULL;
-    }
-    if (map_take(map, size, &filling) < 0) {
+    if ((size == -1 && PyErr_Occurred()) || map_take(map, size, &filling) < 0) {
         Py_XDECREF(filling.list);
         return NULL;
     }
-    if (filling.count && filling.count == size_of(map->given)) {
-        PyObject *entries = whole_entries(filling.list, filling.count);
-        return entries ? entries : not_returned(map);
+    if (filling.count == 0 || filling.count < size_of(map->given)) {
+        Py_XDECREF(filling.list);
+        return map_return(map, map->leftover);
     }
-    Py_XDECREF(filling.list);
-    return map_return(map, map->leftover);
+    entries = whole_entries(filling.list, filling.count);
+    return entries ? entries : not_returned(map);
 }
 
 /* Whether a key of what is given is in a box. */

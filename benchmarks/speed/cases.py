@@ -234,17 +234,18 @@ def memory(count: int) -> dict[str, float]:
     items = list(range(count))
     results = {}
     for name, make in PEERS.items():
-        results[name] = _bytes(make, lambda subject: subject.put, items)
+        results[name] = bytes_each(make, lambda subject: subject.put, items)
     pairs = [(key, key) for key in items]
-    results["dict.__setitem__"] = _bytes(dict, lambda table: table.__setitem__, items, 2)
-    results["Map.put"] = _bytes(OurMap, lambda ours: ours.map.put, items, 2)
-    results["Map.put_newer"] = _bytes(OurMap, lambda ours: ours.map.put_newer, pairs, 3)
+    results["dict.__setitem__"] = bytes_each(dict, lambda table: table.__setitem__, items, 2)
+    results["Map.put"] = bytes_each(OurMap, lambda ours: ours.map.put, items, 2)
+    results["Map.put_newer"] = bytes_each(OurMap, lambda ours: ours.map.put_newer, pairs, 3)
     return results
 
 
-def _bytes(
+def bytes_each(
     make: Callable[[], Any], put: Callable[[Any], Any], arguments: list[Any], arity: int = 1
 ) -> float:
+    """Return the bytes that each takes of what *put* of a subject, made by *make*, is given."""
     subject = make()
     gc.collect()
     tracemalloc.start()

@@ -6,15 +6,13 @@ with its JIT): so what is compared are two medians, not moments of one round. It
 here, and so has ours; one where it is drained.
 """
 
-import tracemalloc
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from partitioned_buffer import Map, Queue
-
-from .measure import Row, call_each, rounds, timed
-from .subjects import ASLEEP
+from .cases import bytes_each
+from .measure import Row, rounds, timed
+from .subjects import OurMap, Ours
 
 Items = Callable[[int], Any]
 """Returns the item of a number."""
@@ -69,17 +67,29 @@ class Beside(NamedTuple):
 def _nothing(_: Any) -> None: ...
 
 
+def _queue(**options: Any) -> tuple[Any, Any]:
+    ours = Ours(**{"partitions": 2} | options)
+    return ours, ours.queue
+
+
+def _map(**options: Any) -> tuple[Any, Any]:
+    ours = OurMap(**{"partitions": 2} | options)
+    return ours, ours.map
+
+
+Makes = Callable[..., tuple[Any, Any]]
+"""Returns a subject, and its buffer."""
+
+
 def _on(
-    kind: Any, fill: Callable[[Any], object], work: Callable[[Any], float], **made: Any
+    make: Makes, fill: Callable[[Any], object], work: Callable[[Any], float], **options: Any
 ) -> float:
-    options: dict[str, Any] = {"processing_interval": ASLEEP, "partitions": 2} | made
-    buffer = kind("bench", _nothing, **options).start()
+    ours, buffer = make(**options)
     try:
         fill(buffer)
         return work(buffer)
     finally:
-        buffer.update_options(processing_batch_size="table")
-        buffer.stop()
+        ours.close()
 
 
 def _calls(method: str, arguments: list[tuple[Any, ...]], each: int = 1) -> Callable[[Any], float]:
@@ -111,17 +121,14 @@ def _cases(count: int, item: Items) -> dict[str, Callable[[], float]]:
         buffer.put_all_newer([(number, each, 0) for number, each in pairs])
 
     def queue(work: Callable[[Any], float]) -> float:
-        return _on(Queue, _nothing, work)
+        return _on(_queue, _nothing, work)
 
     def map_(work: Callable[[Any], float], fill: Callable[[Any], object] = _nothing) -> float:
-        return _on(Map, fill, work)
+        return _on(_map, fill, work)
 
-    def drained(kind: Any, size: Any) -> Callable[[], float]:
-        def fill(buffer: Any) -> None:
-            buffer.push_all(items) if kind is Queue else buffer.put_all(pairs)
-
+    def drained(make: Makes, fill: Callable[[Any], object], size: Any) -> Callable[[], float]:
         options = {"partitions": 1, "processing_batch_size": size}
-        return lambda: _on(kind, fill, lambda buffer: timed(buffer.flush, count), **options)
+        return lambda: _on(make, fill, lambda buffer: timed(buffer.flush, count), **options)
 
     cases: dict[str, Callable[[], float]] = {
         "push": lambda: queue(_calls("push", [(each,) for each in items])),
@@ -141,28 +148,27 @@ def _cases(count: int, item: Items) -> dict[str, Callable[[], float]]:
         pushes = _calls("push_all", _by(size, items), size)
         cases[f"push_all of {size}, per item"] = partial(queue, pushes)
     sizes: dict[str, Any] = {"10": 10, "100": 100, "1000": 1000, "the table": "table"}
-    for kind in (Queue, Map):
-        for name, at_once in sizes.items():
-            cases[f"{kind.__name__} drained by {name}"] = drained(kind, at_once)
+    for name, at_once in sizes.items():
+        cases[f"Queue drained by {name}"] = drained(_queue, lambda q: q.push_all(items), at_once)
+        cases[f"Map drained by {name}"] = drained(_map, lambda m: m.put_all(pairs), at_once)
     return cases
 
 
-def _bytes(kind: Any, count: int, item: Items) -> float:
+def _bytes(count: int, item: Items) -> tuple[float, float]:
     """Return what one waiting item takes, with the item, but without a Map's key."""
     numbers = list(range(1000, 1000 + count))
-    buffer = kind("bench", _nothing, processing_interval=ASLEEP, partitions=2).start()
-    try:
-        tracemalloc.start()
-        if kind is Queue:
-            call_each(lambda number: buffer.push(item(number)), numbers)()
-        else:
-            call_each(lambda number: buffer.put(number, item(number)), numbers)()
-        used, _ = tracemalloc.get_traced_memory()
-        return used / count
-    finally:
-        tracemalloc.stop()
-        buffer.update_options(processing_batch_size="table")
-        buffer.stop()
+    return (
+        bytes_each(
+            lambda: Ours(partitions=2),
+            lambda ours: lambda number: ours.queue.push(item(number)),
+            numbers,
+        ),
+        bytes_each(
+            lambda: OurMap(partitions=2),
+            lambda ours: lambda number: ours.map.put(number, item(number)),
+            numbers,
+        ),
+    )
 
 
 def measure(quick: bool) -> tuple[dict[str, Beside], dict[str, Beside]]:
@@ -173,11 +179,11 @@ def measure(quick: bool) -> tuple[dict[str, Beside], dict[str, Beside]]:
         name: Beside(theirs, (rows[0][name].median, rows[1][name].median))
         for name, theirs in TIMES.items()
     }
+    (ints_queue, ints_map), (dicts_queue, dicts_map) = (
+        _bytes(count, item) for item in KINDS.values()
+    )
     used = {
-        kind.__name__: Beside(
-            BYTES[kind.__name__],
-            (_bytes(kind, count, an_int), _bytes(kind, count, a_dict)),
-        )
-        for kind in (Queue, Map)
+        "Queue": Beside(BYTES["Queue"], (ints_queue, dicts_queue)),
+        "Map": Beside(BYTES["Map"], (ints_map, dicts_map)),
     }
     return taken, used

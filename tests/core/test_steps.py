@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from bytecode import locked, zones
 from implementations import balanced, load
-from table_calls import CASES, Subject
+from table_calls import CASES, WORKER, Subject
 
 TABLES = "partitioned_buffer/_core/tables/"
 
@@ -72,15 +72,20 @@ class Looking:
         return None
 
 
-def looked_at(subject: Subject, lock: CountingLock, call: Callable[[Subject], Any]) -> list[str]:
-    """Return what was wrong in the middle of *call*."""
-    subject.table._lock = lock
-    looking, before = Looking(subject, lock), sys.gettrace()
-    sys.settrace(looking)
+def traced(tracer: Any, call: Callable[[Subject], Any], subject: Subject) -> None:
+    before = sys.gettrace()
+    sys.settrace(tracer)
     try:
         call(subject)
     finally:
         sys.settrace(before)
+
+
+def looked_at(subject: Subject, lock: CountingLock, call: Callable[[Subject], Any]) -> list[str]:
+    """Return what was wrong in the middle of *call*."""
+    subject.table._lock = lock
+    looking = Looking(subject, lock)
+    traced(looking, call, subject)
     return looking.wrong
 
 
@@ -113,18 +118,23 @@ class Writing:
 
 def written_at(subject: Subject, at: int, call: Callable[[Subject], Any]) -> int:
     """Have *call* met by writes before that line; return how many lines it had."""
-    writing, before = Writing(subject, at), sys.gettrace()
-    sys.settrace(writing)
-    try:
-        call(subject)
-    finally:
-        sys.settrace(before)
+    writing = Writing(subject, at)
+    traced(writing, call, subject)
     return writing.lines
+
+
+DROPPING = {"bounds": (15, None), "when_full": "drop_oldest"}
+FULL = [
+    (kind, f"{name}, full", f"{setup} full", DROPPING, call)
+    for kind in ("Queue", "Map")
+    for name, (setup, _, call) in WORKER.items()
+]
+"""Where what others write drops what is oldest."""
 
 
 @pytest.mark.parametrize(
     ("kind", "setup", "how", "call"),
-    [pytest.param(kind, *case, id=f"{kind}: {name}") for kind, name, *case in CASES],
+    [pytest.param(kind, *case, id=f"{kind}: {name}") for kind, name, *case in CASES + FULL],
 )
 def test_others_may_write_between_any_two_lines(kind: str, setup: str, how: Any, call: Any) -> None:
     """And once more afterwards, when they find what the call left."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from implementations import Key, balanced, opened
 
-__all__ = ["CASES", "Subject", "heavier"]
+__all__ = ["CASES", "WORKER", "Subject", "heavier"]
 
 
 class Subject:

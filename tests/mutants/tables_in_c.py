@@ -194,8 +194,8 @@ MUTANTS = [
     Mutant(
         "what was left over is not made new",
         "tables/speed/map_take.h",
-        "if (!map->leftover && size",
-        "if (size",
+        "if (moves && !map->leftover && size",
+        "if (moves && size",
     ),
     Mutant(
         "a whole table has boxes",

@@ -78,8 +78,8 @@ MUTANTS = [
     Mutant(
         "chunks in memory in front of those on the disk",
         LANDING,
-        "[] if self._spilled else self",
-        "self",
+        "([], 0) if self._spilled else (made, size)",
+        "(made, size)",
         tests=CONTRACT,
     ),
     Mutant(

@@ -14,7 +14,7 @@ from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
 from .._core.waiting.steps import drive
 from .._core.writes.admission import Admission
 from .._core.writes.map import MapRoutes
-from .._core.writes.queue import QueueRoutes, listed
+from .._core.writes.queue import ManyItems, listed
 from .loops.current import whereabouts
 from .to_thread import in_thread
 
@@ -23,12 +23,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class AsyncQueueWrites(AsyncQueueWriter[T]):
+class AsyncQueueWrites(ManyItems[T], AsyncQueueWriter[T]):
     """How items get into an AsyncQueue."""
 
-    _routes: QueueRoutes[T]
     _admission: Admission  # the buffer's, as what follows
-    _go: Any
     _whereabouts: object
     _forbid_elsewhere: Callable[[str], None]  # what is to be asked if that is not here
 
@@ -64,16 +62,6 @@ class AsyncQueueWrites(AsyncQueueWriter[T]):
         batch = items if type(items) is list else listed(items)
         if partition_key is not None or not self._push_list(batch):
             await drive(self._routes.push_all(batch, partition_key))
-
-    def push_all_nowait(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
-        """
-        Accept all of *items*, as `push_all` does, or raise `BufferFull` where that would wait.
-
-        Nothing was accepted then, unless the error says how much.
-        """
-        batch = items if type(items) is list else listed(items)
-        if partition_key is not None or not self._push_list(batch):
-            self._go(self._routes.push_all(batch, partition_key))
 
 
 class AsyncMapWrites(AsyncMapWriter[K, V]):

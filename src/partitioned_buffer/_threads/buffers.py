@@ -10,8 +10,9 @@ from .._core.buffer.assembly import map_parts, queue_parts
 from .._core.buffer.constructors import MapInit, QueueInit
 from .._core.options.settings import Settings
 from .._core.tables.entry import Entry
+from .._core.tables.implementation import QueueWriter
 from .._core.writes.map import MapWrites
-from .._core.writes.queue import QueueWrites
+from .._core.writes.queue import ManyItems
 from .face import ThreadFace
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ V = TypeVar("V")
 _QUEUE, _MAP = "see AsyncQueue", "see AsyncMap"
 
 
-class Queue(QueueInit[T], QueueWrites[T], ThreadFace[list[T]]):
+class Queue(QueueInit[T], ManyItems[T], QueueWriter[T], ThreadFace[list[T]]):
     """
     A buffer that keeps insertion order.
 

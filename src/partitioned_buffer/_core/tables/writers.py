@@ -4,7 +4,7 @@ The writes of single items: what Queues and Maps inherit, and what a write costs
 Each finds its table, makes its step, and leaves all that is out of the ordinary to `late`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -38,7 +38,16 @@ def _as(function: Any) -> Callable[[F], F]:
 class _QueueWriter(Generic[T]):
     """What a Queue and an AsyncQueue have in common."""
 
-    def _equip(self, tables: Any, in_turn: bool, table_for: Any, weigh: Any, late: Any, /) -> None:
+    def _equip(  # whatever a write may need, once
+        self,
+        tables: Any,
+        in_turn: bool,
+        table_for: Any,
+        weigh: Any,
+        late: Any,
+        many: Any = None,
+        /,
+    ) -> None:
         """Be ready to write."""
         for table, following in zip(tables, [*tables[1:], tables[0]], strict=True):
             table.next = following
@@ -46,6 +55,7 @@ class _QueueWriter(Generic[T]):
         self._table_for: Callable[[T, object], QueueTable] = table_for
         self._weigh: Callable[[T], int] | None = weigh
         self._late: Callable[..., None] = late
+        self._many: Callable[[Any, object], None] = many
 
     def _try_push(self, item: T, partition_key: object, /) -> Late | None:
         """Do as `push`, but return what could not be made."""
@@ -57,8 +67,8 @@ class _QueueWriter(Generic[T]):
         args = item, 0 if self._weigh is None else self._weigh(item)
         return (table, outcome, "push", args) if (outcome := table.push(*args)) else None
 
-    def _push_list(self, items: list[T], /) -> bool:
-        """Return whether *items*, without keys and weights, could be written at once."""
+    def _push_list(self, items: Iterable[T], /) -> bool:
+        """Return whether *items* are a list, without keys and weights, and could be written."""
         table = self._turn
         if table is None or self._weigh is not None or type(items) is not list:
             return False
@@ -89,6 +99,24 @@ class QueueWriter(_QueueWriter[T]):
         weight = 0 if self._weigh is None else self._weigh(item)
         if outcome := table.push(item, weight):
             self._late(table, outcome, "push", (item, weight))
+
+    def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
+        """
+        Accept all of *items*, which stay in order.
+
+        Without a partition key they go to one partition, together. A callable is asked for
+        each item; any other key is one for all.
+
+        In a bounded buffer that is full, they wait for room, or are refused, all together, if
+        together they can fit at all; if not, they go in by parts. Where items are dropped
+        instead, it is item by item.
+
+        Raises `TypeError` for one text, bytes, mapping or frame of data (whose characters, keys or
+        columns are hardly meant), and what `push` raises; nothing was accepted then, unless the
+        error says how much.
+        """
+        if partition_key is not None or not self._push_list(items):
+            self._many(items, partition_key)
 
 
 class _MapWriter(Generic[K, V]):
@@ -121,7 +149,9 @@ class _MapWriter(Generic[K, V]):
         Your own writes are seen at once. Raises `TypeError` for an unhashable key, and what the
         key raises.
         """
-        return self._table(key, partition_key).get(key, default)
+        if self._slots is None or partition_key is not None:
+            return self._table_for(key, partition_key).get(key, default)
+        return self._slots[hash(key) % self._modulus].get(key, default)
 
     def _table(self, key: K, partition_key: object) -> MapTable:
         if self._slots is None or partition_key is not None:
@@ -194,6 +224,9 @@ class AsyncQueueWriter(_QueueWriter[T]):
 
     @_as(QueueWriter.push)
     def push_nowait(self, item: T, *, partition_key: Key[T] = None) -> None: ...
+
+    @_as(QueueWriter.push_all)
+    def push_all_nowait(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None: ...
 
 
 class AsyncMapWriter(_MapWriter[K, V]):

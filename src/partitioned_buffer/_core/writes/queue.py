@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..tables.entry import Key
-from ..tables.implementation import QueueTable, QueueWriter
+from ..tables.implementation import QueueTable
 from ..waiting.steps import Steps
 from .admission import Admission
 from .routing import Routes
@@ -45,7 +45,8 @@ class QueueRoutes(Routes[T, QueueTable]):
         """Make *writer* ready to write single items, too."""
         super().__init__(tables, admission, admission.settings.partition_key)
         in_turn = self.route(None) is None
-        writer._equip(tuple(tables), in_turn, self.table_for, admission.weigh, admission.late)
+        ways = self.table_for, admission.weigh, admission.late, writer._push_all
+        writer._equip(tuple(tables), in_turn, *ways)
 
     def oldest(self) -> list[T]:
         """Return what each table has held longest, of those that hold anything."""
@@ -101,27 +102,14 @@ def _is_frame(items: object) -> bool:
     )
 
 
-class QueueWrites(QueueWriter[T], Generic[T]):
-    """How items get into a Queue."""
+class ManyItems(Generic[T]):
+    """Many items at once, where a `QueueWriter` has not written them."""
 
     _go: Any  # the buffer's
     _routes: QueueRoutes[T]
+    _push_list: Any  # the writer's
 
-    def push_all(self, items: Iterable[T], *, partition_key: Key[T] = None) -> None:
-        """
-        Accept all of *items*, which stay in order.
-
-        Without a partition key they go to one partition, together. A callable is asked for
-        each item; any other key is one for all.
-
-        In a bounded buffer that is full, they wait for room, or are refused, all together, if
-        together they can fit at all; if not, they go in by parts. Where items are dropped
-        instead, it is item by item.
-
-        Raises `TypeError` for one text, bytes, mapping or frame of data (whose characters, keys or
-        columns are hardly meant), and what `push` raises; nothing was accepted then, unless the
-        error says how much.
-        """
-        batch = items if type(items) is list else listed(items)
+    def _push_all(self, items: Iterable[T], partition_key: Key[T]) -> None:
+        batch = listed(items)
         if partition_key is not None or not self._push_list(batch):
             self._go(self._routes.push_all(batch, partition_key))

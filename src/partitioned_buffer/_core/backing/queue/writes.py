@@ -73,7 +73,8 @@ class StoredQueueRoutes:
         self._slots, self._place = deal_slots(tables), 0
         self._storage = admission.backing.storage
         doors = tuple(door(table, NO_KEY) for table in tables)
-        writer._equip(doors, self._key is None, self._door_for, None, admission.late)
+        ways = self._door_for, None, admission.late, writer._push_all
+        writer._equip(doors, self._key is None, *ways)
 
     def _door_for(self, item: Any, partition_key: object) -> QueueTable:
         return door(*self._place_of(item, partition_key))

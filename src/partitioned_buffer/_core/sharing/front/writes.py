@@ -69,7 +69,7 @@ class SharedQueueRoutes:
         self._sharing.relaid = self.lay
         # Once, and with nothing in turn: which tables there are is known when the server is.
         closed = (door(tables[0], NO_KEY),)
-        writer._equip(closed, False, self._door_for, None, admission.late)
+        writer._equip(closed, False, self._door_for, None, admission.late, writer._push_all)
         self.lay(tables)
 
     def lay(self, tables: Sequence[QueueTable]) -> None:

@@ -21,19 +21,22 @@ Core_traverse(Core *core, visitproc visit, void *arg)
     Py_VISIT(core->table_for);
     Py_VISIT(core->weigh);
     Py_VISIT(core->late);
+    Py_VISIT(core->many);
     return 0;
 }
 
-/* `table_for` and `late` are what refers to the buffer. Other garbage may still call: then None is
- * called, and says so. */
+/* `table_for`, `late` and `many` are what refers to the buffer. Other garbage may still call: then
+ * None is called, and says so. */
 static int
 Core_clear(Core *core)
 {
-    PyObject *table_for = core->table_for, *late = core->late;
+    PyObject *table_for = core->table_for, *late = core->late, *many = core->many;
     core->table_for = Py_NewRef(Py_None);
     core->late = Py_NewRef(Py_None);
+    core->many = Py_NewRef(Py_None);
     Py_XDECREF(table_for);
     Py_XDECREF(late);
+    Py_XDECREF(many);
     return 0;
 }
 
@@ -46,6 +49,7 @@ Core_dealloc(Core *core)
     Py_XDECREF(core->table_for);
     Py_XDECREF(core->weigh);
     Py_XDECREF(core->late);
+    Py_XDECREF(core->many);
     type->tp_free(core);
     Py_DECREF(type);
 }
@@ -64,9 +68,9 @@ static PyType_Spec Core_spec = {
     .slots = Core_slots,
 };
 
-/* *in_turn*: a tuple of tables, or NULL; then table_for, weigh and late. */
+/* *in_turn*: a tuple of tables, or NULL; then table_for, weigh, late, and perhaps many. */
 static Core *
-core_new(State *state, PyObject *in_turn, PyObject *const *rest)
+core_new(State *state, PyObject *in_turn, PyObject *const *rest, Py_ssize_t count)
 {
     Core *core = (Core *)state->Core->tp_alloc(state->Core, 0);
     if (core == NULL) {
@@ -79,6 +83,7 @@ core_new(State *state, PyObject *in_turn, PyObject *const *rest)
     core->table_for = Py_NewRef(rest[0]);
     core->weigh = rest[1] == Py_None ? NULL : Py_NewRef(rest[1]);
     core->late = Py_NewRef(rest[2]);
+    core->many = Py_NewRef(count > 3 ? rest[3] : Py_None);
     return core;
 }
 
@@ -205,7 +210,8 @@ fill_slots(Writer *writer)
 }
 
 static PyObject *
-equip(Writer *writer, State *state, PyMethodDef *methods, PyObject *in_turn, PyObject *const *rest)
+equip(Writer *writer, State *state, PyMethodDef *methods, PyObject *in_turn, PyObject *const *rest,
+      Py_ssize_t count)
 {
     if (writer->core != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "already equipped");
@@ -215,7 +221,7 @@ equip(Writer *writer, State *state, PyMethodDef *methods, PyObject *in_turn, PyO
         return NULL;
     }
     writer->methods = methods;
-    if ((writer->core = core_new(state, in_turn, rest)) == NULL || fill_slots(writer) < 0) {
+    if ((writer->core = core_new(state, in_turn, rest, count)) == NULL || fill_slots(writer) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -226,11 +232,11 @@ equip_queue(Writer *writer, PyMethodDef *methods, PyObject *const *args, Py_ssiz
 {
     State *state = state_of(Py_TYPE(writer));
     int in_turn;
-    if (state == NULL || !has_arguments("_equip", count, 5, 5)
+    if (state == NULL || !has_arguments("_equip", count, 5, 6)
         || !all_are(args[0], state->QueueTable) || (in_turn = PyObject_IsTrue(args[1])) < 0) {
         return NULL;
     }
-    return equip(writer, state, methods, in_turn ? args[0] : NULL, args + 2);
+    return equip(writer, state, methods, in_turn ? args[0] : NULL, args + 2, count - 2);
 }
 
 static PyObject *
@@ -242,7 +248,7 @@ equip_map(Writer *writer, PyMethodDef *methods, PyObject *const *args, Py_ssize_
         || (args[1] != Py_None && !all_are(args[1], state->MapTable))) {
         return NULL;
     }
-    return equip(writer, state, methods, args[1] == Py_None ? NULL : args[1], args + 2);
+    return equip(writer, state, methods, args[1] == Py_None ? NULL : args[1], args + 2, count - 2);
 }
 
 static int
@@ -267,22 +273,7 @@ Writer_try_push(Writer *writer, PyObject *const *args, Py_ssize_t count)
 static PyObject *
 Writer_push_list(Writer *writer, PyObject *given)
 {
-    PyObject *items;
-    Queue *queue;
-    int outcome;
-    if (!is_equipped(writer)) {
-        return NULL;
-    }
-    if (writer->core->tables == NULL || writer->core->weigh || !PyList_CheckExact(given)) {
-        Py_RETURN_FALSE;
-    }
-    if ((items = fixed_items(given)) == NULL) {
-        return NULL;
-    }
-    queue = (Queue *)next_for_many(writer->core);
-    outcome = queue_write(queue, PySequence_Fast_ITEMS(items), PySequence_Fast_GET_SIZE(items),
-                          NULL, 0, 0);
-    Py_DECREF(items);
+    int outcome = is_equipped(writer) ? push_list(writer->core, given) : FAILED;
     return outcome == FAILED ? NULL : PyBool_FromLong(outcome == MADE);
 }
 
@@ -311,6 +302,18 @@ Writer_try_put(Writer *writer, PyObject *const *args, Py_ssize_t count)
     "any other value.\n\n"                                                                        \
     "Raises `BufferNotRunning` when the buffer is not started, or stopped, and `BufferFull`\n"    \
     "as `when_full` says; the item was not accepted then. What the callable raises is raised."
+
+#define PUSH_ALL_SIGNATURE "($self, items, *, partition_key=None)\n--\n\n"
+#define PUSH_ALL_DOC                                                                              \
+    "Accept all of *items*, which stay in order.\n\n"                                             \
+    "Without a partition key they go to one partition, together. A callable is asked for\n"       \
+    "each item; any other key is one for all.\n\n"                                                \
+    "In a bounded buffer that is full, they wait for room, or are refused, all together, if\n"    \
+    "together they can fit at all; if not, they go in by parts. Where items are dropped\n"        \
+    "instead, it is item by item.\n\n"                                                            \
+    "Raises `TypeError` for one text, bytes, mapping or frame of data (whose characters, keys or\n"\
+    "columns are hardly meant), and what `push` raises; nothing was accepted then, unless the\n"  \
+    "error says how much."
 
 #define PUT_SIGNATURE "($self, key, value, *, partition_key=None)\n--\n\n"
 #define PUT_DOC                                                                                   \
@@ -362,14 +365,15 @@ typedef PyMemberDef SlotDef;
     {name, T_OBJECT_EX, offsetof(Writer, functions) + (place) * sizeof(PyObject *), 0, doc}
 #endif
 
-#define WRITER(kind, equip_kind, try_method)                                                      \
+#define WRITER(kind, equip_kind, more, try_method)                                                \
     static PyObject *kind##_equip(Writer *writer, PyObject *const *args, Py_ssize_t count)        \
     {                                                                                             \
         return equip_kind(writer, kind##_functions, args, count);                                 \
     }                                                                                             \
     static PyMethodDef kind##_methods[] = {                                                       \
         PLACES("_equip", kind##_equip,                                                            \
-               "_equip($self, tables, how, table_for, weigh, late, /)\n--\n\n"                    \
+               "_equip($self, tables, how, table_for, weigh, late" more                           \
+               ", /)\n--\n\n"                                                                     \
                "Give it what it needs, once."),                                                   \
         try_method,                                                                               \
         ONE_OF_CLASS("__class_getitem__", Py_GenericAlias, "See PEP 585."),                       \
@@ -395,7 +399,7 @@ typedef PyMemberDef SlotDef;
     PLACES("_try_push", Writer_try_push,                                                          \
            "_try_push($self, item, partition_key, /)\n--\n\nPush, or return what was not made."),  \
     {"_push_list", (PyCFunction)Writer_push_list, METH_O,                                         \
-     "_push_list($self, items, /)\n--\n\nReturn whether a list without keys could be written."}
+     "_push_list($self, items, /)\n--\n\nReturn whether they are a list, and could be written."}
 
 #define TRY_PUT                                                                                   \
     PLACES("_try_put", Writer_try_put,                                                            \
@@ -404,27 +408,31 @@ typedef PyMemberDef SlotDef;
 
 static PyMethodDef QueueWriter_functions[] = {
     NAMED("push", Core_push, "push" PUSH_SIGNATURE PUSH_DOC),
+    NAMED("push_all", Core_push_all, "push_all" PUSH_ALL_SIGNATURE PUSH_ALL_DOC),
     {NULL},
 };
 
 static SlotDef QueueWriter_members[] = {
     SLOT("push", 0, PUSH_DOC),
+    SLOT("push_all", 1, PUSH_ALL_DOC),
     {NULL},
 };
 
-WRITER(QueueWriter, equip_queue, TRY_PUSH);
+WRITER(QueueWriter, equip_queue, ", many=None", TRY_PUSH);
 
 static PyMethodDef AsyncQueueWriter_functions[] = {
     NAMED("push_nowait", Core_push, "push_nowait" PUSH_SIGNATURE PUSH_DOC),
+    NAMED("push_all_nowait", Core_push_all, "push_all_nowait" PUSH_ALL_SIGNATURE PUSH_ALL_DOC),
     {NULL},
 };
 
 static SlotDef AsyncQueueWriter_members[] = {
     SLOT("push_nowait", 0, PUSH_DOC),
+    SLOT("push_all_nowait", 1, PUSH_ALL_DOC),
     {NULL},
 };
 
-WRITER(AsyncQueueWriter, equip_queue, TRY_PUSH);
+WRITER(AsyncQueueWriter, equip_queue, ", many=None", TRY_PUSH);
 
 static PyMethodDef MapWriter_functions[] = {
     NAMED("put", Core_put, "put" PUT_SIGNATURE PUT_DOC),
@@ -442,7 +450,7 @@ static SlotDef MapWriter_members[] = {
     {NULL},
 };
 
-WRITER(MapWriter, equip_map, TRY_PUT);
+WRITER(MapWriter, equip_map, "", TRY_PUT);
 
 static PyMethodDef AsyncMapWriter_functions[] = {
     NAMED("put_nowait", Core_put, "put_nowait" PUT_SIGNATURE PUT_DOC),
@@ -460,6 +468,6 @@ static SlotDef AsyncMapWriter_members[] = {
     {NULL},
 };
 
-WRITER(AsyncMapWriter, equip_map, TRY_PUT);
+WRITER(AsyncMapWriter, equip_map, "", TRY_PUT);
 
 #endif

@@ -1,7 +1,7 @@
 /* What writes: how a write finds its table, makes its step, and is done.
  *
  * Whatever else there is to a write is Python's, above: how a partition key finds a table
- * (`table_for`), and what becomes of a write that was not made (`late`).
+ * (`table_for`), and what becomes of a write that was not made (`late`, and of a list's, `many`).
  *
  * The functions here are methods of a Core, which a writer (core_types.h) has one of. Who calls
  * one holds the Core, which has its tables for as long as it lives, and nothing in it is ever
@@ -21,7 +21,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *tables;  /* a tuple: in turn, or by the key's slot; NULL: `table_for` decides */
     Py_ssize_t turn;  /* whose turn it is */
-    PyObject *table_for, *weigh, *late;  /* weigh: or NULL */
+    PyObject *table_for, *weigh, *late, *many;  /* weigh: or NULL */
     size_t number;  /* of the Cores of this process; never the same twice */
     SPACE
 } Core;
@@ -246,6 +246,51 @@ Core_push(Core *core, PyObject *const *args, Py_ssize_t count, PyObject *names)
         return NULL;
     }
     return made_or_left(core, push_specially(core, values[0], partition_key));
+}
+
+/* Write a list without keys and weights, if that is what is *given*; FULL: it is not. */
+static ALWAYS_INLINE int
+push_list(Core *core, PyObject *given)
+{
+    PyObject *items;
+    Queue *queue;
+    int outcome;
+    if (UNLIKELY(core->tables == NULL || core->weigh || !PyList_CheckExact(given))) {
+        return FULL;
+    }
+    if ((items = fixed_items(given)) == NULL) {
+        return FAILED;
+    }
+    queue = (Queue *)next_for_many(core);
+    outcome = queue_write(queue, PySequence_Fast_ITEMS(items), PySequence_Fast_GET_SIZE(items),
+                          NULL, 0, 0);
+    Py_DECREF(items);
+    return outcome;
+}
+
+static const char *const push_all_names[] = {"items", NULL};
+static const Signature push_all_signature = {"push_all", push_all_names, 1, 1};
+
+static PyObject *
+Core_push_all(Core *core, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *values[MOST] = {count ? args[0] : NULL}, *partition_key = Py_None, *many, *result;
+    if (LIKELY(count == 1 && names == NULL)) {
+        int outcome = push_list(core, args[0]);
+        if (LIKELY(outcome == MADE)) {
+            Py_RETURN_NONE;
+        }
+        if (outcome == FAILED) {
+            return NULL;
+        }
+    }
+    else if (read_arguments(&push_all_signature, args, count, names, values, &partition_key) < 0) {
+        return NULL;
+    }
+    many = Py_NewRef(core->many);
+    result = PyObject_CallFunctionObjArgs(many, values[0], partition_key, NULL);
+    Py_DECREF(many);
+    return result;
 }
 
 /* --------------------------------------------------------------------------- Map */

@@ -15,14 +15,6 @@ from .map_flight import MapFlight
 from .map_held import VALUE, VERSION, WEIGHT, Held
 from .step import AGAIN, CLOSED, FULL, MADE
 
-Seen = tuple[int | None, int, int | None, Any, Held | None]
-"""What a write was prepared for: births, or None if no key is in a box; turn; how many were
-accepted, or None if that is all the same; what a key is stored as, and what waits for it."""
-
-Plan = tuple[Any, int, int]
-"""What will wait after a write, None for nothing new, or after many of them, by what the keys are
-stored as; and how many new items and bytes that is."""
-
 PATIENCE = 3
 """How often many writes are tried, before others are kept waiting while they are prepared."""
 
@@ -69,84 +61,81 @@ class MapTable(MapFlight):
         return outcome
 
     def _put(self, key: Any, value: Held, first: bool) -> int:
-        outcome = AGAIN
+        """Do as `put`, where there are bounds, versions, a `merge`, or keys in boxes."""
+        room, outcome, line, line_bytes = self._room, AGAIN, 0, 0
         while outcome == AGAIN:
-            simply = type(key) in SAFE and not self._foreign
-            stored, births = (key, None) if simply else self._find(key)
-            turn, old = self._turn, self._waiting.get(stored)
+            if room is not None and not first:
+                line, line_bytes = room.line, room.line_bytes
+            stored, births, turn, seen, extra = key, None, None, None, 0
             new: Held | None = value
+            if type(key) not in SAFE or self._foreign:
+                stored, births = self._find(key)
             if value[VERSION] is not None or self._merge is not None:
-                new = self._next(stored, old, value)
-            born = 1 if old is None and new is not None else 0
-            extra = 0 if new is None else new[WEIGHT] - (old[WEIGHT] if old else 0)
-            seen = births, turn, None, stored, old
-            outcome = self._write(seen, (new, born, extra), 1, first)
+                turn, seen = self._turn, self._waiting.get(stored)
+                new = self._next(stored, seen, value)
+            lock = self._lock
+            _ = lock.take
+            try:
+                waiting = self._waiting
+                old = waiting[stored] if stored in waiting else None  # until the lock is free
+                born = old is None and new is not None
+                if room is not None and new is not None:
+                    extra = new[WEIGHT] if old is None else new[WEIGHT] - old[WEIGHT]
+                if self.closed:
+                    outcome = CLOSED
+                elif self._foreign if births is None else births != self._births:
+                    outcome = AGAIN
+                elif turn is not None and (old is not seen or (old is None and turn != self._turn)):
+                    outcome = AGAIN
+                elif room is not None and (
+                    (born and room.used + line >= room.limit)
+                    or (extra > 0 and room.used_bytes + extra + line_bytes > room.limit_bytes)
+                ):
+                    outcome = FULL
+                else:
+                    if new is not None:
+                        waiting[stored] = new
+                    if born:
+                        self._births += 1
+                        if births is not None:
+                            self._foreign = True
+                            self._simple = False
+                        if room is not None:
+                            room.used += 1
+                    else:
+                        self._coalesced += 1
+                    if room is not None:
+                        room.used_bytes += extra
+                    self._accepted += 1
+                    outcome = MADE
+            finally:
+                _ = lock.free
             if outcome == FULL:
                 outcome = self._make_room(1, value[WEIGHT])
+        if extra < 0:
+            self._serve()
         if self._bell or self.observer is not None:
             self._follow(outcome)
         return outcome
 
-    def _write(self, seen: Seen, plan: Plan, size: int, first: bool) -> int:
-        """Make *size* writes, if what was *seen* is so still; nobody calls what they replace."""
-        births, turn, written, stored, old = seen
-        value, new, extra = plan
-        room, lock, coalesced = self._room, self._lock, size - new
-        line, line_bytes = (0, 0) if first or room is None else (room.line, room.line_bytes)
-        _ = lock.take
-        try:
-            waiting = self._waiting
-            if self.closed:
-                outcome = CLOSED
-            elif self._foreign if births is None else births != self._births:
-                outcome = AGAIN
-            elif (waiting[stored] if stored in waiting else None) is not old:
-                outcome = AGAIN
-            elif old is None and turn != self._turn:
-                outcome = AGAIN
-            elif written is not None and written != self._accepted:
-                outcome = AGAIN
-            elif room is not None and (
-                (new and room.used + new + line > room.limit)
-                or (extra > 0 and room.used_bytes + extra + line_bytes > room.limit_bytes)
-            ):
-                outcome = FULL
-            else:
-                if written is not None:
-                    waiting |= value
-                elif value is not None:
-                    waiting[stored] = value
-                self._births += new
-                if births is not None:
-                    self._foreign = True
-                    self._simple = False
-                if room is not None:
-                    room.used += new
-                    room.used_bytes += extra
-                self._coalesced += coalesced
-                self._accepted += size
-                outcome = MADE
-        finally:
-            _ = lock.free
-        if extra < 0:
-            self._serve()
-        return outcome
-
-    def _next(
-        self, stored: Any, old: Held | None, new: Held, *, merging: bool = True
-    ) -> Held | None:
+    def _next(self, stored: Any, old: Held | None, new: Held, merging: bool = True) -> Held | None:
         """Return what *new* comes to, over what is *old*, and waits; None if it is not newer."""
-        version, settled, beaten = new[VERSION], self._settled, old
+        version = new[VERSION]
         if version is not None:
-            if old is None and stored not in self._hidden and stored not in settled:
-                beaten = self._flying.get(stored)  # which what is settled leaves first
-            if beaten is not None:
-                floor = beaten[VERSION] or 0
-            elif (floor := settled.get(stored, MISSING)) is MISSING:
-                floor = self._recent.get(stored, self._older.get(stored))
+            floor = self._version(stored) if old is None else old[VERSION] or 0
             if floor is not None and version <= floor:
                 return None
-        return new if old is None else self._over(old, new, merging=merging)
+        return new if old is None else self._over(old, new, merging)
+
+    def _version(self, stored: Any) -> int | None:
+        """Return which version of what does not wait has to be beaten; None if none has."""
+        settled, flown = self._settled, None
+        if stored not in self._hidden and stored not in settled:
+            flown = self._flying.get(stored)  # which what is settled leaves first
+        if flown is not None:
+            return flown[VERSION] or 0
+        noted: int | None = settled.get(stored, MISSING)
+        return self._recent.get(stored, self._older.get(stored)) if noted is MISSING else noted
 
     # --- many, all together or none --------------------------------------------
 
@@ -158,24 +147,56 @@ class MapTable(MapFlight):
         """
         if self._ordered and ops:
             return CLOSED if self.closed else FULL
-        outcome, tries = AGAIN, 0
+        room, outcome, tries = self._room, AGAIN, 0
+        line, line_bytes = (0, 0) if first or room is None else (room.line, room.line_bytes)
         while outcome == AGAIN:
             tries += 1
             places, births = self._find_all(ops)
             with self._lock if tries > PATIENCE else nullcontext():
                 turn, accepted = self._turn, self._accepted
-                plan = self._plan(places, ops)
-                _gone = [*map(self._waiting.get, plan[0])]  # until the lock is free
-                seen = births, turn, accepted, MISSING, None
-                outcome = self._write(seen, plan, len(ops), first)
+                values, new, extra = self._plan(places, ops)
+                _gone = [*map(self._waiting.get, values)]  # until the lock is free
+                coalesced, size, lock = len(ops) - new, len(ops), self._lock
+                _ = lock.take
+                try:
+                    waiting = self._waiting
+                    if self.closed:
+                        outcome = CLOSED
+                    elif self._foreign if births is None else births != self._births:
+                        outcome = AGAIN
+                    elif turn != self._turn or accepted != self._accepted:
+                        outcome = AGAIN
+                    elif room is not None and (
+                        (new and room.used + new + line > room.limit)
+                        or (extra > 0 and room.used_bytes + extra + line_bytes > room.limit_bytes)
+                    ):
+                        outcome = FULL
+                    else:
+                        waiting |= values
+                        self._births += new
+                        if births is not None:
+                            self._foreign = True
+                            self._simple = False
+                        if room is not None:
+                            room.used += new
+                            room.used_bytes += extra
+                        self._coalesced += coalesced
+                        self._accepted += size
+                        outcome = MADE
+                finally:
+                    _ = lock.free
+        if extra < 0:
+            self._serve()
         self._follow(outcome)
         return outcome
 
-    def _plan(self, places: Sequence[Any], ops: Sequence[Op]) -> Plan:
-        values, items, extra = dict[Any, Held](), 0, 0
+    def _plan(self, places: Sequence[Any], ops: Sequence[Op]) -> tuple[dict[Any, Held], int, int]:
+        """Return what will wait, by what keys are stored as; how many new items and bytes."""
+        items, extra = 0, 0
+        values: dict[Any, Held] = {}
         for stored, (_, value, version, weight) in zip(places, ops, strict=True):
             old = values.get(stored) or self._waiting.get(stored)
-            new = self._next(stored, old, (value, version, 0, weight), merging=False)
+            new = self._next(stored, old, (value, version, 0, weight), False)
             if new is not None:
                 values[stored] = new
                 items += old is None
@@ -210,47 +231,47 @@ class MapTable(MapFlight):
 
     def delete(self, key: Any, /) -> int:
         """Forget *key*: what waits, what is in flight unless the processor has it, its version."""
-        outcome = AGAIN
+        room, outcome = self._room, AGAIN
         while outcome == AGAIN:
-            outcome = self._delete(*self._find(key))
+            stored, births, count, weight = key, None, 0, 0
+            if type(key) not in SAFE or self._foreign:
+                stored, births = self._find(key)
+            lock = self._lock
+            _ = lock.take
+            try:
+                if self.closed:
+                    outcome = CLOSED
+                elif self._foreign if births is None else births != self._births:
+                    outcome = AGAIN
+                else:
+                    if stored in self._waiting:
+                        gone = self._waiting[stored]  # until the lock is free
+                        del self._waiting[stored]
+                        count = 1
+                        weight = gone[WEIGHT]
+                    if stored in self._settled:
+                        self._settled[stored] = None
+                    elif stored in self._flying and stored in self._out:
+                        self._hidden[stored] = None
+                    elif stored in self._flying:
+                        flown = self._flying[stored]  # likewise
+                        del self._flying[stored]
+                        count += 1
+                        weight += flown[WEIGHT]
+                        self._aloft -= 1
+                    if stored in self._recent:
+                        del self._recent[stored]
+                    if stored in self._older:
+                        del self._older[stored]
+                    self._deleted += count
+                    if room is not None:
+                        room.used -= count
+                        room.used_bytes -= weight
+                    self._turn += 1
+                    outcome = MADE
+            finally:
+                _ = lock.free
         self._serve()
-        self._follow(outcome)
-        return outcome
-
-    def _delete(self, stored: Any, births: int | None) -> int:
-        room, lock, count, weight = self._room, self._lock, 0, 0
-        _ = lock.take
-        try:
-            if self.closed:
-                outcome = CLOSED
-            elif self._foreign if births is None else births != self._births:
-                outcome = AGAIN
-            else:
-                if stored in self._waiting:
-                    gone = self._waiting[stored]  # until the lock is free
-                    del self._waiting[stored]
-                    count = 1
-                    weight = gone[WEIGHT]
-                if stored in self._settled:
-                    self._settled[stored] = None
-                elif stored in self._flying and stored in self._out:
-                    self._hidden[stored] = None
-                elif stored in self._flying:
-                    flown = self._flying[stored]  # likewise
-                    del self._flying[stored]
-                    count += 1
-                    weight += flown[WEIGHT]
-                    self._aloft -= 1
-                if stored in self._recent:
-                    del self._recent[stored]
-                if stored in self._older:
-                    del self._older[stored]
-                self._deleted += count
-                if room is not None:
-                    room.used -= count
-                    room.used_bytes -= weight
-                self._turn += 1
-                outcome = MADE
-        finally:
-            _ = lock.free
+        if self._bell or self.observer is not None:
+            self._follow(outcome)
         return outcome

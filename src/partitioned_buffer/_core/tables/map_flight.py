@@ -79,7 +79,8 @@ class MapFlight(MapHeld):
 
     def _give(self, size: int | None, *, more: bool, newest: bool) -> list[Entry[Any, Any]] | None:
         """Let the first *size* in hand be out; or, if there is to be *more*, the next in line."""
-        order, given, keys = self._line_up(), False, list[Any]()
+        order, given = self._line_up(), False
+        keys: list[Any] = []
         while not given:
             turn = self._turn
             begin, end = (self._line, len(order)) if more else (self._start, self._line)
@@ -94,7 +95,7 @@ class MapFlight(MapHeld):
 
     # --- putting over ----------------------------------------------------------
 
-    def _over(self, old: Held, new: Held, *, merging: bool = True) -> Held:
+    def _over(self, old: Held, new: Held, merging: bool = True) -> Held:
         """Return what *new* is when it is put over what is *old*. Runs user code if *merging*."""
         value, version, updates, weight = new
         if merging and self._merge is not None:

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any
 
 from .entry import MISSING, Entry, Op
-from .keys import Probe, boxed, safe, same, unboxed
+from .keys import Box, Probe, boxed, safe, same
 from .room import Room
 from .step import FREE_THREADED
 from .table import Table
@@ -51,6 +51,8 @@ class MapHeld(Table):
 
     def reset(self) -> None:
         super().reset()
+        # Keeps others from what is one piece with the GIL; nothing of the user's may be in it.
+        self._alone: AbstractContextManager[object] = self._lock if FREE_THREADED else nullcontext()
         self._foreign = False  # whether there has ever been a box
         self._simple = self._room is None and self._merge is None  # and there has not
         self._births = 0  # how many keys were new
@@ -87,7 +89,8 @@ class MapHeld(Table):
         """Return what all keys are stored as, those that are new once each."""
         if not self._foreign and all(safe(op[0]) for op in ops):
             return [op[0] for op in ops], None
-        births, places, met = self._births, [], dict[int, list[Any]]()
+        births, places = self._births, []
+        met: dict[int, list[Any]] = {}
         for op in ops:
             stored, _ = self._find(op[0])
             others = met.setdefault(hash(stored), [])
@@ -116,7 +119,10 @@ class MapHeld(Table):
             turn, flying, settled = self._turn, self._flying, dict.fromkeys(given, MISSING)
             if how == "delivered":
                 without = self._hidden if self._remember else given
-                settled = {key: None if key in without else flying[key][VERSION] for key in given}
+                for key in given:
+                    version = None if key in without else flying[key][VERSION]
+                    if version is not None or key in self._recent or key in self._older:
+                        settled[key] = version
             changes = {
                 "_settled": settled,
                 "_out": {key: None for key in self._out if key not in given},
@@ -132,12 +138,12 @@ class MapHeld(Table):
 
     def _let_go(self) -> None:
         """Remove what is settled; remember its versions, or forget that there was one."""
-        noted, alone = dict[Any, Any](), self._alone()  # a delete looks for versions, and removes
+        noted: dict[Any, Any] = {}  # a delete looks for versions, and removes
         while noted != self._settled:  # which a delete changes
             noted = dict(self._settled)
             for stored, version in noted.items():
                 if version is not MISSING:
-                    with alone:
+                    with self._alone:
                         self._note(stored, version)
                 self._flying.pop(stored, None)  # at last: a key is always found somewhere
         while self._settled and not self._change(self._turn, {"_settled": {}}):
@@ -200,13 +206,9 @@ class MapHeld(Table):
 
     # --- reading ---------------------------------------------------------------
 
-    def _alone(self) -> AbstractContextManager[object]:
-        """Keep others from what is one piece with the GIL; nothing of the user's may be in it."""
-        return self._lock if FREE_THREADED else nullcontext()
-
     def _copied(self, kind: Callable[[Any], Any], source: Callable[[], Any]) -> Any:
         while True:
-            with suppress(RuntimeError), self._alone():  # a signal handler has come between: anew
+            with suppress(RuntimeError), self._alone:  # a signal handler has come between: anew
                 return kind(source())
 
     def held(self) -> list[Entry[Any, Any]]:
@@ -225,8 +227,11 @@ class MapHeld(Table):
                 return flying, waiting
 
     def _entries(self, keys: Iterable[Any], held: dict[Any, Held]) -> list[Entry[Any, Any]]:
-        each = ((unboxed(stored), *held[stored]) for stored in keys)
-        return [_entry((key, value, version or 0, n)) for key, value, version, n, _ in each]
+        return [
+            _entry((stored.key if type(stored) is Box else stored, value, version or 0, updates))
+            for stored in keys
+            for value, version, updates, _ in (held[stored],)
+        ]
 
     def load(self) -> tuple[int, int]:
         held = [each for part in self._stored() for each in part.values()]

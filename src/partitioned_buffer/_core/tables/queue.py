@@ -35,33 +35,35 @@ class QueueTable(Table):
 
     def push(self, item: Any, weight: int = 0, first: bool = False, /) -> int:
         """Accept *item*; the *first* in line need not stand in line."""
-        if self._room is not None:
-            return self._push(item, weight, first)
-        one = (item,)
+        room = self._room
+        one = (item,) if room is None or not room.weighed else ((item, weight),)
         lock = self._lock
         _ = lock.take
         try:
             if self.closed:
                 outcome = CLOSED
+            elif room is not None and (
+                room.used + (0 if first else room.line) >= room.limit
+                or (
+                    weight > 0
+                    and room.used_bytes + weight + (0 if first else room.line_bytes)
+                    > room.limit_bytes
+                )
+            ):
+                outcome = FULL
             else:
                 waiting = self._waiting
                 waiting += one
+                if room is not None:
+                    room.used += 1
+                    room.used_bytes += weight
                 self._accepted += 1
                 outcome = MADE
         finally:
             _ = lock.free
-        if self._bell or self.observer is not None:
-            self._follow(outcome)
-        return outcome
-
-    def _push(self, item: Any, weight: int, first: bool) -> int:
-        one = ((item, weight),) if self._weighed else (item,)
-        outcome = AGAIN
-        while outcome == AGAIN:
+        while outcome == FULL and (outcome := self._make_room(1, weight)) == AGAIN:
             outcome = self._write(one, 1, weight, first)
-            if outcome == FULL:
-                outcome = self._make_room(1, weight)
-        if self._bell is not None or self.observer is not None:
+        if self._bell or self.observer is not None:
             self._follow(outcome)
         return outcome
 
@@ -140,16 +142,32 @@ class QueueTable(Table):
         if self._kept:
             self.acknowledge()
             self.release()
-        taken, batch, settled = False, list[Any](), len(self._out)
+        settled, weight = len(self._out), self._weigh(self._hand[self._at :])
+        room, lock, taken = self._room, self._lock, False
+        batch: list[Any] = []
         while not taken:
-            turn, line, flying = self._turn, self._line, self._flying
+            turn, line, flying, _gone = self._turn, self._line, self._flying, self._hand
             batch = flying[line:] if size is None else flying[line : line + size]
-            count, gone = len(batch), (settled, self._weigh(self._hand[self._at :]))
-            changes = {"_line": line + count, "_hand": batch, "_at": 0, "_out": range(count)}
-            changes["delivered"] = self.delivered + settled
-            cut = flying, slice(line, line + count), [None] * count
-            taken = self._change(turn, changes, None, gone, cut)
-        self._serve()
+            count = len(batch)
+            out, part, rest = range(count), slice(line, line + count), [None] * count
+            _ = lock.take
+            try:
+                if turn == self._turn:
+                    flying[part] = rest
+                    self._line = line + count
+                    self._hand = batch  # `_gone` dies when the lock is free
+                    self._at = 0
+                    self._out = out
+                    self.delivered += settled
+                    if room is not None:
+                        room.used -= settled
+                        room.used_bytes -= weight
+                    self._turn = turn + 1
+                    taken = True
+            finally:
+                _ = lock.free
+        if room is not None and room.line:
+            self._serve()
         return self._items(batch)
 
     def reach(self, count: int, /) -> int:

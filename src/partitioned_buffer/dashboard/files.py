@@ -19,7 +19,7 @@ _KINDS: Final = {
 @cache
 def files() -> dict[str, tuple[str, str, bytes]]:
     """Return each by its path: what it is, its tag, and its bytes."""
-    found = dict[str, tuple[str, str, bytes]]()
+    found: dict[str, tuple[str, str, bytes]] = {}
     for path in sorted(_FOLDER.rglob("*")):
         if path.suffix in _KINDS:
             data = path.read_bytes()

@@ -49,7 +49,7 @@ async def _in_thread(answer: Callable[[], Response]) -> Response:
     from .._tasks.loops.current import current_loop  # noqa: PLC0415
     from .._tasks.to_thread import in_thread  # noqa: PLC0415
 
-    made = list[Response]()
+    made: list[Response] = []
     await in_thread(lambda: made.append(answer()), lambda: None, current_loop().signal())
     return made[0]
 
@@ -77,7 +77,7 @@ def _request(scope: Scope, body: bytes) -> Request:
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    found = dict[str, str]()
+    found: dict[str, str] = {}
     for key, value in pairs:
         name, text = key.decode("latin-1").lower(), value.decode("latin-1")
         found[name] = f"{found[name]},{text}" if name in found else text

@@ -53,7 +53,8 @@ class Writes:
 
     def of(self, settled: int, size: int) -> list[Any]:
         """Return the contexts of the next *size* items; forget those of what is *settled*."""
-        found, spans = dict[int, Any](), self._spans
+        spans = self._spans
+        found: dict[int, Any] = {}
         while len(spans) > 1 and spans[0].until <= settled:  # the last one may yet grow
             spans.popleft()
         for place in range(len(spans)):  # writers append meanwhile, which an iterator does not bear

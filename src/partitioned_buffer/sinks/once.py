@@ -45,7 +45,8 @@ def note(batch: BatchId, refused: Mapping[int, BaseException]) -> Note:
 
 def known(batch: BatchId, notes: Iterable[Note]) -> tuple[set[int], Refused]:
     """Return the places of *batch* that were delivered, or refused; and why those were."""
-    places, refused = set[int](), Refused()
+    refused = Refused()
+    places: set[int] = set()
     ending = batch.position + batch.size
     for each in notes:
         if batch.gaps != each.gaps or (batch.gaps and each[:2] != (ending, batch.position)):

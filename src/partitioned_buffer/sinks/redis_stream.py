@@ -147,7 +147,8 @@ class _Streams:
 
     def _made(self, batch: Any) -> tuple[list[_Entry], PartialFailure | None]:
         """Return the entries of *batch*, and what is to be said in the end; raise `Split`."""
-        made, bad, entries, size = self._make_rows(batch), Refused(), list[_Entry](), 0
+        made, bad, size = self._make_rows(batch), Refused(), 0
+        entries: list[_Entry] = []
         for number, (row, place) in enumerate(zip(made.rows, made.places, strict=True)):
             try:
                 fields = _fields(row, self._columns)

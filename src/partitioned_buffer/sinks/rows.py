@@ -73,7 +73,9 @@ class Maker:
         """Return the rows of *batch*; raise `InvalidOption` if it is a Map's and `row=` missing."""
         if self._row is None and (quick := self._quick(items_of(batch))) is not None:
             return Rows(quick, range(len(quick)), {})
-        rows, places, refused = list[Any](), list[int](), Refused()
+        refused = Refused()
+        rows: list[Any] = []
+        places: list[int] = []
         for place, item in enumerate(items_of(batch)):
             if self._row is None and isinstance(item, Entry):
                 raise InvalidOption(

@@ -269,7 +269,7 @@ def _expect_database(database: Any) -> tuple[str, sqlite3.Connection | None]:
 
 
 def _expect_shareable(connection: sqlite3.Connection) -> None:
-    errors = list[Exception]()
+    errors: list[Exception] = []
 
     def use() -> None:
         try:

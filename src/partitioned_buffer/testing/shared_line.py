@@ -228,7 +228,8 @@ class Line(AnyLine):
 
     def read(self, position: int, records: int, max_bytes: int) -> list[Chunk]:
         """Return chunks from that which holds *position*: about so many records, or bytes."""
-        found, count, size = list[Chunk](), 0, 0
+        count, size = 0, 0
+        found: list[Chunk] = []
         for chunk in self.chunks[self._holding(position) :]:
             if count >= records or size >= max_bytes:
                 break

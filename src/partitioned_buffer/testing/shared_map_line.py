@@ -205,7 +205,8 @@ class MapLine(AnyLine):
 
     def _read(self, place: int, want: Want) -> tuple[list[MapOp], int]:
         """Return entries of the swap from *place* on, and where they end."""
-        found, size = list[MapOp](), 0
+        size = 0
+        found: list[MapOp] = []
         while place < len(self._order):
             key = self._order[place]
             if (waits := self.flying.get(key)) is not None:

@@ -146,7 +146,9 @@ class SharedServer:
         self, producer: str, parcels: Sequence[Parcel]
     ) -> tuple[list[StorageError | None], list[int]]:
         """Return what became of each of *parcels*, and which partitions are not empty any more."""
-        answers, woken, barred = list[StorageError | None](), list[int](), set[AnyLine]()
+        answers: list[StorageError | None] = []
+        woken: list[int] = []
+        barred: set[AnyLine] = set()
         answer: StorageError | None
         with self.lock:
             for parcel in parcels:

@@ -246,7 +246,7 @@ def _brought(
     letters: Sequence[Dead], room: int
 ) -> list[tuple[int, bytes | None, int, str, int, float | None]]:
     """Return them, with data for which there is room."""
-    found = list[tuple[int, bytes | None, int, str, int, float | None]]()
+    found: list[tuple[int, bytes | None, int, str, int, float | None]] = []
     for each in letters:
         fits = len(each.data) <= room
         room -= len(each.data) * fits

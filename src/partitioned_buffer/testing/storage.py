@@ -210,7 +210,8 @@ class DictStore:
         """Return chunks in order, from that which holds *position*, until they have *max_bytes*."""
         self._check()
         with self._lock:
-            part, found, size = self._disk.parts[partition], list[Chunk](), 0
+            part, size = self._disk.parts[partition], 0
+            found: list[Chunk] = []
             for chunk in part.chunks[part.holding(position) :]:
                 found.append(chunk)
                 size += len(chunk.data or b"")

@@ -76,7 +76,7 @@ class Recorder:
 
     def _rates(self, now: float, counts: Mapping[str, int]) -> Rates:
         samples = (*self._samples, self._sample(now, counts))
-        each = list[float]()
+        each: list[float] = []
         for seconds in WINDOWS:
             before = _counts_at(samples, now - seconds)
             ended = zip(samples[-1].counts, before, strict=True)

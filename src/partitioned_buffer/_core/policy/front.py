@@ -78,7 +78,8 @@ class Front:
 
         Where more were *asked* for, these are all that there are.
         """
-        known, met, keyed = iter(self.tried), list[Tried](), self.keyed
+        known, keyed = iter(self.tried), self.keyed
+        met: list[Tried] = []
         for item in items:
             mark = item.key if keyed else item
             for tried in known:

@@ -208,7 +208,8 @@ class Trial:
         """Return where *run* is in line: what is deleted, or another value now, is not."""
         front, wanted = self.front, set(map(id, run))
         last = max((n for n, t in enumerate(front.tried) if id(t) in wanted), default=-1)
-        items, places = self._first(last + 1), list[int]()
+        items = self._first(last + 1)
+        places: list[int] = []
         met = front.meet(items, last + 1)
         for place, (tried, item) in enumerate(zip(met, items, strict=True)):
             if id(tried) in wanted:

@@ -28,7 +28,7 @@ BEAT = 0.02
 AGAIN = 0.3
 """Seconds after which workers are told again that somebody waits."""
 
-_leaving = set[threading.Thread]()
+_leaving: set[threading.Thread] = set()
 """Of those that take leave now."""
 
 

@@ -49,7 +49,7 @@ class Fresh:
         places = {(depth.generation, depth.partition): depth for depth in depths}
         for where, _ in counts:
             places.setdefault(where, Depth(*where, 0, 0, 0, 0, oldest=None, owner=None))
-        made = list[Depth]()
+        made: list[Depth] = []
         for where, depth in places.items():
             accepted, coalesced, deleted = (counts[where, number] for number in range(3))
             made.append(

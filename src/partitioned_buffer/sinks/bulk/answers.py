@@ -67,7 +67,8 @@ def _reason(told: Any) -> tuple[str, str]:
     error = told.get("error") or {}
     if not isinstance(error, dict):
         return "", f"{told['status']} {error}"
-    parts, cause = list[str](), dict[str, Any](error)
+    cause = dict[str, Any](error)
+    parts: list[str] = []
     while cause and len(parts) < 3:
         parts.append(f"{cause.get('type', 'error')}: {cause.get('reason', 'no reason given')}")
         cause = cause.get("caused_by") or {}

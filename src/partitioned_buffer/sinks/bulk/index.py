@@ -62,7 +62,8 @@ class _Bulk:
 
     def _settle(self, batch: Any, made: Lines, answer: Any) -> None:
         """Raise what is to be said of the *batch*; None: there was nothing to ask for."""
-        rejected, failed = dict(made.refused), dict[int, BaseException]()
+        rejected = dict(made.refused)
+        failed: dict[int, BaseException] = {}
         if answer is not None:
             said = read(made, answer, is_conflict=self._is_conflict)
             rejected, failed = rejected | said.rejected, said.failed

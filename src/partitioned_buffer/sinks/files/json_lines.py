@@ -79,7 +79,8 @@ class JSONLines(Closing):
 
     def __call__(self, batch: Any, /) -> None:
         """Write *batch*. Raises `Outage`, and `PartialFailure` for what is no JSON."""
-        made, bad, lines = self._make_rows(batch), Refused(), list[bytes]()
+        made, bad = self._make_rows(batch), Refused()
+        lines: list[bytes] = []
         for number, row in enumerate(made.rows):
             try:
                 lines.append(_line(self._encode(row)))

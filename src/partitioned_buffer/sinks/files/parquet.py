@@ -89,7 +89,8 @@ class ParquetFiles(Closing):
         return None
 
     def _table(self, rows: Sequence[Any]) -> Any:
-        arrow, arrays = _load(), list[Any]()
+        arrow = _load()
+        arrays: list[Any] = []
         for field, values in zip(self._schema, zip(*rows, strict=True), strict=True):
             if arrow.types.is_integer(field.type) and not _CUT.isdisjoint(map(type, values)):
                 raise TypeError(f"{field.name} is no whole number: expected {field.type}")

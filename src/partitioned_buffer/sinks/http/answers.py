@@ -103,7 +103,8 @@ def outcomes(
         raise InvalidOption(
             f"results=...: expected one for each of {count} items, got {len(found)}"
         )
-    retry, reject = dict[int, Exception](), dict[int, Exception]()
+    retry: dict[int, Exception] = {}
+    reject: dict[int, Exception] = {}
     for number, result in enumerate(found):
         status, why = result if isinstance(result, tuple) else (result, "")
         if isinstance(status, bool) or not isinstance(status, int):

@@ -65,7 +65,9 @@ class Asking(NamedTuple):
         return self._one_by_one(items)
 
     def _one_by_one(self, items: Sequence[Any]) -> Rows:
-        lines, places, refused = list[bytes](), list[int](), Refused()
+        refused = Refused()
+        lines: list[bytes] = []
+        places: list[int] = []
         row, encode, is_line = self.row, self.encode, self.format == "ndjson"
         for place, item in enumerate(items):
             try:

@@ -62,7 +62,8 @@ class KafkaTopic(Closing):
     def __call__(self, batch: Any, /) -> None:
         """Produce the messages of *batch*. Raises `Outage`, and `PartialFailure` for some."""
         made = self._messages(batch)
-        rejected, failed = dict(made.refused), dict[int, Outage]()
+        rejected = dict(made.refused)
+        failed: dict[int, Outage] = {}
         if made.messages:
             lane = self._lanes.mine()
             sending = lane.send(self._topic, made.messages, self._timeout)
@@ -77,8 +78,8 @@ class KafkaTopic(Closing):
 
     def _outages(self, lane: Lane, sending: Sending) -> dict[int, Outage]:
         """Return why messages are to be tried again, by their number: one error for all alike."""
-        outages = dict[str, Outage]()
-        failed = dict[int, Outage]()
+        outages: dict[str, Outage] = {}
+        failed: dict[int, Outage] = {}
         blocked = next((error for error in sending.failed.values() if error), None)
         for number, error in sending.failed.items():
             said = error or blocked  # what was not sent was behind that

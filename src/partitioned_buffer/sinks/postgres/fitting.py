@@ -94,7 +94,7 @@ def said(types: Sequence[int], rows: Sequence[Row]) -> list[Row]:
 def unfit(context: Any, types: Sequence[int], rows: Sequence[Row]) -> set[int]:
     """Return the numbers of the rows that a COPY cannot be given."""
     formats = [PyFormat.BINARY] * len(types)
-    found = set[int]()
+    found: set[int] = set()
     for number, row in enumerate(rows):
         try:
             form = Transformer(context)  # anew: one keeps what it has chosen for a row

@@ -73,7 +73,7 @@ class Work:
     def _latest(self, rows: list[Row]) -> Sequence[int]:
         """Return the numbers of the rows that no other of the batch replaces."""
         keys = list(map(self._key, rows))
-        latest = dict[Any, int]()
+        latest: dict[Any, int] = {}
         try:
             if len(set(keys)) == len(rows):
                 return range(len(rows))

@@ -53,7 +53,8 @@ class Appender:
     def append(self, producer: str, parcels: Sequence[Parcel]) -> list[StorageError | None]:
         """Append each of *parcels* once, in one round trip; return what became of each."""
         places = [(each.generation, each.partition) for each in parcels]
-        commands, before = list[tuple[str, Command]](), dict[Place, int]()
+        commands: list[tuple[str, Command]] = []
+        before: dict[Place, int] = {}
         for place, parcel in zip(places, parcels, strict=True):
             known = before.get(place, self._known(producer, place, parcel.known))
             commands.append(self._command(producer, place, parcel, known))
@@ -83,7 +84,9 @@ class Appender:
     def _results(
         self, producer: str, places: Sequence[Place], replies: Sequence[Any]
     ) -> list[StorageError | None]:
-        found, out, heard = list[StorageError | None](), dict[Place, StorageError](), self._clock()
+        heard = self._clock()
+        found: list[StorageError | None] = []
+        out: dict[Place, StorageError] = {}
         for place, reply in zip(places, replies, strict=True):
             error = self._meaning(reply)
             if (earlier := out.get(place)) is not None:

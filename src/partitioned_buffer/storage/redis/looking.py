@@ -134,7 +134,7 @@ class Buffer:
         ]
         metas = [self._names.of(*place).meta for place in places]
         counts = self._servers.spread("rest", [(key, ("HGET", key, "kept")) for key in metas])
-        found = list[Dead]()
+        found: list[Dead] = []
         for place, count in zip(places, counts, strict=True):
             if isinstance(count, StorageError):
                 raise count
@@ -169,14 +169,16 @@ class Buffer:
 
         One that moves meanwhile may be there twice, or not at all.
         """
-        of, found = self._names.of(generation, partition), list[tuple[bool, bytes, bytes]]()
+        of = self._names.of(generation, partition)
+        found: list[tuple[bool, bytes, bytes]] = []
         for key, is_flying in ((of.r, True), (of.w, False)):
             records = self._records(key, most - len(found))
             found += [(is_flying, *each) for each in records]
         return found
 
     def _records(self, key: str, most: int) -> list[tuple[bytes, bytes]]:
-        found, cursor = dict[bytes, bytes](), b"0"  # a cursor may give one twice
+        cursor = b"0"
+        found: dict[bytes, bytes] = {}  # a cursor may give one twice
         for _ in range(_TRIES if most > 0 else 0):
             ((cursor, flat),) = self._asked(
                 key, [("HSCAN", key, cursor, "COUNT", min(most, _SCANNED))]

@@ -43,7 +43,8 @@ class Config(NamedTuple):
 
 def check(servers: Servers) -> list[str]:
     """Raise `StorageRefused` if a server would lose what is accepted; return warnings."""
-    warnings, info = list[str](), servers.open()
+    info = servers.open()
+    warnings: list[str] = []
     for address in servers.primaries:
         about = info if address == servers.seed else servers.info(address, opening=True)
         check_one(address, about)

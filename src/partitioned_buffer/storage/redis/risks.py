@@ -11,7 +11,7 @@ _MUCH = 0.8
 
 def risks(servers: Servers) -> list[str]:
     """Return all of it, in sentences."""
-    found = list[str]()
+    found: list[str] = []
     for address in servers.primaries:
         about = servers.info(address)
         try:

@@ -108,7 +108,8 @@ class MapLanding:
         last of what is `settled()`. That has to be committed before any writer of these, or of
         later ones, is answered: read without it, the log could say that another was not newer.
         """
-        raised, weights, count = list[BaseException | None](), 0, 0
+        weights, count = 0, 0
+        raised: list[BaseException | None] = []
         for at, op in enumerate(ops, position):
             error = None
             if op[0] in WRITES:
@@ -203,7 +204,8 @@ class MapLanding:
         inner = self._inner.held()  # before what is leaving, so that it is found here or there
         here = {mark[POSITION] for _, (_, mark), _, _ in inner}
         left = [each for at, each in list(self._leaving.items()) if at not in here]
-        held, kept = self._marks.held, list[Kept]()
+        held = self._marks.held
+        kept: list[Kept] = []
         for key, (value, mark), _, _ in [*left, *inner]:  # of each key the older one first
             now, at = held.get(key), mark[POSITION]
             if now is not None and at >= now[FIRST]:  # and not deleted since

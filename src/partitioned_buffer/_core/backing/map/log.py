@@ -94,7 +94,8 @@ def join(ops: Sequence[AnyOp], values: Values) -> bytes:
 
 def _packed(versions: Sequence[int | None]) -> tuple[bytes, bytes]:
     """Return the column of *versions*, and those that it does not hold."""
-    large, column = list[bytes](), list[int]()
+    large: list[bytes] = []
+    column: list[int] = []
     for version in versions:
         if version is not None and not -_LARGE > version > _LARGE:
             data = version.to_bytes(version.bit_length() // 8 + 1, "little", signed=True)
@@ -192,7 +193,8 @@ def _unpacked(packed: bytes, count: int, large: bytes) -> Sequence[int | None]:
         return versions
     if not large:
         return [None if version == _NONE else version for version in versions]
-    found, at = list[int | None](), 0
+    at = 0
+    found: list[int | None] = []
     for version in versions:
         if version == _LARGE:
             end = at + 4 + int.from_bytes(large[at : at + 4], "little")

@@ -102,7 +102,7 @@ def replay(
 
 def _voids(chunks: Iterable[tuple[int, int, bytes | None]]) -> frozenset[int]:
     """Return which ops came to nothing, as others say that follow."""
-    found = set[int]()
+    found: set[int] = set()
     for _, count, data in chunks:
         if data is not None and VOID in kinds_of(data):
             try:

@@ -119,7 +119,8 @@ class StoredMapRoutes:
 
     def held(self) -> list[tuple[Any, Any]]:
         """Return the keys that are held, oldest first, each with what `get` returns."""
-        pairs, missing = list[tuple[Any, Any]](), object()
+        missing = object()
+        pairs: list[tuple[Any, Any]] = []
         for table in self.tables:
             keys = dict.fromkeys(entry.key for entry in table.held())
             values = ((key, table.get(key, missing)) for key in keys)

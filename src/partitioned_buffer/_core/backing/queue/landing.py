@@ -88,7 +88,8 @@ class QueueLanding(QueueLine):
             self._room.add(held, sum(kept.weights) + weight)
 
     def _recover_kept(self, positions: Sequence[int]) -> Part:
-        wanted, found, behind = set(positions), list[Part](), -1
+        wanted, behind = set(positions), -1
+        found: list[Part] = []
         for position in positions:
             if position >= behind:
                 for chunk in self._store.read(self.index, position, 1)[:1]:
@@ -169,7 +170,8 @@ class QueueLanding(QueueLine):
 
     def _fitting(self, chunks: Sequence[Chunk]) -> tuple[list[Chunk], int]:
         """Return the first of *chunks*, as many as may be in memory, too, and their bytes."""
-        left, fitting = self._store.window - self._landed_bytes + self._gone_bytes, list[Chunk]()
+        left = self._store.window - self._landed_bytes + self._gone_bytes
+        fitting: list[Chunk] = []
         room = left
         for chunk in chunks:
             if len(chunk.data or b"") > left:

@@ -82,7 +82,8 @@ class QueueLine:
         """Acknowledge what was returned last; return the next *size* loaded (None: all)."""
         if self._kept or self._first_size is not None:
             size = self._ready_for(size)
-        room, lock, batch, out, same = self._room, self._lock, list[Any](), 0, False
+        room, lock, out, same = self._room, self._lock, 0, False
+        batch: list[Any] = []
         while not same:  # `_change` in these very lines: half of what a batch takes
             turn, at, (items, places, weights) = self._turn, self._at, self._line
             before, out = self._hand, self._out

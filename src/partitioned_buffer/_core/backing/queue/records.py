@@ -68,7 +68,7 @@ class Records:
             items = self._store.codec.decode(records, count)
         except Undecodable as error:
             return self._each(chunk, records, position, error if keep else None)
-        weights = list[int]()
+        weights: list[int] = []
         if self._weighed:
             size = len(data)
             ends = [size * place // count for place in range(count + 1)]

@@ -83,7 +83,8 @@ class StoredQueueTable(QueueLanding):
     def _next_chunks(self, count: int) -> list[Chunk]:
         """Return what comes next: up to so many records, of so many bytes, or a chunk at least."""
         with self._gate:
-            found, size, wanted = list[Chunk](), 0, self._loaded + count
+            size, wanted = 0, self._loaded + count
+            found: list[Chunk] = []
             while self._chunks and (not found or (size < LOADED and found[-1].start < wanted)):
                 chunk = self._chunks.popleft()
                 size += len(chunk.data or b"")
@@ -119,7 +120,8 @@ class StoredQueueTable(QueueLanding):
 
     def _unloaded(self, decoded: Sequence[tuple[Chunk, Part]]) -> tuple[Part, int, Counter[str]]:
         """Return what is to be loaded, up to where, and how much of it is lost for which reason."""
-        loaded, mine, lost = self._loaded, list[Part](), Counter[str]()
+        loaded, lost = self._loaded, Counter[str]()
+        mine: list[Part] = []
         for (start, count, data), records in decoded:
             part = records
             if loaded > start:  # recovered in the middle of it, or dropped since

@@ -51,7 +51,8 @@ class Ops:
 
     def split(self, data: bytes, /) -> list[bytes]:
         """Return the records of a chunk; raise `Undecodable`."""
-        records, at = list[bytes](), 0
+        at = 0
+        records: list[bytes] = []
         while at + LENGTH.size <= len(data):
             (length,) = LENGTH.unpack_from(data, at)
             at += LENGTH.size

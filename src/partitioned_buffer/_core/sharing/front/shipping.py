@@ -165,7 +165,7 @@ class Shipper:
         sealed: list[Pending] = []
         signals: list[Any] = []
         troubles: list[StorageError] = []
-        held = set[tuple[int, int]]()  # the partitions of those
+        held: set[tuple[int, int]] = set()  # the partitions of those
         for pending, outcome in zip(sent, outcomes, strict=True):
             if outcome is None and pending.where not in held:
                 signals += self._arrived(pending)

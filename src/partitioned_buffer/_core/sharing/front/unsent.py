@@ -213,7 +213,8 @@ def value_of(mode: bytes, data: bytes, codec: Codec, merge: Merge | None) -> Any
 
 def parts_of(data: bytes) -> list[tuple[bytes, bool]]:
     """Return the parts of a value, and of each whether it is a number; raise `Undecodable`."""
-    parts, at = list[tuple[bytes, bool]](), 0
+    at = 0
+    parts: list[tuple[bytes, bool]] = []
     while at + LENGTH.size <= len(data):
         (length,) = LENGTH.unpack_from(data, at)
         at += LENGTH.size

@@ -106,7 +106,8 @@ class WindowTable(StoredMapTable):
 
     def _give(self, raw: list[Raw] | None) -> list[Raw] | None:
         while raw:
-            entries, bad = list[Raw](), list[int]()
+            entries: list[Raw] = []
+            bad: list[int] = []
             for place, each in enumerate(raw):
                 try:
                     entries.append(self._entry(each))

@@ -1,5 +1,6 @@
 """What happens in the middle of a write, or at its end, sees whole steps."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,25 @@ def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: 
 
     assert seen == [(1, 1, 1, True)]
     table.reset()
+
+
+def test_a_key_whose_version_is_forgotten_keeps_nobody_waiting(made: Any) -> None:
+    table, seen = opened(made.MapTable(None, None, 1)), []
+
+    def look() -> None:
+        other = threading.Thread(target=lambda: table.put("k", len(table)), daemon=True)
+        other.start()
+        other.join(10)
+        seen.append(other.is_alive())
+
+    for number in range(3):
+        table.put(Dying(look) if number == 0 else number, number, 1)
+        table.swap()
+        table.take(1)
+        table.acknowledge()
+
+    assert seen == [False]
+    assert balanced(table)
 
 
 def test_a_write_in_the_middle_of_a_merge_is_merged_too(made: Any) -> None:

@@ -40,8 +40,9 @@ MUTANTS = [
     Mutant(
         "new keys that go unnoticed",
         "tables/map.py",
-        "self._births += new",
+        "self._births += 1",
         "pass",
+        within="def _put(",
         tests=("test_tables_stress.py",),
     ),
     Mutant(

@@ -87,7 +87,7 @@ core_new(State *state, PyObject *in_turn, PyObject *const *rest, Py_ssize_t coun
     return core;
 }
 
-#define FUNCTIONS 4
+#define FUNCTIONS 5
 
 /* Free-threaded, an object that threads share costs them what they wait for each other to count
  * its references. Python 3.14 lets an object be counted by no one; on 3.13, each access gets a
@@ -251,45 +251,6 @@ equip_map(Writer *writer, PyMethodDef *methods, PyObject *const *args, Py_ssize_
     return equip(writer, state, methods, args[1] == Py_None ? NULL : args[1], args + 2, count - 2);
 }
 
-static int
-is_equipped(Writer *writer)
-{
-    if (writer->core == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "a buffer that was not made: its __init__ was not "
-                        "called, or did not return");
-    }
-    return writer->core != NULL;
-}
-
-static PyObject *
-Writer_try_push(Writer *writer, PyObject *const *args, Py_ssize_t count)
-{
-    if (!has_arguments("_try_push", count, 2, 2) || !is_equipped(writer)) {
-        return NULL;
-    }
-    return push_specially(writer->core, args[0], args[1]);
-}
-
-static PyObject *
-Writer_push_list(Writer *writer, PyObject *given)
-{
-    int outcome = is_equipped(writer) ? push_list(writer->core, given) : FAILED;
-    return outcome == FAILED ? NULL : PyBool_FromLong(outcome == MADE);
-}
-
-static PyObject *
-Writer_try_put(Writer *writer, PyObject *const *args, Py_ssize_t count)
-{
-    PyObject *version = NULL, *result;
-    if (!has_arguments("_try_put", count, 4, 4) || !is_equipped(writer)
-        || (args[2] != Py_None && (version = version_of(args[2])) == NULL)) {
-        return NULL;
-    }
-    result = put_specially(writer->core, args[0], args[1], version, args[3]);
-    Py_XDECREF(version);
-    return result;
-}
-
 #define NAMED(name, function, doc) \
     {name, (PyCFunction)(void *)(function), METH_FASTCALL | METH_KEYWORDS, doc}
 
@@ -365,7 +326,7 @@ typedef PyMemberDef SlotDef;
     {name, T_OBJECT_EX, offsetof(Writer, functions) + (place) * sizeof(PyObject *), 0, doc}
 #endif
 
-#define WRITER(kind, equip_kind, more, try_method)                                                \
+#define WRITER(kind, equip_kind, more)                                                            \
     static PyObject *kind##_equip(Writer *writer, PyObject *const *args, Py_ssize_t count)        \
     {                                                                                             \
         return equip_kind(writer, kind##_functions, args, count);                                 \
@@ -375,7 +336,6 @@ typedef PyMemberDef SlotDef;
                "_equip($self, tables, how, table_for, weigh, late" more                           \
                ", /)\n--\n\n"                                                                     \
                "Give it what it needs, once."),                                                   \
-        try_method,                                                                               \
         ONE_OF_CLASS("__class_getitem__", Py_GenericAlias, "See PEP 585."),                       \
         {NULL},                                                                                   \
     };                                                                                            \
@@ -395,50 +355,60 @@ typedef PyMemberDef SlotDef;
         .slots = kind##_slots,                                                                    \
     }
 
+#define TRY_PUSH_DOC "Push, or return what was not made."
+#define PUSH_LIST_DOC "Return whether they are a list, and could be written."
+#define TRY_PUT_DOC "Put, or return what was not made."
+
 #define TRY_PUSH                                                                                  \
-    PLACES("_try_push", Writer_try_push,                                                          \
-           "_try_push($self, item, partition_key, /)\n--\n\nPush, or return what was not made."),  \
-    {"_push_list", (PyCFunction)Writer_push_list, METH_O,                                         \
-     "_push_list($self, items, /)\n--\n\nReturn whether they are a list, and could be written."}
+    PLACES("_try_push", Core_try_push,                                                            \
+           "_try_push($self, item, partition_key, /)\n--\n\n" TRY_PUSH_DOC),                      \
+    {"_push_list", (PyCFunction)Core_push_list, METH_O,                                           \
+     "_push_list($self, items, /)\n--\n\n" PUSH_LIST_DOC}
 
 #define TRY_PUT                                                                                   \
-    PLACES("_try_put", Writer_try_put,                                                            \
-           "_try_put($self, key, value, version, partition_key, /)\n--\n\n"                       \
-           "Put, or return what was not made.")
+    PLACES("_try_put", Core_try_put,                                                              \
+           "_try_put($self, key, value, version, partition_key, /)\n--\n\n" TRY_PUT_DOC)
 
 static PyMethodDef QueueWriter_functions[] = {
     NAMED("push", Core_push, "push" PUSH_SIGNATURE PUSH_DOC),
     NAMED("push_all", Core_push_all, "push_all" PUSH_ALL_SIGNATURE PUSH_ALL_DOC),
+    TRY_PUSH,
     {NULL},
 };
 
 static SlotDef QueueWriter_members[] = {
     SLOT("push", 0, PUSH_DOC),
     SLOT("push_all", 1, PUSH_ALL_DOC),
+    SLOT("_try_push", 2, TRY_PUSH_DOC),
+    SLOT("_push_list", 3, PUSH_LIST_DOC),
     {NULL},
 };
 
-WRITER(QueueWriter, equip_queue, ", many=None", TRY_PUSH);
+WRITER(QueueWriter, equip_queue, ", many=None");
 
 static PyMethodDef AsyncQueueWriter_functions[] = {
     NAMED("push_nowait", Core_push, "push_nowait" PUSH_SIGNATURE PUSH_DOC),
     NAMED("push_all_nowait", Core_push_all, "push_all_nowait" PUSH_ALL_SIGNATURE PUSH_ALL_DOC),
+    TRY_PUSH,
     {NULL},
 };
 
 static SlotDef AsyncQueueWriter_members[] = {
     SLOT("push_nowait", 0, PUSH_DOC),
     SLOT("push_all_nowait", 1, PUSH_ALL_DOC),
+    SLOT("_try_push", 2, TRY_PUSH_DOC),
+    SLOT("_push_list", 3, PUSH_LIST_DOC),
     {NULL},
 };
 
-WRITER(AsyncQueueWriter, equip_queue, ", many=None", TRY_PUSH);
+WRITER(AsyncQueueWriter, equip_queue, ", many=None");
 
 static PyMethodDef MapWriter_functions[] = {
     NAMED("put", Core_put, "put" PUT_SIGNATURE PUT_DOC),
     NAMED("put_newer", Core_put_newer, "put_newer" PUT_NEWER_SIGNATURE PUT_NEWER_DOC),
     NAMED("get", Core_get, "get" GET_SIGNATURE GET_DOC),
     NAMED("delete", Core_delete, "delete" DELETE_SIGNATURE DELETE_DOC),
+    TRY_PUT,
     {NULL},
 };
 
@@ -447,16 +417,18 @@ static SlotDef MapWriter_members[] = {
     SLOT("put_newer", 1, PUT_NEWER_DOC),
     SLOT("get", 2, GET_DOC),
     SLOT("delete", 3, DELETE_DOC),
+    SLOT("_try_put", 4, TRY_PUT_DOC),
     {NULL},
 };
 
-WRITER(MapWriter, equip_map, "", TRY_PUT);
+WRITER(MapWriter, equip_map, "");
 
 static PyMethodDef AsyncMapWriter_functions[] = {
     NAMED("put_nowait", Core_put, "put_nowait" PUT_SIGNATURE PUT_DOC),
     NAMED("put_newer_nowait", Core_put_newer, "put_newer_nowait" PUT_NEWER_SIGNATURE PUT_NEWER_DOC),
     NAMED("get", Core_get, "get" GET_SIGNATURE GET_DOC),
     NAMED("delete_nowait", Core_delete, "delete_nowait" DELETE_SIGNATURE DELETE_DOC),
+    TRY_PUT,
     {NULL},
 };
 
@@ -465,9 +437,10 @@ static SlotDef AsyncMapWriter_members[] = {
     SLOT("put_newer_nowait", 1, PUT_NEWER_DOC),
     SLOT("get", 2, GET_DOC),
     SLOT("delete_nowait", 3, DELETE_DOC),
+    SLOT("_try_put", 4, TRY_PUT_DOC),
     {NULL},
 };
 
-WRITER(AsyncMapWriter, equip_map, "", TRY_PUT);
+WRITER(AsyncMapWriter, equip_map, "");
 
 #endif

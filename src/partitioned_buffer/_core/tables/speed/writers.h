@@ -228,6 +228,12 @@ made_or_left(Core *core, PyObject *result)
 }
 
 static PyObject *
+Core_try_push(Core *core, PyObject *const *args, Py_ssize_t count)
+{
+    return has_arguments("_try_push", count, 2, 2) ? push_specially(core, args[0], args[1]) : NULL;
+}
+
+static PyObject *
 Core_push(Core *core, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *values[MOST], *partition_key = Py_None;
@@ -266,6 +272,13 @@ push_list(Core *core, PyObject *given)
                           NULL, 0, 0);
     Py_DECREF(items);
     return outcome;
+}
+
+static PyObject *
+Core_push_list(Core *core, PyObject *given)
+{
+    int outcome = push_list(core, given);
+    return outcome == FAILED ? NULL : PyBool_FromLong(outcome == MADE);
 }
 
 static const char *const push_all_names[] = {"items", NULL};
@@ -386,6 +399,19 @@ put_simply(Core *core, PyObject *key, PyObject *value, PyObject *version)
     return leave_to_python(core, unmade(table, outcome, "put",
                                           Py_BuildValue("(OOOi)", key, value,
                                                         version ? version : Py_None, 0)));
+}
+
+static PyObject *
+Core_try_put(Core *core, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *version = NULL, *result;
+    if (!has_arguments("_try_put", count, 4, 4)
+        || (args[2] != Py_None && (version = version_of(args[2])) == NULL)) {
+        return NULL;
+    }
+    result = put_specially(core, args[0], args[1], version, args[3]);
+    Py_XDECREF(version);
+    return result;
 }
 
 static PyObject *

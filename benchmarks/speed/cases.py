@@ -162,6 +162,9 @@ def drains(count: int) -> dict[str, Timed]:
     def floor() -> float:
         return timed(call_each(list[int]().append, items), count)
 
+    def tuples() -> float:
+        return timed(lambda: {key: (key, key, 0, 0) for key in items}, count)
+
     def drain_queue(size: Any) -> float:
         ours = Ours(partitions=1, processing_batch_size=size)
         ours.queue.push_all(items)
@@ -185,7 +188,7 @@ def drains(count: int) -> dict[str, Timed]:
         "Map": drain_map,
         "Map with versions": partial(drain_map, versioned=True),
     }
-    return {FLOOR: floor} | {
+    return {FLOOR: floor, "a dict of tuples, made and dropped": tuples} | {
         f"{name}, batch {size}": partial(drain, size)
         for name, drain in kinds.items()
         for size in (10, 100, 1000, "table")

@@ -62,7 +62,7 @@ class MapTable(MapFlight):
 
     def _put(self, key: Any, value: Held, first: bool) -> int:
         """Do as `put`, where there are bounds, versions, a `merge`, or keys in boxes."""
-        room, outcome, line, line_bytes = self._room, AGAIN, 0, 0
+        room, outcome, line, line_bytes, extra = self._room, AGAIN, 0, 0, 0
         while outcome == AGAIN:
             if room is not None and not first:
                 line, line_bytes = room.line, room.line_bytes
@@ -147,7 +147,7 @@ class MapTable(MapFlight):
         """
         if self._ordered and ops:
             return CLOSED if self.closed else FULL
-        room, outcome, tries = self._room, AGAIN, 0
+        room, outcome, tries, extra = self._room, AGAIN, 0, 0
         line, line_bytes = (0, 0) if first or room is None else (room.line, room.line_bytes)
         while outcome == AGAIN:
             tries += 1

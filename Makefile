@@ -130,7 +130,8 @@ sanitize: $(VENV)/.models
 	$(SANITIZER) $(BIN)/python -m pytest --confcutdir=tests -p no:cacheprovider -k "not python" \
 		tests/core/test_tables_model.py tests/core/test_tables_walks.py \
 		tests/core/test_tables_room.py tests/core/test_tables_lastrefs.py \
-		tests/core/test_tables_stress.py tests/core/test_leaks.py tests/core/test_entries.py
+		tests/core/test_tables_stress.py tests/core/test_leaks.py tests/core/test_entries.py \
+		tests/core/test_deal.py
 
 mutants-c: $(VENV)/.models
 	$(BIN)/python tests/mutants/tables_in_c.py $(MUTANTS)

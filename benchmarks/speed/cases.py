@@ -90,7 +90,7 @@ def _looked_up(items: list[int], threads: int) -> float:
         ours.close()
 
 
-ARITY = {"put": 2, "put_newer": 3, "get": 1, "delete": 1}
+ARITY = {"put_all": 1, "put": 2, "put_newer": 3, "get": 1, "delete": 1}
 
 
 def _our_map(
@@ -98,6 +98,7 @@ def _our_map(
     arguments: list[Any],
     threads: int,
     known: Iterable[Any] = (),
+    each: int = 1,
     **options: Any,
 ) -> float:
     """Call it on a Map that has these keys, with versions only if any are to be written."""
@@ -108,7 +109,7 @@ def _our_map(
         else:
             ours.map.put_all([(key, 0) for key in known])
         ours.map.size()
-        return _time(getattr(ours.map, method), arguments, threads, ARITY[method])
+        return _time(getattr(ours.map, method), arguments, threads, ARITY[method]) / each
     finally:
         ours.close()
 
@@ -126,6 +127,7 @@ def writes(count: int, threads: int) -> dict[str, Timed]:
     versioned = [(key, key) for key in items]
     winning = [(key, version) for version, key in enumerate(hot, 1)]
     stale = [(key, -1) for key in hot]
+    pairs = [[(key, key) for key in hundred] for hundred in hundreds]
     names = [uuid.UUID(int=number) for number in items]
     few, hot_names = range(1000), [names[number] for number in hot]
     return {
@@ -149,6 +151,7 @@ def writes(count: int, threads: int) -> dict[str, Timed]:
         "Map.put_newer, new keys": partial(_our_map, "put_newer", versioned, threads),
         "Map.put_newer, winning": partial(_our_map, "put_newer", winning, threads, few),
         "Map.put_newer, stale": partial(_our_map, "put_newer", stale, threads, few),
+        "Map.put_all of 100, per key": partial(_our_map, "put_all", pairs, threads, each=100),
         "Map.get": partial(_our_map, "get", hot, threads, few),
         "Map.delete": partial(_our_map, "delete", items, threads, items),
     }

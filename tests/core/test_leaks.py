@@ -89,6 +89,11 @@ def use_writers(made: Any, queue: Any, table: Any) -> None:
     mapping.put_newer(1, Value(), 500)
     mapping.get(1, partition_key=0)
     mapping.delete(1)
+    plain = made.MapWriter()
+    plain._equip((table,), (table,), lambda *_: table, None, lambda *_: None)
+    plain._deal([(Key(n), Value()) for n in range(9)], False)
+    plain._deal({1: Value(), 2: plain}, False)
+    plain._deal([(1, Value()), [2, Value()]], False)
     wrongs: list[Any] = [lambda: mapping.put([], 1), lambda: mapping.put_newer(1, 1, "x")]
     for wrong in wrongs:
         with pytest.raises(TypeError):

@@ -319,6 +319,42 @@ MUTANTS = [
         ";",
         tests=WATCHES,
     ),
+    Mutant(
+        "what is dealt out is not copied before",
+        "tables/speed/deal.h",
+        "PyList_AsTuple(entries)",
+        "Py_NewRef(entries)",
+        tests=("test_deal.py",),
+    ),
+    Mutant(
+        "a version is dealt out unseen",
+        "tables/speed/deal.h",
+        "!PyLong_CheckExact(version = PyTuple_GET_ITEM(entry, 2))",
+        "!(version = PyTuple_GET_ITEM(entry, 2))",
+        tests=("test_deal.py",),
+    ),
+    Mutant(
+        "weights are not asked for",
+        "tables/speed/deal.h",
+        "core->tables == NULL || core->weigh",
+        "core->tables == NULL",
+        tests=("test_deal.py",),
+    ),
+    Mutant(
+        "a list is pushed without its weights",
+        "tables/speed/writers.h",
+        "core->tables == NULL || core->weigh || !PyList_CheckExact",
+        "core->tables == NULL || !PyList_CheckExact",
+        tests=("test_bounds.py",),
+    ),
+    Mutant(
+        "a list that found no room is let go",
+        "tables/speed/writers.h",
+        "outcome == MADE",
+        "outcome != FAILED",
+        within="Core_push_all(",
+        tests=("test_bounds.py",),
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, Generic, TypeVar, cast, overload
 
-from .entry import Key, check_version
+from .entry import Key, Op, check_version
 from .map import MapTable
 from .queue import QueueTable
 from .step import MADE
@@ -137,6 +137,10 @@ class _MapWriter(Generic[K, V]):
         table, weight = self._table(key, partition_key), self._weigh(value) if self._weigh else 0
         args = key, value, version, weight
         return (table, outcome, "put", args) if (outcome := table.put(*args)) else None
+
+    def _deal(self, entries: Any, versioned: bool, /) -> dict[MapTable, list[Op]] | None:  # noqa: ARG002
+        """Return many entries by their tables; None where that is left to others: here."""
+        return None
 
     @overload
     def get(self, key: K, default: None = None, *, partition_key: Key[K] = None) -> V | None: ...

@@ -2,7 +2,6 @@
 How entries get into a Map: many at once. Single ones are the writers' (see `tables.writers`).
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -44,6 +43,7 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         super().__init__(tables, admission, key_of)
         slots = self.slots if self._by_itself else None
         writer._equip(tuple(tables), slots, self.table_for, weigh, admission.late)
+        self._deal = writer._deal
 
     def table_for(self, subject: K, partition_key: object) -> MapTable:
         hash(subject)  # whatever decides the partition, a key has to be hashable
@@ -72,38 +72,46 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         self, entries: Mapping[K, V] | Iterable[tuple[K, V]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all`, which are checked already."""
+        if partition_key is None and (dealt := self._deal(entries, False)) is not None:
+            return self._write(dealt)
         pairs, weigh = pairs_of(entries), self._weigh
         ops: list[Op] = (
             [(key, value, None, 0) for key, value in pairs]
             if weigh is None
             else [(key, value, None, weigh(value)) for key, value in pairs]
         )
-        return self._write(ops, partition_key)
+        return self._write(self._grouped(ops, partition_key))
 
     def put_all_newer(
         self, entries: Iterable[tuple[K, V, int]], partition_key: object
     ) -> Steps[None]:
         """Return the steps of `put_all_newer`, which are checked already."""
+        if partition_key is None and (dealt := self._deal(entries, True)) is not None:
+            return self._write(dealt)
         triples, weigh = triples_of(entries), self._weigh
         ops: list[Op] = (
             [(*triple, 0) for triple in triples]
             if weigh is None
             else [(*triple, weigh(triple[1])) for triple in triples]
         )
-        return self._write(ops, partition_key)
+        return self._write(self._grouped(ops, partition_key))
 
-    def _write(self, ops: list[Op], partition_key: object) -> Steps[None]:
-        groups = defaultdict[MapTable, list[Op]](list) if ops else {self.tables[0]: list[Op]()}
+    def _grouped(self, ops: list[Op], partition_key: object) -> dict[MapTable, list[Op]]:
+        groups: dict[MapTable, list[Op]] = {}
         if partition_key is None and self._by_itself:  # without two calls for each
             slots, count = self.slots, len(self.slots)
             for op in ops:
-                groups[slots[hash(op[0]) % count]].append(op)
+                groups.setdefault(slots[hash(op[0]) % count], []).append(op)
         else:
             route: Any = self.route(partition_key)  # there is one
             for op in ops:
                 hash(op[0])  # as above
-                groups[route(op[0])].append(op)
-        pieces = [MapPiece(table, group, self._atomic) for table, group in groups.items()]
+                groups.setdefault(route(op[0]), []).append(op)
+        return groups
+
+    def _write(self, groups: dict[MapTable, list[Op]]) -> Steps[None]:
+        groups = groups or {self.tables[0]: []}  # which says whether it takes any
+        pieces = [MapPiece(table, ops, self._atomic) for table, ops in groups.items()]
         return write(self.admission, pieces)
 
 

@@ -11,7 +11,7 @@
 #ifndef PARTITIONED_BUFFER_WRITER_TYPES_H
 #define PARTITIONED_BUFFER_WRITER_TYPES_H
 
-#include "writers.h"
+#include "deal.h"
 
 static int
 Core_traverse(Core *core, visitproc visit, void *arg)
@@ -87,7 +87,7 @@ core_new(State *state, PyObject *in_turn, PyObject *const *rest, Py_ssize_t coun
     return core;
 }
 
-#define FUNCTIONS 5
+#define FUNCTIONS 6
 
 /* Free-threaded, an object that threads share costs them what they wait for each other to count
  * its references. Python 3.14 lets an object be counted by no one; on 3.13, each access gets a
@@ -358,6 +358,7 @@ typedef PyMemberDef SlotDef;
 #define TRY_PUSH_DOC "Push, or return what was not made."
 #define PUSH_LIST_DOC "Return whether they are a list, and could be written."
 #define TRY_PUT_DOC "Put, or return what was not made."
+#define DEAL_DOC "Return many entries by their tables; None where there is more to it."
 
 #define TRY_PUSH                                                                                  \
     PLACES("_try_push", Core_try_push,                                                            \
@@ -367,7 +368,8 @@ typedef PyMemberDef SlotDef;
 
 #define TRY_PUT                                                                                   \
     PLACES("_try_put", Core_try_put,                                                              \
-           "_try_put($self, key, value, version, partition_key, /)\n--\n\n" TRY_PUT_DOC)
+           "_try_put($self, key, value, version, partition_key, /)\n--\n\n" TRY_PUT_DOC),         \
+    PLACES("_deal", Core_deal, "_deal($self, entries, versioned, /)\n--\n\n" DEAL_DOC)
 
 static PyMethodDef QueueWriter_functions[] = {
     NAMED("push", Core_push, "push" PUSH_SIGNATURE PUSH_DOC),
@@ -418,6 +420,7 @@ static SlotDef MapWriter_members[] = {
     SLOT("get", 2, GET_DOC),
     SLOT("delete", 3, DELETE_DOC),
     SLOT("_try_put", 4, TRY_PUT_DOC),
+    SLOT("_deal", 5, DEAL_DOC),
     {NULL},
 };
 
@@ -438,6 +441,7 @@ static SlotDef AsyncMapWriter_members[] = {
     SLOT("get", 2, GET_DOC),
     SLOT("delete_nowait", 3, DELETE_DOC),
     SLOT("_try_put", 4, TRY_PUT_DOC),
+    SLOT("_deal", 5, DEAL_DOC),
     {NULL},
 };
 

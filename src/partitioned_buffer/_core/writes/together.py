@@ -34,7 +34,7 @@ class Piece(ABC):
 
     def write(self, end: int, first: bool) -> int:
         """Make those that come before *end*, if there is room for all."""
-        ops = self.ops[self.done : end]
+        ops = self.ops if end - self.done == self.size else self.ops[self.done : end]
         if self.atomic and len(ops) != 1:
             outcome = self.many(ops, first)
             self.done = end if outcome == MADE else self.done

@@ -57,11 +57,13 @@ deal_one(Core *core, Deal *deal, PyObject *entry, int versioned)
     if ((list = deal->lists[slot]) == NULL && (list = list_of_slot(core, deal, slot)) == NULL) {
         return -1;
     }
-    op = PyTuple_Pack(4, PyTuple_GET_ITEM(entry, 0), PyTuple_GET_ITEM(entry, 1), version,
-                      deal->none);
-    if (op == NULL) {
+    if ((op = PyTuple_New(4)) == NULL) {
         return -1;
     }
+    PyTuple_SET_ITEM(op, 0, Py_NewRef(PyTuple_GET_ITEM(entry, 0)));
+    PyTuple_SET_ITEM(op, 1, Py_NewRef(PyTuple_GET_ITEM(entry, 1)));
+    PyTuple_SET_ITEM(op, 2, Py_NewRef(version));
+    PyTuple_SET_ITEM(op, 3, Py_NewRef(deal->none));
     failed = PyList_Append(list, op);
     Py_DECREF(op);
     return failed;

@@ -122,8 +122,8 @@ MUTANTS = [
     Mutant(
         "many that are not merged",
         "writes/map.py",
-        "group, self._atomic)",
-        "group, True)",
+        "ops, self._atomic)",
+        "ops, True)",
         tests=("test_map_failures.py",),
     ),
     Mutant(

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from implementations import balanced, opened
+from implementations import balanced, load, opened
+
+from partitioned_buffer._core.tables.map import PATIENCE
 
 
 class Dying:
@@ -103,22 +105,49 @@ def test_what_is_settled_or_dropped_sees_that_it_was(made: Any, kind: str, end: 
     table.reset()
 
 
+def others_wait(table: Any) -> bool:
+    """Return whether who writes from elsewhere now has to wait."""
+    other = threading.Thread(target=lambda: table.put("another", len(table)), daemon=True)
+    other.start()
+    other.join(10)
+    return other.is_alive()
+
+
 def test_a_key_whose_version_is_forgotten_keeps_nobody_waiting(made: Any) -> None:
     table, seen = opened(made.MapTable(None, None, 1)), []
 
-    def look() -> None:
-        other = threading.Thread(target=lambda: table.put("k", len(table)), daemon=True)
-        other.start()
-        other.join(10)
-        seen.append(other.is_alive())
-
     for number in range(3):
-        table.put(Dying(look) if number == 0 else number, number, 1)
+        key = Dying(lambda: seen.append(others_wait(table))) if number == 0 else number
+        table.put(key, number, 1)
         table.swap()
         table.take(1)
         table.acknowledge()
+        del key
 
     assert seen == [False]
+    assert balanced(table)
+
+
+def test_a_value_that_many_have_seen_keeps_nobody_waiting() -> None:
+    table, seen = opened(load("python").MapTable()), list[bool]()
+    find_all, plan, meddlings = table._find_all, table._plan, list(range(PATIENCE))
+
+    def others_write(*args: Any) -> Any:
+        table.put("k", Dying(lambda: seen.append(others_wait(table))))
+        return find_all(*args)
+
+    def and_while_it_is_planned(*args: Any) -> Any:
+        if meddlings:
+            table.put("other", meddlings.pop())
+        return plan(*args)
+
+    table._find_all, table._plan = others_write, and_while_it_is_planned
+    table.put("k", None)
+    table.put_all([("k", "new", None, 0)])
+
+    assert not meddlings
+    assert seen == [False] * (PATIENCE + 1)
+    assert table.get("k") == "new"
     assert balanced(table)
 
 

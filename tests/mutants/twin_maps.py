@@ -62,6 +62,14 @@ MUTANTS = [
         tests=("test_tables_lastrefs.py",),
     ),
     Mutant(
+        "what many have seen before dies while others wait",
+        "tables/map.py",
+        "_gone = values = None",
+        "pass",
+        within="def put_all(",
+        tests=("test_tables_lastrefs.py",),
+    ),
+    Mutant(
         "a dropped key keeps its room",
         "tables/map_held.py",
         "room.used -= 1",

@@ -152,6 +152,7 @@ class MapTable(MapFlight):
         while outcome == AGAIN:
             tries += 1
             places, births = self._find_all(ops)
+            _gone = values = None  # of the try before: that dies here
             with self._lock if tries > PATIENCE else nullcontext():
                 turn, accepted = self._turn, self._accepted
                 values, new, extra = self._plan(places, ops)

@@ -143,6 +143,7 @@ class MapHeld(Table):
             noted = dict(self._settled)
             for stored, version in noted.items():
                 if version is not MISSING:
+                    _gone = self._older  # until the lock is free
                     with self._alone:
                         self._note(stored, version)
                 self._flying.pop(stored, None)  # at last: a key is always found somewhere

@@ -62,12 +62,15 @@ def test_who_waits_for_room_has_what_is_held_delivered_before_its_time(
     for number in (1, 2, 3):
         write(number)
 
-    assert [key_of(item) for item in processor.items] == [1, 2]
     assert clock.monotonic() == 0.0
+    clock.settle()  # who was woken for the third may have come to find it there
+    at_once = [key_of(item) for item in processor.items]
+    assert at_once in ([1, 2], [1, 2, 3])
+    write(4)
     clock.advance(99.0)
-    assert len(processor.items) == 2, "nobody waits any more"
+    assert len(processor.items) == len(at_once), "nobody waits any more"
     clock.advance(1.0)
-    assert len(processor.items) == 3
+    assert len(processor.items) == 4
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from implementations import balanced, load, opened
+from implementations import Key, balanced, load, opened
 
 from partitioned_buffer._core.tables.map import PATIENCE
 
@@ -125,6 +125,29 @@ def test_a_key_whose_version_is_forgotten_keeps_nobody_waiting(made: Any) -> Non
         del key
 
     assert seen == [False]
+    assert balanced(table)
+
+
+def test_a_value_that_a_write_has_seen_before_keeps_nobody_waiting(made: Any) -> None:
+    class Equal:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            if meddlings:
+                meddlings.pop()()
+            return isinstance(other, Equal)
+
+    table, seen = opened(made.MapTable(made.Room(9))), list[bool]()
+    first, meddlings = Equal(), list[Any]()
+    table.put(first, Dying(lambda: seen.append(others_wait(table))))
+    # A new key comes while it is looked for, so that it is tried again; then another value.
+    meddlings = [lambda: table.put(first, "between"), lambda: table.put(Key(5), 5)]
+    table.put(Equal(), "new")
+
+    assert not meddlings
+    assert seen == [False]
+    assert table.get(first) == "new"
     assert balanced(table)
 
 

@@ -62,9 +62,17 @@ MUTANTS = [
         tests=("test_tables_lastrefs.py",),
     ),
     Mutant(
+        "what a write has seen before dies in the step",
+        "tables/map.py",
+        "old = waiting = None",
+        "pass",
+        within="def _put(",
+        tests=("test_tables_lastrefs.py",),
+    ),
+    Mutant(
         "what many have seen before dies while others wait",
         "tables/map.py",
-        "_gone = values = None",
+        "_gone = values = waiting = None",
         "pass",
         within="def put_all(",
         tests=("test_tables_lastrefs.py",),

@@ -67,6 +67,7 @@ class MapTable(MapFlight):
             if room is not None and not first:
                 line, line_bytes = room.line, room.line_bytes
             stored, births, turn, seen, extra = key, None, None, None, 0
+            old = waiting = None  # of the try before: that dies here
             new: Held | None = value
             if type(key) not in SAFE or self._foreign:
                 stored, births = self._find(key)
@@ -152,7 +153,7 @@ class MapTable(MapFlight):
         while outcome == AGAIN:
             tries += 1
             places, births = self._find_all(ops)
-            _gone = values = None  # of the try before: that dies here
+            _gone = values = waiting = None  # of the try before: that dies here
             with self._lock if tries > PATIENCE else nullcontext():
                 turn, accepted = self._turn, self._accepted
                 values, new, extra = self._plan(places, ops)

@@ -59,7 +59,7 @@ class AsyncQueueWrites(ManyItems[T], AsyncQueueWriter[T]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("push_all")
-        batch = items if type(items) is list else listed(items)
+        batch = listed(items)
         if partition_key is not None or not self._push_list(batch):
             await drive(self._routes.push_all(batch, partition_key))
 

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any
 
 from .entry import MISSING, Entry, Op
-from .keys import Box, Probe, boxed, safe, same
+from .keys import Probe, boxed, safe, same, unboxed
 from .room import Room
 from .step import FREE_THREADED
 from .table import Table
@@ -229,7 +229,7 @@ class MapHeld(Table):
 
     def _entries(self, keys: Iterable[Any], held: dict[Any, Held]) -> list[Entry[Any, Any]]:
         return [
-            _entry((stored.key if type(stored) is Box else stored, value, version or 0, updates))
+            _entry((unboxed(stored), value, version or 0, updates))
             for stored in keys
             for value, version, updates, _ in (held[stored],)
         ]

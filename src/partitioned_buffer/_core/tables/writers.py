@@ -38,7 +38,7 @@ def _as(function: Any) -> Callable[[F], F]:
 class _QueueWriter(Generic[T]):
     """What a Queue and an AsyncQueue have in common."""
 
-    def _equip(  # whatever a write may need, once
+    def _equip(
         self,
         tables: Any,
         in_turn: bool,

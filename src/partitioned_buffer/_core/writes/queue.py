@@ -111,5 +111,6 @@ class ManyItems(Generic[T]):
 
     def _push_all(self, items: Iterable[T], partition_key: Key[T]) -> None:
         batch = listed(items)
-        if partition_key is not None or not self._push_list(batch):
+        was_tried = batch is items
+        if partition_key is not None or was_tried or not self._push_list(batch):
             self._go(self._routes.push_all(batch, partition_key))

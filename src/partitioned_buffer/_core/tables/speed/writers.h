@@ -3,7 +3,7 @@
  * Whatever else there is to a write is Python's, above: how a partition key finds a table
  * (`table_for`), and what becomes of a write that was not made (`late`, and of a list's, `many`).
  *
- * The functions here are methods of a Core, which a writer (core_types.h) has one of. Who calls
+ * The functions here are methods of a Core, which a writer (writer_types.h) has one of. Who calls
  * one holds the Core, which has its tables for as long as it lives, and nothing in it is ever
  * changed but `turn`. So tables are borrowed here.
  */

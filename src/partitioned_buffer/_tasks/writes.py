@@ -125,7 +125,7 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         """
         if whereabouts() is not self._whereabouts:
             self._forbid_elsewhere("put_all_newer")
-        await drive(self._routes.put_all_newer(entries, partition_key))
+        await drive(self._routes.put_all(entries, partition_key, versioned=True))
 
     async def delete(self, key: K, *, partition_key: Key[K] = None) -> None:
         """
@@ -165,4 +165,4 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
         self, entries: Iterable[tuple[K, V, int]], *, partition_key: Key[K] = None
     ) -> None:
         """Accept every triple of *entries*, as `put_all_newer`; or raise `BufferFull`."""
-        self._go(self._routes.put_all_newer(entries, partition_key))
+        self._go(self._routes.put_all(entries, partition_key, versioned=True))

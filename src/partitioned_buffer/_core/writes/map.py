@@ -3,7 +3,7 @@ How entries get into a Map: many at once. Single ones are the writers' (see `tab
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from ..tables.entry import MISSING, Key, Op, check_version
 from ..tables.implementation import MapTable, MapWriter
@@ -38,10 +38,10 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         """Make *writer* ready to write single entries, too."""
         settings, weigh = admission.settings, admission.weigh
         self._weigh: Callable[[V], int] | None = weigh
-        self._atomic, self._by_itself = settings.merge is None, settings.partition_key is None
-        key_of: Key[K] = (lambda key: key) if self._by_itself else settings.partition_key
+        self._atomic, by_itself = settings.merge is None, settings.partition_key is None
+        key_of: Key[K] = (lambda key: key) if by_itself else settings.partition_key
         super().__init__(tables, admission, key_of)
-        slots = self.slots if self._by_itself else None
+        slots = self.slots if by_itself else None
         writer._equip(tuple(tables), slots, self.table_for, weigh, admission.late)
         self._deal = writer._deal
 
@@ -69,75 +69,31 @@ class MapRoutes(Routes[K, MapTable], Generic[K, V]):
         return self.admission.steps(table, table.delete(key), "delete", (key,))
 
     def put_all(
-        self, entries: Mapping[K, V] | Iterable[tuple[K, V]], partition_key: object
+        self, entries: Iterable[Any], partition_key: object, *, versioned: bool = False
     ) -> Steps[None]:
-        """Return the steps of `put_all`, which are checked already."""
-        if partition_key is None and (dealt := self._deal(entries, False)) is not None:
-            return self._write(dealt)
-        pairs, weigh = pairs_of(entries), self._weigh
-        ops: list[Op] = (
-            [(key, value, None, 0) for key, value in pairs]
-            if weigh is None
-            else [(key, value, None, weigh(value)) for key, value in pairs]
-        )
-        return self._write(self._grouped(ops, partition_key))
-
-    def put_all_newer(
-        self, entries: Iterable[tuple[K, V, int]], partition_key: object
-    ) -> Steps[None]:
-        """Return the steps of `put_all_newer`, which are checked already."""
-        if partition_key is None and (dealt := self._deal(entries, True)) is not None:
-            return self._write(dealt)
-        triples, weigh = triples_of(entries), self._weigh
-        ops: list[Op] = (
-            [(*triple, 0) for triple in triples]
-            if weigh is None
-            else [(*triple, weigh(triple[1])) for triple in triples]
-        )
-        return self._write(self._grouped(ops, partition_key))
-
-    def _grouped(self, ops: list[Op], partition_key: object) -> dict[MapTable, list[Op]]:
-        groups: dict[MapTable, list[Op]] = {}
-        if partition_key is None and self._by_itself:  # without two calls for each
-            slots, count = self.slots, len(self.slots)
-            for op in ops:
-                groups.setdefault(slots[hash(op[0]) % count], []).append(op)
-        else:
+        """Return the steps of `put_all` or, *versioned*, `put_all_newer`: they are checked."""
+        groups = self._deal(entries, versioned) if partition_key is None else None
+        if groups is None:
+            groups, weigh = {}, self._weigh
             route: Any = self.route(partition_key)  # there is one
-            for op in ops:
-                hash(op[0])  # as above
-                groups.setdefault(route(op[0]), []).append(op)
-        return groups
-
-    def _write(self, groups: dict[MapTable, list[Op]]) -> Steps[None]:
+            for key, value, version in triples_of(entries, versioned=versioned):
+                hash(key)  # as above
+                op = key, value, version, 0 if weigh is None else weigh(value)
+                groups.setdefault(route(key), []).append(op)
         groups = groups or {self.tables[0]: []}  # which says whether it takes any
         pieces = [MapPiece(table, ops, self._atomic) for table, ops in groups.items()]
         return write(self.admission, pieces)
 
 
-def pairs_of(entries: Mapping[K, V] | Iterable[tuple[K, V]]) -> Iterator[tuple[K, V]]:
-    """Return what `put_all` was given, checked pair by pair."""
-    pairs = entries.items() if isinstance(entries, Mapping) else entries
-    return (
-        pair
-        if type(pair) is tuple and len(pair) == 2
-        else _tuple_of(2, "put_all", "(key, value)", pair)
-        for pair in cast("Iterable[Any]", pairs)
-    )
-
-
-def triples_of(entries: Iterable[tuple[K, V, int]]) -> Iterator[tuple[K, V, int]]:
-    """Return what `put_all_newer` was given, checked triple by triple."""
-    triples = (
-        each
-        if type(each) is tuple and len(each) == 3
-        else _tuple_of(3, "put_all_newer", "(key, value, version)", each)
-        for each in entries
-    )
-    return (
-        (key, value, version if type(version) is int else check_version(version))
-        for key, value, version in triples
-    )
+def triples_of(entries: Iterable[Any], *, versioned: bool) -> Iterator[tuple[Any, Any, int | None]]:
+    """Return what `put_all` or, *versioned*, `put_all_newer` was given, checked one by one."""
+    if versioned:
+        for entry in entries:
+            key, value, version = _tuple_of(3, "put_all_newer", "(key, value, version)", entry)
+            yield key, value, check_version(version)
+    else:
+        for entry in entries.items() if isinstance(entries, Mapping) else entries:
+            yield *_tuple_of(2, "put_all", "(key, value)", entry), None
 
 
 def _tuple_of(size: int, method: str, shape: str, entry: Any) -> Any:
@@ -177,4 +133,4 @@ class MapWrites(MapWriter[K, V], Generic[K, V]):
         Raises what `put_newer` raises, and `TypeError` for what is no triple; nothing was
         accepted then, unless the error says how much.
         """
-        self._go(self._routes.put_all_newer(entries, partition_key))
+        self._go(self._routes.put_all(entries, partition_key, versioned=True))

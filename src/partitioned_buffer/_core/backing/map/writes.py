@@ -14,7 +14,7 @@ from ...options.settings import Settings
 from ...tables.implementation import MapTable
 from ...waiting.steps import Steps
 from ...writes.line import Face
-from ...writes.map import pairs_of, triples_of
+from ...writes.map import triples_of
 from ...writes.routing import deal_slots, slot_numbers
 from ..admission import StoredAdmission
 from ..room import store_room
@@ -134,18 +134,10 @@ class StoredMapRoutes:
         return self._admission.steps(self._door_for(key, partition_key), 0, "delete", (key,))
 
     def put_all(
-        self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]], partition_key: object
+        self, entries: Iterable[Any], partition_key: object, *, versioned: bool = False
     ) -> Steps[None]:
-        """Return the steps of `put_all`, which are checked already."""
-        return self._write([(*pair, None) for pair in pairs_of(entries)], partition_key)
-
-    def put_all_newer(
-        self, entries: Iterable[tuple[Any, Any, int]], partition_key: object
-    ) -> Steps[None]:
-        """Return the steps of `put_all_newer`, which are checked already."""
-        return self._write(list(triples_of(entries)), partition_key)
-
-    def _write(self, ops: Sequence[Any], partition_key: object) -> Steps[None]:
+        """Return the steps of `put_all` or, *versioned*, `put_all_newer`: they are checked."""
+        ops = [*triples_of(entries, versioned=versioned)]
         codec, keys = self._storage.codec, self._storage.keys
         records = codec.encode_all([value for _, value, _ in ops])
         groups: dict[BackedMapTable, tuple[list[Any], list[Any]]] = {}

@@ -2,13 +2,13 @@
 Which table, and which partition, each key of a shared Map is of; how its writes are made.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...tables.entry import check_version
 from ...tables.implementation import MapTable
 from ...waiting.steps import Steps
-from ...writes.map import pairs_of, triples_of
+from ...writes.map import triples_of
 from .map_reads import MapReads
 from .unsent import Sent, Unsent, put
 from .writes import replace_methods
@@ -113,18 +113,10 @@ class SharedMapRoutes(MapReads):
     # --- many --------------------------------------------------------------------
 
     def put_all(
-        self, entries: Mapping[Any, Any] | Iterable[tuple[Any, Any]], partition_key: object
+        self, entries: Iterable[Any], partition_key: object, *, versioned: bool = False
     ) -> Steps[None]:
-        """Return the steps of `put_all`, which are checked already."""
-        return self._write([(*pair, None) for pair in pairs_of(entries)], partition_key)
-
-    def put_all_newer(
-        self, entries: Iterable[tuple[Any, Any, int]], partition_key: object
-    ) -> Steps[None]:
-        """Return the steps of `put_all_newer`, which are checked already."""
-        return self._write(list(triples_of(entries)), partition_key)
-
-    def _write(self, ops: Sequence[Any], partition_key: object) -> Steps[None]:
+        """Return the steps of `put_all` or, *versioned*, `put_all_newer`: they are checked."""
+        ops = [*triples_of(entries, versioned=versioned)]
         records = self._storage.codec.encode_all([value for _, value, _ in ops])
         groups: dict[MapTable, list[Unsent]] = {} if ops else {self.tables[0]: []}
         for (key, _, version), record in zip(ops, records, strict=True):

@@ -15,6 +15,7 @@
 #   make test-twin     models and tables with the twin in Python instead of the C
 #   make wheels        build an sdist, a platform wheel and a pure one; install each, and try it
 #   make sanitize      tables in C under AddressSanitizer and UndefinedBehaviorSanitizer (gcc)
+#   make sanitize-threads  the same under ThreadSanitizer, with an interpreter that is built for it
 #   make mutants-c     break the tables in C in many places; list what no test noticed
 #   make mutants-twin  the same with the tables in plain Python
 #   make mutants-writes  the same with what writes to them
@@ -40,8 +41,8 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test test-outside test-inside test-schedules test-core check \
 	bench bench-durable bench-shared bench-logs bench-sinks behaviour \
-	mutants mutants-c mutants-twin mutants-writes mutants-stores mutants-shared sanitize test-twin \
-	wheels stress soak docs site clean
+	mutants mutants-c mutants-twin mutants-writes mutants-stores mutants-shared sanitize sanitize-threads \
+	test-twin wheels stress soak docs site clean
 
 $(VENV)/.pip: Makefile
 	$(PYTHON) -m venv --clear $(VENV)
@@ -132,6 +133,18 @@ sanitize: $(VENV)/.models
 		tests/core/test_tables_room.py tests/core/test_tables_lastrefs.py \
 		tests/core/test_tables_stress.py tests/core/test_leaks.py tests/core/test_entries.py \
 		tests/core/test_deal.py
+
+# PYTHON is free-threaded, and built `--with-thread-sanitizer`: what is compiled for it is watched,
+# too. Some kernels scatter memory further than the sanitizer knows; setarch keeps it together.
+RACES := build/races
+sanitize-threads: export TSAN_OPTIONS = report_bugs=0
+sanitize-threads: $(VENV)/.core
+	mkdir -p build && rm -f $(RACES).*
+	TSAN_OPTIONS="log_path=$(RACES)" PARTITIONED_BUFFER_SPEED=1 setarch -R \
+		$(BIN)/python -m pytest --confcutdir=tests -p no:cacheprovider -k "not python" \
+		tests/core/test_tables_together.py tests/core/test_tables_stress.py \
+		tests/core/test_tables_observers.py tests/core/test_stopwatch.py || \
+		{ cat $(RACES).*; exit 1; }
 
 mutants-c: $(VENV)/.models
 	$(BIN)/python tests/mutants/tables_in_c.py $(MUTANTS)

@@ -17,6 +17,8 @@ from .subjects import (
     Drained,
     Janus,
     ListAppend,
+    Locked,
+    LockedMap,
     OpenTelemetry,
     OurMap,
     Ours,
@@ -26,9 +28,11 @@ from .subjects import (
 )
 
 FLOOR = "list.append"
+BY_HAND = "a list, a lock", "a dict, a lock"
 SIMPLE = "queue.SimpleQueue and a thread"
 PEERS: dict[str, Callable[[], Subject]] = {
     FLOOR: ListAppend,
+    f"{BY_HAND[0]} and a count": Locked,
     "queue.SimpleQueue.put": Simple,
     "queue.Queue.put": Standard,
     "janus put": Janus,
@@ -119,6 +123,10 @@ def _setitem(keys: list[int], threads: int) -> float:
     return _time(table.__setitem__, keys, threads, 2)
 
 
+def _locked(keys: list[int], threads: int) -> float:
+    return _time(LockedMap().put_by_key, keys, threads, 2)
+
+
 def writes(count: int, threads: int) -> dict[str, Timed]:
     """So many items are written by each thread, while the worker sleeps."""
     items = list(range(count))
@@ -141,6 +149,8 @@ def writes(count: int, threads: int) -> dict[str, Timed]:
         "Queue.push_all of 100, per item": partial(_ours, "push_all", hundreds, threads, 100),
         "dict.__setitem__, new keys": partial(_setitem, items, threads),
         "dict.__setitem__, 1000 keys": partial(_setitem, hot, threads),
+        f"{BY_HAND[1]} and counts, new keys": partial(_locked, items, threads),
+        f"{BY_HAND[1]} and counts, 1000 keys": partial(_locked, hot, threads),
         "Map.put, new keys": partial(_our_map, "put", items, threads),
         "Map.put, 1000 keys": partial(_our_map, "put", hot, threads),
         "Map.put, new keys, max_size": partial(_our_map, "put", items, threads, max_size=PLENTY),

@@ -51,6 +51,41 @@ class Standard:
     def close(self) -> None: ...
 
 
+class Locked:
+    """What is written by hand: a list, and how much it took, changed together."""
+
+    def __init__(self) -> None:
+        self._lock, self._items = threading.Lock(), list[Any]()
+        self.closed, self.accepted = False, 0
+
+    def put(self, item: Any) -> None:
+        with self._lock:
+            if self.closed:
+                raise RuntimeError("closed")
+            self._items.append(item)
+            self.accepted += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class LockedMap(Locked):
+    """The same, of a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._values, self.coalesced = dict[Any, Any](), 0
+
+    def put_by_key(self, key: Any, value: Any) -> None:
+        with self._lock:
+            if self.closed:
+                raise RuntimeError("closed")
+            if key in self._values:
+                self.coalesced += 1
+            self._values[key] = value
+            self.accepted += 1
+
+
 class Janus:
     def __init__(self) -> None:
         self._queue = janus.Queue[Any]()

@@ -234,7 +234,7 @@ static ALWAYS_INLINE int
 name_key(Map *map, PyObject *key, Py_hash_t hash, Name *name)
 {
     int safe = is_safe(key, 0);
-    name->boxing = UNLIKELY(map->foreign) || !safe;
+    name->boxing = UNLIKELY(NOTED(map->foreign)) || !safe;
     if (LIKELY(!name->boxing)) {
         name->stored = Py_NewRef(key);
         return 0;

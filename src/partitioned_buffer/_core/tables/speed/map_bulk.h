@@ -113,8 +113,10 @@ bulk_resolve(Map *map, Bulk *bulk)
 static int
 bulk_prepare(Map *map, Bulk *bulk)
 {
+    STEP(&map->table);
     bulk->name.boxing = map->foreign;
     bulk->name.births = map->births;  /* right as long as there is no key */
+    DONE(&map->table);
     for (Py_ssize_t i = 0; i < bulk->count && !bulk->name.boxing; i++) {
         bulk->name.boxing = !is_safe(bulk->ops[i].key, 0);
     }
@@ -288,7 +290,9 @@ bulk_once(Map *map, Bulk *bulk, int first)
         table->coalesced += bulk->count - bulk->births;
         table->bytes += bulk->extra;
         map->births += bulk->births;
-        map->foreign |= bulk->name.boxing;
+        if (bulk->name.boxing) {
+            NOTE(map->foreign);
+        }
         tell = look(table, PyDict_GET_SIZE(map->waiting)) | (bulk->extra < 0 ? SERVE : 0);
     }
     DONE(table);

@@ -4,11 +4,15 @@
 
 #include "map_flight.h"
 
-/* Whether anything that is settled has more to it than its number. */
+/* A step: whether nothing that is settled has more to it than its number. */
 static int
 is_all_plain(Map *map)
 {
-    return !map->mixed && size_of(map->recent) == 0 && size_of(map->older) == 0;
+    int plain;
+    STEP(&map->table);
+    plain = !map->mixed && size_of(map->recent) == 0 && size_of(map->older) == 0;
+    DONE(&map->table);
+    return plain;
 }
 
 /* In a step: remember a version, or forget that there was one. *pile* has fresh dicts, of which
@@ -76,7 +80,7 @@ settle_each(Map *map, Py_ssize_t *counter, Kept *kept, PyObject *pile)
 static PyObject *
 fresh_pile(Map *map, Py_ssize_t count)
 {
-    Py_ssize_t most = map->remember > 0 && map->mixed ? count / map->remember + 1 : 0;
+    Py_ssize_t most = map->remember > 0 ? count / map->remember + 1 : 0;
     PyObject *pile = PyList_New(most);
     for (Py_ssize_t i = 0; pile && i < most; i++) {
         PyObject *fresh = PyDict_New();

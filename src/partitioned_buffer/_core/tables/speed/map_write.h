@@ -69,7 +69,7 @@ count_birth(Map *map, int boxing)
 {
     map->births++;
     if (UNLIKELY(boxing)) {
-        map->foreign = 1;
+        NOTE(map->foreign);
     }
 }
 

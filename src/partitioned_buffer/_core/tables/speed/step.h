@@ -62,6 +62,8 @@
 #define PEEK(field) _Py_atomic_load_ssize(&(field))
 #define POKE(field, n) _Py_atomic_store_ssize(&(field), (n))
 #define GIVE(field, n) ((void)_Py_atomic_add_ssize(&(field), -(n)))
+#define NOTED(flag) _Py_atomic_load_uint8_relaxed((uint8_t *)&(flag))
+#define NOTE(flag) _Py_atomic_store_uint8_relaxed((uint8_t *)&(flag), 1)
 /* Two tables that are made side by side shall not share a cache line: their writers are other
  * threads, on other cores. Two lines, because processors fetch them in pairs. */
 #define SPACE char space[128];
@@ -73,6 +75,8 @@
 #define PEEK(field) (field)
 #define POKE(field, n) ((field) = (n))
 #define GIVE(field, n) ((field) -= (n))
+#define NOTED(flag) (flag)
+#define NOTE(flag) ((flag) = 1)
 #define SPACE
 #endif
 

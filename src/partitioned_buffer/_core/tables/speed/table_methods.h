@@ -96,7 +96,21 @@ Table_drop_oldest(Table *table, PyObject *Py_UNUSED(ignored))
 static PyObject *
 Table_get_closed(Table *table, void *Py_UNUSED(closure))
 {
-    return PyBool_FromLong(table->closed);
+    int closed;
+    STEP(table);
+    closed = table->closed;
+    DONE(table);
+    return PyBool_FromLong(closed);
+}
+
+static PyObject *
+Table_get_number(Table *table, void *offset)
+{
+    Py_ssize_t number;
+    STEP(table);
+    number = *(Py_ssize_t *)((char *)table + (Py_ssize_t)offset);
+    DONE(table);
+    return PyLong_FromSsize_t(number);
 }
 
 static PyObject *
@@ -129,6 +143,10 @@ Table_set_object(Table *table, PyObject *value, void *observer)
 
 static PyGetSetDef Table_getset[] = {
     {"closed", (getter)Table_get_closed, NULL, "Whether it takes no writes.", NULL},
+    {"accepted", (getter)Table_get_number, NULL, "How much was accepted.",
+     (void *)offsetof(Table, accepted)},
+    {"delivered", (getter)Table_get_number, NULL, "How much was delivered.",
+     (void *)offsetof(Table, delivered)},
     {"partition", (getter)Table_get_object, (setter)Table_set_object,
      "What the observer is told.", NULL},
     {"observer", (getter)Table_get_object, (setter)Table_set_object,
@@ -137,8 +155,6 @@ static PyGetSetDef Table_getset[] = {
 };
 
 static PyMemberDef Table_members[] = {
-    {"accepted", T_PYSSIZET, offsetof(Table, accepted), READONLY, "How much was accepted."},
-    {"delivered", T_PYSSIZET, offsetof(Table, delivered), READONLY, "How much was delivered."},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Table, weak), READONLY},
     {NULL},
 };

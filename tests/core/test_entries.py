@@ -47,6 +47,28 @@ def test_entries_within_entries_end_however_many(made: Any) -> None:
     assert len(table) == 0
 
 
+# Whatever the way is from one to the next: any field, and what Python itself ends at once.
+LINKS: dict[str, Any] = {
+    "version": lambda entry: Entry("k", 1, entry, 0),
+    "updates": lambda entry: Entry("k", 1, 0, entry),
+    "a bound method": lambda entry: Entry("k", entry._asdict, 0, 0),
+    "an iterator": lambda entry: Entry("k", iter(entry), 0, 0),
+    "a list": lambda entry: Entry("k", [entry], 0, 0),
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_entries_that_refer_to_each_other_by_other_ways_end_however_many(
+    link: str, made: Any
+) -> None:
+    chain = Entry("k", 1, 0, 0)
+    for _ in range(200_000):
+        chain = LINKS[link](chain)
+    table, batch = taken(made, {"k": chain})
+    del chain, batch
+    table.acknowledge()
+
+
 def test_those_that_refer_to_themselves_are_collected(made: Any) -> None:
     class Value:
         entry: Any = None

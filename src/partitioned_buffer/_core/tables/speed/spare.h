@@ -16,23 +16,22 @@
 #if !defined(Py_GIL_DISABLED) && !defined(Py_TRACE_REFS)
 #define SPARES 1024
 
+/* How many entries may end within each other's ends, through whatever they refer to, on C's stack.
+ * Deeper ones end as Python's own do, which puts that off. */
+#define NESTED 20
+
 static struct {
     PyTypeObject *type;  /* NULL: there is no pool */
     int count;
+    int nested;  /* how many are just ending */
     PyTupleObject *entries[SPARES];  /* blank but for their type */
 } spares;
 
-/* Whether *entry* may be kept; its end ends no other entry, and so on, on C's stack. */
 static inline int
 may_be_spare(PyObject *entry)
 {
-    PyObject *key, *value;
-    if (Py_TYPE(entry) != spares.type || spares.count == SPARES || Py_SIZE(entry) != FIELDS) {
-        return 0;
-    }
-    key = PyTuple_GET_ITEM(entry, 0);
-    value = PyTuple_GET_ITEM(entry, 1);
-    return !(key && Py_IS_TYPE(key, spares.type)) && !(value && Py_IS_TYPE(value, spares.type));
+    return Py_TYPE(entry) == spares.type && spares.count < SPARES && Py_SIZE(entry) == FIELDS
+           && spares.nested < NESTED;
 }
 
 static void
@@ -64,7 +63,9 @@ Entry_dealloc(PyObject *entry)
     }
     PyObject_GC_UnTrack(entry);
     if (may_be_spare(entry)) {
+        spares.nested++;
         let_go_of_fields(entry);
+        spares.nested--;
         if (spares.count < SPARES && type == spares.type) {
             spares.entries[spares.count++] = (PyTupleObject *)entry;
         }

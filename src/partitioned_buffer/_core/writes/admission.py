@@ -19,6 +19,9 @@ from ..waiting.event_loop import STALLED
 from ..waiting.steps import MustNotWait, Steps, drive
 from .line import Face, Line, Write
 
+BEYOND = 1 << 40
+"""What weighs more than that, and than there is room for, weighs that: sums are numbers of C's."""
+
 
 def default_size_of(item: Any) -> int:
     """Return the bytes of *item*: the default of `size_of`."""
@@ -36,12 +39,13 @@ def weigher(settings: Settings) -> Callable[[Any], int] | None:
     if settings.max_bytes is None:
         return None
     size_of = settings.size_of or default_size_of
+    most = min(max(settings.max_bytes + 1, BEYOND), sys.maxsize)
 
     def weigh(item: Any) -> int:
         weight = size_of(item)
         if type(weight) is not int or weight < 0:
             raise TypeError(f"size_of() returned {weight!r}: expected a number of bytes from 0")
-        return weight
+        return min(weight, most)
 
     return weigh
 

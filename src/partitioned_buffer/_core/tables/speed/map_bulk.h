@@ -162,7 +162,7 @@ plan_op(Map *map, Bulk *bulk, Op *op)
     }
     node->updates = old && op->version ? was.updates + 1 : 0;
     bulk->births += old == NULL;
-    bulk->extra += op->weight - was.weight;
+    bulk->extra = sum_of(bulk->extra, op->weight - was.weight);
     failed = PyDict_SetItem(bulk->plan, op->stored, (PyObject *)node) < 0;
     Py_DECREF(node);
     return failed ? -1 : 0;

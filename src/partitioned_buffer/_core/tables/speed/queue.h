@@ -193,7 +193,7 @@ weights_of(PyObject *given, Py_ssize_t count, Py_ssize_t *sum)
             Py_CLEAR(list);
         }
         else {
-            *sum += weights[i];
+            *sum = sum_of(*sum, weights[i]);
         }
     }
     if (list == NULL) {

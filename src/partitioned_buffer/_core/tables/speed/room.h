@@ -181,6 +181,13 @@ Room_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)room;
 }
 
+/* The sum of two, or as much as there can be: what takes that finds no room. */
+static inline Py_ssize_t
+sum_of(Py_ssize_t bytes, Py_ssize_t more)
+{
+    return more > 0 && bytes > PY_SSIZE_T_MAX - more ? PY_SSIZE_T_MAX : bytes + more;
+}
+
 /* Ask *weigh*; outside of steps. 0, or -1. */
 static APART int
 ask_for_weight(PyObject *weigh, PyObject *subject, Py_ssize_t *weight)
@@ -206,7 +213,8 @@ size_and_weight(const char *name, PyObject *const *args, Py_ssize_t count, Py_ss
         return -1;
     }
     *size = PyLong_AsSsize_t(args[0]);
-    *weight = PyErr_Occurred() ? 0 : PyLong_AsSsize_t(args[1]);
+    /* Of many together: as much as there can be is enough to find no room. */
+    *weight = PyErr_Occurred() ? 0 : PyNumber_AsSsize_t(args[1], NULL);
     return PyErr_Occurred() ? -1 : 0;
 }
 

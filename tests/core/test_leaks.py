@@ -11,6 +11,8 @@ import pytest
 from helpers import join
 from implementations import Key, load, opened
 
+from partitioned_buffer._core.tables.step import FREE_THREADED
+
 CYCLES = 300
 
 
@@ -184,6 +186,33 @@ def tied_writer(made: Any, value: Any, queue: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(FREE_THREADED, reason="memory is counted another way there")
+def test_a_table_that_could_not_be_made_is_let_go_of(made: Any) -> None:
+    memory = pytest.importorskip("_testcapi", reason="CPython was built without its own tests")
+    if "_speed" not in made.MapTable.__module__:
+        pytest.skip("Python's own code does not survive it")
+    apart: list[Any] = []  # so that no dict is spare
+
+    def fail_each_time() -> None:
+        for place in range(1, 12):
+            apart.extend({} for _ in range(100))
+            memory.set_nomemory(place, place + 1)
+            try:
+                made.MapTable()
+            except MemoryError:
+                pass
+            finally:
+                memory.remove_mem_hooks()
+        del apart[100:]
+        gc.collect()
+
+    fail_each_time()
+    before = sys.getallocatedblocks()
+    for _ in range(30):
+        fail_each_time()
+    assert sys.getallocatedblocks() - before < 100  # a dict and its table each time: 360
+
+
 def test_each_interpreter_has_tables_of_its_own() -> None:
     load("c")
     try:

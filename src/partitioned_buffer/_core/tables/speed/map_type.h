@@ -144,9 +144,11 @@ static int
 Map_clear(Map *map)
 {
     Contents contents;
-    if (map->waiting && contents_new(&contents) == 0) {
-        contents_exchange(map, &contents);
-        contents_go(&contents);
+    if (map->waiting) {
+        if (contents_new(&contents) == 0) {
+            contents_exchange(map, &contents);
+        }
+        contents_go(&contents);  /* what it had; or what there is of new ones, for want of memory */
     }
     PyErr_Clear();
     Py_CLEAR(map->merge);
@@ -175,7 +177,11 @@ static int
 map_init(Map *map, PyObject *room, PyObject *merge, PyObject *weigh)
 {
     Contents contents;
-    if (Table_init(&map->table, &map_kind, room) < 0 || contents_new(&contents) < 0) {
+    if (Table_init(&map->table, &map_kind, room) < 0) {
+        return -1;
+    }
+    if (contents_new(&contents) < 0) {
+        contents_go(&contents);
         return -1;
     }
     contents_exchange(map, &contents);

@@ -63,6 +63,14 @@ SHOP = """
         note(batch)
 
 
+    def ends_it(batch):
+        import os, signal, time
+        if batch == ["end"]:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        time.sleep(0.01)
+
+
     def picky(batch):
         note([item for item in batch if item != 13])
         if 13 in batch:
@@ -165,6 +173,16 @@ def test_a_call_that_has_begun_at_ctrl_c_returns(path: Path, run: Run, program: 
     assert (process.returncode, out) == (1, f"1 delivered, 2 left in {path}.\n")
     assert sunk(folder) == ["begun", "[1]"]
     assert held(run, path)["held"] == 2
+
+
+def test_what_ctrl_c_leaves_has_not_failed(path: Path, program: Program) -> None:
+    folder = program(SHOP)
+    with store(path, ["end"]) as made:
+        made.append([(1, *chunk(*range(200)))])
+    ended = command("drain", path, "--processor", "shop:ends_it", "--batch-size", 1, folder=folder)
+
+    assert ended.returncode == 1
+    assert ended.stderr == "Ending: calls of the processor that have begun may return.\n"
 
 
 def until(process: "subprocess.Popen[str]", words: str) -> str:

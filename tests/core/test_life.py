@@ -100,7 +100,7 @@ def test_get_finds_a_running_buffer_by_name_and_kind(buffers: Buffers) -> None:
 
     assert partitioned_buffer.get("events") is queue
     assert partitioned_buffer.get("events", Queue) is queue
-    with pytest.raises(BufferNotFound, match="is not a Map"):
+    with pytest.raises(BufferNotFound, match="is no Map: ask for the kind that it is"):
         partitioned_buffer.get("events", Map)
     with pytest.raises(BufferNotFound, match=r"no buffer 'evnts' is running; running are: \['ev"):
         partitioned_buffer.get("evnts")

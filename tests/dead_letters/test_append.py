@@ -14,7 +14,7 @@ import pytest
 from helpers import join
 from letters import DOWN, Receiver, fork, items, needs_fork, records
 
-from partitioned_buffer import Entry, InvalidOption
+from partitioned_buffer import Entry, InvalidOption, Queue
 from partitioned_buffer.abc import DeadLetterHandler
 from partitioned_buffer.dead_letters import DeadLetterFile, Replayed
 from partitioned_buffer.testing.contract.base import exit_code
@@ -76,6 +76,17 @@ def test_the_error_is_a_short_text(
     letters([1], error, 1)
 
     assert records(path)[0]["error"] == text
+
+
+def test_what_an_end_has_left_says_why(letters: DeadLetterFile, path: Path) -> None:
+    def refuse(batch: list[int]) -> None:
+        raise OSError("down")
+
+    with Queue("letters", refuse, partitions=1, dead_letter=letters, exit_timeout=0.1) as queue:
+        queue.push(1)
+
+    assert records(path)[0]["error"].startswith("Undelivered: buffer 'letters' ")
+    assert records(path)[0]["error"].endswith(" (OSError: down)")
 
 
 def test_an_error_without_a_text_does_not_matter(letters: DeadLetterFile, path: Path) -> None:

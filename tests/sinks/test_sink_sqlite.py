@@ -383,6 +383,11 @@ def test_a_connection_that_is_closed_is_refused_and_later_an_outage(path: Path) 
         SQLiteTable(connection, "rows", COLUMNS)
 
 
+def test_a_key_is_a_list_of_columns(path: Path) -> None:
+    with pytest.raises(InvalidOption, match=r"key='id': expected some of the .*, in a list"):
+        SQLiteTable(path, "rows", COLUMNS, key="id")
+
+
 def test_a_maps_entries_take_a_function_that_makes_rows(path: Path) -> None:
     run(path, "CREATE TABLE rows (id, text, version, updates)")
     table = SQLiteTable(path, "rows", ["id", "text", "version", "updates"])

@@ -110,6 +110,7 @@ def test_a_lock_whose_name_was_removed_meanwhile_is_taken_anew(
     [
         ({"kind": "Map"}, "kind 'Queue', and is opened for 'Map'"),
         ({"codec": "Event"}, "codec 'bytes', and is opened for 'Event'"),
+        ({"codec": "Event"}, r"old name: codec=storage.codec.make_codec\(..., name='bytes'\)"),
     ],
 )
 def test_what_was_made_for_something_else_is_refused(
@@ -181,7 +182,7 @@ def test_a_damaged_page_that_all_depends_on_is_said(
 def test_a_folder_that_is_not_there_is_said(opened: Open, path: Path) -> None:
     with pytest.raises(StorageError, match="its folder has to be there"):
         opened(path.parent / "no" / "x.db")
-    with pytest.raises(StorageError, match="be allowed to write"):
+    with pytest.raises(StorageError, match="is a folder: give the path of a file"):
         opened(path.parent)
 
 

@@ -96,6 +96,8 @@ async def asynchronously() -> None:
     await costs.put_newer("a", 1.0, "7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     costs.put_newer_nowait("a", 1.0, 7)
     assert_type(costs.get("a", "none"), float | str)
+    assert_type(await costs.fetch("a"), float | None)
+    assert_type(await costs.fetch("a", "none"), float | str)
     whole = AsyncMap("whole", replace_soon, processing_batch_size="table")
     assert_type(whole, AsyncMap[str, float])
 

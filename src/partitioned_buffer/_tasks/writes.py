@@ -7,7 +7,7 @@ may be called from any thread.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from .._core.tables.entry import Key, check_version
 from .._core.tables.implementation import AsyncMapWriter, AsyncQueueWriter
@@ -21,6 +21,7 @@ from .to_thread import in_thread
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 
 class AsyncQueueWrites(ManyItems[T], AsyncQueueWriter[T]):
@@ -137,6 +138,12 @@ class AsyncMapWrites(AsyncMapWriter[K, V]):
             self._forbid_elsewhere("delete")
         await drive(self._routes.delete(key, partition_key))
 
+    @overload
+    async def fetch(
+        self, key: K, default: None = None, *, partition_key: Key[K] = None
+    ) -> V | None: ...
+    @overload
+    async def fetch(self, key: K, default: D, *, partition_key: Key[K] = None) -> V | D: ...
     async def fetch(self, key: K, default: Any = None, *, partition_key: Key[K] = None) -> Any:
         """
         Return the value held for *key* until it is delivered, else *default*: as `get`, and of a

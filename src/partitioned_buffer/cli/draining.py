@@ -54,6 +54,14 @@ def _check_kind(terms: Terms, is_map: bool) -> None:
         raise InvalidOption(f"{terms.path} is a {terms.kind}'s, not a {expected}'s: {how}")
 
 
+class _Over(RetryAfter):
+    """No call is begun any more, which is no failure: the log does not tell of it."""
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], _Over))
+
+
 class _Calls:
     """Calls the processor, until it is told to end: from then on, what is asked of it stays."""
 
@@ -70,7 +78,7 @@ class _Calls:
     def __call__(self, batch: Any) -> object:
         with self._changed:
             if self._is_over:
-                raise RetryAfter(GRACE)
+                raise _Over(GRACE)
             self._running += 1
         try:
             return self._processor(batch)
@@ -125,6 +133,7 @@ def _drained(buffer: Any, calls: _Calls) -> Stats:
 
 
 def _end(buffer: Any, calls: _Calls) -> None:
+    _log.addFilter(_is_told)
     try:
         calls.end()
     finally:  # also if somebody is in a hurry
@@ -133,6 +142,7 @@ def _end(buffer: Any, calls: _Calls) -> None:
             buffer.stop(timeout=1.0)
         finally:
             _log.disabled = False
+            _log.removeFilter(_is_told)
 
 
 def _in_json(stats: Stats, path: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from .._core.tables.entry import Entry
+from ..errors import Undelivered
 
 Way = tuple[str, tuple[Any, ...]]
 """A buffer's method, and what it is to be called with."""
@@ -28,7 +29,9 @@ SETTLED = b"#"
 
 def about(error: BaseException, attempts: int) -> dict[str, Any]:
     """Return what each line says besides the item, which raised *error* at last."""
-    text = f"{type(error).__name__}: {_said(str, error)}".removesuffix(": ")
+    text = _named(error)
+    if isinstance(error, Undelivered) and error.__cause__ is not None:
+        text += f" ({_named(error.__cause__)})"  # why nothing went through
     return {"error": text[:500], "attempts": attempts, "time": time.time()}
 
 
@@ -81,6 +84,10 @@ def _as_text(value: object) -> str:
 
 def _as_key(value: Any) -> Any:
     return tuple(map(_as_key, value)) if isinstance(value, list) else value
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_said(str, error)}".removesuffix(": ")
 
 
 def _said(how: Callable[[object], str], thing: object) -> str:

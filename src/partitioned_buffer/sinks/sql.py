@@ -34,7 +34,9 @@ def on_conflict(columns: Sequence[str], key: Sequence[str], version: str | None,
 def expect_key(columns: tuple[str, ...], key: Any, version: Any) -> None:
     """Raise `InvalidOption` unless *key* is some of the *columns*, and *version* one beside it."""
     is_key = isinstance(key, Sequence) and not isinstance(key, str)
-    expect(is_key and set(key) <= set(columns), "key", key, f"some of the columns {columns}")
+    expect(
+        is_key and set(key) <= set(columns), "key", key, f"some of the columns {columns}, in a list"
+    )
     is_version = version in columns and version not in key and len(key) > 0
     words = f"None, or one of the columns {columns} beside a key"
     expect(version is None or is_version, "version", version, words)

@@ -41,7 +41,9 @@ def get(name: str, kind: type[Buffer[Any]] | None = None) -> Buffer[Any]:
             f"no buffer {name!r} is running; running are: {sorted(buffers) or 'none'}"
         )
     if kind is not None and not isinstance(buffer, kind):
-        raise BufferNotFound(f"{buffer!r} is not a {kind.__name__}")
+        raise BufferNotFound(
+            f"{buffer!r} is no {kind.__name__}: ask for the kind that it is, or for none"
+        )
     return buffer
 
 

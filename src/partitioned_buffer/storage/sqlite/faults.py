@@ -8,6 +8,7 @@ the system's words for it, and calls the others errors of input and output.
 import errno
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 
 from ...errors import StorageBusy, StorageError, StorageFull
 
@@ -40,10 +41,7 @@ def translated(path: str, error: Exception) -> StorageError:
     if isinstance(error, OSError):
         if error.errno in _NO_ROOM:
             return _full(path, error.strerror)
-        return StorageError(
-            f"{path}: {error.strerror} ({error.filename}): its folder has to be there, and this "
-            "process has to be allowed to write in it"
-        )
+        return _out_of_reach(path, f"{error.strerror} ({error.filename})")
     return StorageError(f"{path}: {error}")
 
 
@@ -65,11 +63,17 @@ def _of_sqlite(path: str, error: sqlite3.Error) -> StorageError:
             f"`sqlite3 {path} .recover` for what can be saved"
         )
     if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StorageError(
-            f"{path}: {error}: its folder has to be there, and this process has to be allowed to "
-            "write in it"
-        )
+        return _out_of_reach(path, error)
     return StorageError(f"{path}: {error}")
+
+
+def _out_of_reach(path: str, why: object) -> StorageError:
+    if Path(path).is_dir():
+        return StorageError(f"{path} is a folder: give the path of a file, {path}/buffer.db say")
+    return StorageError(
+        f"{path}: {why}: its folder has to be there, and this process has to be allowed to write "
+        "in it"
+    )
 
 
 def _full(path: str, why: object) -> StorageFull:

@@ -67,10 +67,18 @@ def check_terms(
     found = terms_of(path, db, tables)
     for term in ("kind", "codec"):
         if (held := found[term]) != terms[term]:
+            more = _if_moved(held) if term == "codec" else ""
             raise StorageRefused(
                 f"{path} was made for {term} {held!r}, and is opened for {terms[term]!r}: open it "
-                f"for {held!r}, or give the buffer another path"
+                f"for {held!r}, or give the buffer another path{more}"
             )
+
+
+def _if_moved(name: str) -> str:
+    return (
+        ". One that only was in another module then, or in `__main__`, is given its old name: "
+        f"codec=storage.codec.make_codec(..., name={name!r})"
+    )
 
 
 def sync_folder(path: str) -> None:

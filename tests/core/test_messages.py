@@ -307,6 +307,18 @@ def test_a_buffer_is_not_copied(make: Any, kind: str, buffers: Buffers) -> None:
     buffer.stats()
 
 
+@pytest.mark.both_faces
+@pytest.mark.parametrize("name", ["push", "push_all", "stats"])
+def test_a_buffers_methods_are_not_pickled(name: str, buffers: Buffers) -> None:
+    buffer = buffers.queue(name="orders")
+    method = getattr(getattr(buffer, "buffer", buffer), name)
+
+    with pytest.raises(
+        TypeError, match=r"cannot be (copied or )?pickled, for its workers and what"
+    ):
+        pickle.dumps(method)
+
+
 def test_a_cell_that_is_run_again_is_told_how_to_stop_what_it_left() -> None:
     cell = "made = Queue('signups', print, partitions=1).start()"
     notebook: dict[str, Any] = {"Queue": Queue, "partitioned_buffer": partitioned_buffer}

@@ -57,6 +57,8 @@ def test_a_generator_function_is_refused(kind: Any, function: Any, option: str) 
 RETURNED = [
     (generator, "returned a generator, none of which has run: nothing was delivered"),
     (async_generator, "returned an async generator, none of which has run: nothing was delivered"),
+    (lambda batch: map(print, batch), "returned a map, none of which has run"),
+    (lambda batch: filter(print, batch), "returned a filter, none of which has run"),
 ]
 
 

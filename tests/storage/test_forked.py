@@ -1,6 +1,7 @@
 """A forked child has no part in its parent's journal."""
 
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from forks import Child
 from journals import append, held, program
 
-from partitioned_buffer.errors import StorageBusy, StorageError
+from partitioned_buffer import Queue
+from partitioned_buffer.errors import BufferNotRunning, StorageBusy, StorageError
+from partitioned_buffer.storage import SQLite
 from partitioned_buffer.storage.sqlite import Journal
 
 Open = Callable[..., Journal]
@@ -43,6 +46,27 @@ def test_a_child_is_refused_everything(journal: Journal) -> None:
     assert all("it is the parent's" in each and "after the fork" in each for each in said)
     assert append(journal, "d") == [3]
     assert held(journal) == "abcd"
+
+
+def test_a_buffer_in_a_child_says_whose_it_is(path: Path) -> None:
+    delivered: list[int] = []
+    storage = SQLite(path, codec=(pickle.dumps, pickle.loads))
+    queue = Queue("forked", delivered.extend, storage=storage, partitions=1)
+
+    def write() -> list[str]:
+        said = []
+        calls: list[Callable[[], object]] = [lambda: queue.push(2), queue.flush]
+        for call in calls:
+            with pytest.raises(BufferNotRunning) as error:
+                call()
+            said.append(str(error.value))
+        return said
+
+    with queue:
+        queue.push(1)
+        said = Child(write).result()
+    assert all("forked from" in each and "with a storage of its own" in each for each in said)
+    assert delivered == [1]
 
 
 def test_a_child_may_have_a_file_of_its_own(journal: Journal, opened: Open, path: Path) -> None:

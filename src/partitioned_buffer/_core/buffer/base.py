@@ -272,9 +272,13 @@ class Buffer(Generic[B]):
             self._resume()
         if self._state == "running":
             return None
+        stopped = ("has been stopped", self._how_to_go_on)
+        if self._run.was_parents and self._settings.keeps:
+            why = "is in the process that this one was forked from, and so is its storage"
+            stopped = (why, "make a buffer here, with a storage of its own")
         why, what = {
             "new": ("has not been started", self._how_to_start),
-            "stopped": ("has been stopped", self._how_to_go_on),
+            "stopped": stopped,
         }.get(self._state, ("is stopping", "write before stop()"))
         return BufferNotRunning(f"buffer {self.name!r} {why}: {what}")
 

@@ -293,6 +293,6 @@ class Lifecycle(Buffer[B], Generic[B, L]):
     def _forked(self) -> None:
         run, revived = self._run, "forked" if self._revives else "stopped"
         becomes: dict[State, Any] = {"running": revived, "stopping": "stopped"}
-        self._run = Run(becomes.get(run.state, run.state))
+        self._run = Run(becomes.get(run.state, run.state), was_parents=run.is_alive)
         run.forked()
         super()._forked()

@@ -61,8 +61,9 @@ class Run(Generic[W]):
     guests: tuple[W, ...] = ()
     """Workers that come and go: an attendant sees to them."""
 
-    def __init__(self, state: State = "starting") -> None:
+    def __init__(self, state: State = "starting", *, was_parents: bool = False) -> None:
         self.state: State = state
+        self.was_parents = was_parents  # which this process was forked from
         self.workers: tuple[W, ...] = ()
         self.watchdog: Watchdog | None = None
         self.was_forked = False

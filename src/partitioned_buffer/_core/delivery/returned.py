@@ -1,9 +1,9 @@
 """
 What a processor returned, should it be something that has yet to be run.
 
-A coroutine that nobody awaits, or a generator that nobody goes through, has delivered nothing,
-and a processor may return one at any call: a lambda around a coroutine function, say, or a
-function that sometimes has nothing to do. So every result that is not None is looked at, which
+A coroutine that nobody awaits, or a generator or `map` that nobody goes through, has delivered
+nothing, and a processor may return one at any call: a lambda around a coroutine function, say, or
+a function that sometimes has nothing to do. So every result that is not None is looked at, which
 costs about as much as a comparison.
 """
 
@@ -15,8 +15,10 @@ _KINDS: dict[Any, str] = {
     Coroutine: "a coroutine",
     Generator: "a generator",
     AsyncGenerator: "an async generator",
+    map: "a map",
+    filter: "a filter",
 }
-_UNDONE = Coroutine, Generator, AsyncGenerator
+_UNDONE = tuple(_KINDS)
 
 
 def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
@@ -32,6 +34,8 @@ def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
         with suppress(Exception):
             returned.close()  # so that Python does not warn of it, too
     why, what = "none of which has run", "deliver in a function that has no yield"
+    if kind in (map, filter):
+        what = "go through it, in a `for` loop say"
     if kind is Coroutine:
         why, what = "which nobody awaits", "is an `await` missing?"
         if in_thread:

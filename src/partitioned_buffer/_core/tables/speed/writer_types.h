@@ -54,7 +54,23 @@ Core_dealloc(Core *core)
     Py_DECREF(type);
 }
 
+/* A bound method is pickled as a name of what it is bound to. */
+static PyObject *
+Core_reduce(Core *Py_UNUSED(core), PyObject *Py_UNUSED(ignored))
+{
+    PyErr_SetString(PyExc_TypeError,
+                    "a buffer's methods cannot be pickled, for its workers and what it holds are "
+                    "here: another process makes a buffer of its own");
+    return NULL;
+}
+
+static PyMethodDef Core_methods[] = {
+    {"__reduce__", (PyCFunction)Core_reduce, METH_NOARGS, PyDoc_STR("Say why not.")},
+    {NULL},
+};
+
 static PyType_Slot Core_slots[] = {
+    {Py_tp_methods, Core_methods},
     {Py_tp_traverse, Core_traverse},
     {Py_tp_clear, Core_clear},
     {Py_tp_dealloc, Core_dealloc},

@@ -149,6 +149,45 @@ async def test_a_coroutine_function_whose_result_nobody_awaits_has_failed() -> N
     assert all("returned a coroutine, which nobody awaits" in str(e) for e in errors[:1])
 
 
+@running
+async def test_a_task_that_nobody_awaits_has_failed() -> None:
+    clock, hook = FakeClock(), RecordingHook()
+
+    async def begin(batch: list[str]) -> object:  # as a client does whose methods return futures
+        return Begun()
+
+    async with AsyncQueue(
+        "q", begin, partitions=1, clock=clock, retry=EVERY_5_S, hooks=[hook]
+    ) as queue:
+        await queue.push("undone")
+        await clock.aadvance(5.0)
+        assert queue.stats().delivered == 0
+        await queue.stop(0)
+
+    error = hook.of(ProcessingFailed)[0].error
+    assert "returned an awaitable, which nobody awaits: perhaps nothing was delivered" in str(error)
+
+
+class Begun:
+    """What a task or a future is, of whichever loop."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        raise NotImplementedError
+
+
+def test_a_task_that_a_thread_returns_has_failed(
+    buffers: Buffers, processor: RecordingProcessor, clock: FakeClock, hook: RecordingHook
+) -> None:
+    process = first_plain(processor, lambda batch: Begun())
+    queue = buffers.queue(processor=process, processing_batch_size=1, hooks=[hook])
+    queue.push_all(["done", "undone"])
+    clock.advance(5.0)
+
+    assert queue.stats().delivered == 1
+    assert "an awaitable, which a thread cannot await" in str(hook.of(ProcessingFailed)[0].error)
+    queue.stop(0)
+
+
 @pytest.mark.both_faces
 def test_a_dead_letter_handler_that_returns_one_has_not_taken_them(
     buffers: Buffers, processor: RecordingProcessor

@@ -2,12 +2,12 @@
 What a processor returned, should it be something that has yet to be run.
 
 A coroutine that nobody awaits, or a generator or `map` that nobody goes through, has delivered
-nothing, and a processor may return one at any call: a lambda around a coroutine function, say, or
-a function that sometimes has nothing to do. So every result that is not None is looked at, which
-costs about as much as a comparison.
+nothing, and of a task that nobody awaits none knows what it delivers. A processor may return one
+at any call: a lambda around a coroutine function, say, or a function that sometimes has nothing to
+do. So every result that is not None is looked at, which costs about as much as a comparison.
 """
 
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ _KINDS: dict[Any, str] = {
     AsyncGenerator: "an async generator",
     map: "a map",
     filter: "a filter",
+    Awaitable: "an awaitable",  # a task, a future
 }
 _UNDONE = tuple(_KINDS)
 
@@ -36,8 +37,9 @@ def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
     why, what = "none of which has run", "deliver in a function that has no yield"
     if kind in (map, filter):
         what = "go through it, in a `for` loop say"
-    if kind is Coroutine:
+    if kind in (Coroutine, Awaitable):
         why, what = "which nobody awaits", "is an `await` missing?"
         if in_thread:
             why, what = "which a thread cannot await", "see AsyncQueue and AsyncMap"
-    raise TypeError(f"{function!r} returned {_KINDS[kind]}, {why}: nothing was delivered; {what}")
+    known = "perhaps nothing was" if kind is Awaitable else "nothing was"
+    raise TypeError(f"{function!r} returned {_KINDS[kind]}, {why}: {known} delivered; {what}")

@@ -2,12 +2,13 @@
 
 import itertools
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from partitioned_buffer import AsyncQueue, InvalidOption, Queue, StorageError
+from partitioned_buffer import AsyncQueue, InvalidOption, Queue, StorageAway, StorageError
 from partitioned_buffer.testing import assert_balanced
 from partitioned_buffer.testing.contract.base import eventually
 from partitioned_buffer.testing.sharing import SharedDict
@@ -112,6 +113,48 @@ def test_lost_replies_and_a_crash_bring_nothing_twice() -> None:
     queue.stop(0)
 
     assert sorted(delivered(shared)) == list(range(40))
+
+
+@pytest.mark.parametrize("sizes", [[2], [1], [2, 7]])
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_crash_and_then_other_partitions_bring_nothing_twice(
+    sizes: list[int], keyed: bool
+) -> None:
+    front = DictStorage()
+    shared = SharedDict(partitions=3)
+    storage = shared.another(front=front, deliver=False)
+    options: dict[str, Any] = {"partition_key": lambda item: item % 5} if keyed else {}
+    queue = Queue[int]("producer", storage=storage, **options).start()
+    storage.loses_replies = 10**9
+    queue.push_all(range(30))
+    eventually(lambda: shared.appended == 30)
+    queue.push_all(range(30, 40))  # waits behind what is not known to be there
+
+    front.crash()  # before anybody has heard that the server has them
+    storage.fails = StorageError("the process is gone")
+    for size in sizes:
+        shared.resize(size)
+    again_there = shared.another(front=front, deliver=False)
+    tries = iter(range(3))
+    again_there.on_call = refuse_now_and_then(tries)
+    with Queue[int]("producer again", storage=again_there, **options) as again:
+        again.push_all(range(40, 50))
+        shipped(again)
+        assert shared.appended == 50
+        eventually(lambda: again._admission.sharing.trouble is None)
+    queue.stop(0)
+
+    assert sorted(delivered(shared)) == list(range(50))
+
+
+def refuse_now_and_then(tries: Iterator[int]) -> Callable[[str], None]:
+    """Have a few looks at what is there fail."""
+
+    def on_call(call: str) -> None:
+        if call == "depth" and next(tries, None) is not None:
+            raise StorageAway("not now")
+
+    return on_call
 
 
 def test_a_batch_that_was_partly_there_at_a_crash_is_not_brought_twice() -> None:

@@ -126,6 +126,27 @@ def test_lost_replies_and_a_crash_add_nothing_twice() -> None:
     assert delivered(shared, merge=operator.add) == [(number, 8) for number in range(5)]
 
 
+def test_a_crash_and_then_other_partitions_add_nothing_twice() -> None:
+    front = DictStorage()
+    shared = SharedDict(partitions=3)
+    storage = shared.another(front=front)
+    made = producer(storage, merge=operator.add).start()
+    storage.loses_replies = 10**9
+    made.put_all([(number % 5, 1) for number in range(30)])
+    eventually(lambda: shared.appended == 30)
+
+    front.crash()  # before anybody has heard that the server has them
+    storage.fails = StorageError("the process is gone")
+    shared.resize(2)
+    with producer(shared.another(front=front), "again", merge=operator.add) as again:
+        for number in range(10):
+            again.put(number % 5, 1)
+        shipped(again)
+    made.stop(0)
+
+    assert delivered(shared, merge=operator.add) == [(number, 8) for number in range(5)]
+
+
 def test_a_front_takes_writes_while_the_server_is_away_and_no_longer(front: Any) -> None:
     shared = SharedDict()
     storage = shared.another(front=front)

@@ -6,11 +6,13 @@ one by one, each parcel would have few of them, and the server works per parcel.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from ....abc import Codec
-from ....abc.sharing import Layout, Parcel
+from ....abc.sharing import Gap, Layout, Parcel, SharedStore
+from ....errors import StorageError
 from ...backing.queue.hashes import NO_KEY, with_hashes
 from ...writes.routing import slot_numbers
 from .records import Record, plain, tickets_of, weight_of
@@ -18,6 +20,11 @@ from .records import Record, plain, tickets_of, weight_of
 MOST_RECORDS: Final = 1000
 MOST_BYTES: Final = 256 << 10
 """Of a parcel. The server works per parcel: of half as many records it takes half as much again."""
+
+_ALL = 1 << 53
+"""More than any mark: what is not had is a gap then, and is not taken."""
+
+Append = Callable[[list[Parcel]], Sequence[StorageError | None]]
 
 
 class Pending:
@@ -112,9 +119,10 @@ class Cutter:
         slots = slot_numbers(layout.partitions)
         for place in places:
             record = batch[place]
-            hashed = NO_KEY if type(record) is bytes else record[0]
-            if hashed == NO_KEY and positions is not None:
-                hashed = positions[place] // MOST_RECORDS
+            if positions is None:
+                hashed = NO_KEY if type(record) is bytes else record[0]
+            else:
+                hashed = self.hash_of(record, positions[place])
             where = NO_KEY if hashed == NO_KEY else slots[hashed % len(slots)]
             groups.setdefault(where, []).append(place)
         made: list[Pending] = []
@@ -124,6 +132,11 @@ class Cutter:
                 marks = self.marks(part, positions)
                 made.append(self.pack(layout.generation, partition, part, marks, batch))
         return made
+
+    def hash_of(self, record: Any, position: int) -> int:
+        """Return what says where a record goes whose *position* is known."""
+        hashed: int = NO_KEY if type(record) is bytes else record[0]
+        return position // MOST_RECORDS if hashed == NO_KEY else hashed
 
     def _slices(
         self, generation: int, lane: Sequence[int], batch: Sequence[Record]
@@ -195,3 +208,68 @@ def _data(records: Sequence[Any], codec: Codec) -> bytes:
     if set(map(type, records)) != {bytes}:
         records = [plain(record) for record in records]
     return with_hashes(codec.join(records), ())  # the hashes have done their work
+
+
+class Asked:
+    """What would have gone to a partition of a *generation*, by *marks*, of these *places*."""
+
+    def __init__(self, generation: int, partition: int) -> None:
+        self.generation, self.partition = generation, partition
+        self.places: list[int] = []
+        self.marks: list[int] = []
+        self.least = self.most = 0
+        """How many of these are had, at least and at most."""
+
+    def add(self, place: int, mark: int) -> None:
+        """Have one more to ask about."""
+        self.places.append(place)
+        self.marks.append(mark)
+        self.most += 1
+
+    @property
+    def asked(self) -> int:
+        """How many are had, if the answer to `question` is yes."""
+        return (self.least + self.most + 1) // 2
+
+    @property
+    def question(self) -> Parcel:
+        """What is there already, or is not taken: the last of those that are asked about."""
+        mark = self.marks[self.asked - 1]
+        return Parcel(self.generation, self.partition, _ALL, mark, mark, 1, b"")
+
+    def answered(self, answer: StorageError | None) -> None:
+        """Know more; raise what says nothing."""
+        if answer is None:
+            self.least = self.asked
+        elif isinstance(answer, Gap):
+            self.most = self.asked - 1
+        else:
+            raise answer
+
+
+def had_earlier(
+    store: SharedStore,
+    append: Append,
+    hashes: Sequence[int],
+    places: Sequence[int],
+    positions: Sequence[int],
+) -> set[int]:
+    """
+    Return those of *places*, of records of these *hashes*, that earlier layouts have had.
+
+    A partition knows what it has had of a producer. So those are asked to which a front's earlier
+    life would have sent: in each, what is had comes before what is not.
+    """
+    generations = [depth.generation for depth in store.depth()]
+    counts = Counter(each for each in generations if each < store.layout.generation)
+    lines: dict[tuple[int, int], Asked] = {}
+    for generation, partitions in counts.items():
+        slots = slot_numbers(partitions)
+        for place, hashed in zip(places, hashes, strict=True):
+            where = generation, slots[hashed % len(slots)]
+            lines.setdefault(where, Asked(*where)).add(place, positions[place] + 1)
+    while asked := [line for line in lines.values() if line.least < line.most]:
+        answers = append([line.question for line in asked])
+        for line, answer in zip(asked, answers, strict=True):
+            line.answered(answer)
+    return {place for line in lines.values() for place in line.places[: line.least]}

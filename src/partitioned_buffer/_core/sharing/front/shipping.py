@@ -12,6 +12,7 @@ has not arrived; what may have is sent again as it was, should the buffer start 
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from ....abc import Clock, Signal
@@ -19,13 +20,16 @@ from ....abc.sharing import Gap, Layout, Parcel, Part, Sealed, SharedStore, Stor
 from ....errors import PartialFailure, StorageError
 from ...waiting.signals import set_all
 from ..cargo import Cargo
-from .parcels import Cutter, Pending
+from .parcels import Cutter, Pending, had_earlier
 
 FIRST, LONGEST = 0.02, 1.0
 """Seconds between tries, while the server is away, full, or being dealt anew."""
 
 IDLE = 3600.0
 """Seconds after which a partition may have forgotten a producer that sent it nothing."""
+
+HOLES = 10_000
+"""Positions in a file, at most, that are settled behind some that are not: those of a batch."""
 
 
 class Harbour(Protocol):
@@ -56,6 +60,10 @@ class Source(Protocol):
         """Return the positions of the batch that was given last."""
         ...
 
+    def __len__(self) -> int:
+        """Return how many it holds."""
+        ...
+
 
 class Shipper:
     """Of one *lane*, or of all (None), where all of them have one *source*: a front's processor."""
@@ -69,6 +77,8 @@ class Shipper:
         self._had: dict[tuple[int, int], tuple[int, float]] = {}  # how many, and when last
         self._pending: list[Pending] = []
         self._waits: list[Signal] = []
+        self._doubted: int | None = None
+        """Up to which position an earlier life may have sent what its file still holds."""
 
     @property
     def has_sent_all(self) -> bool:
@@ -81,10 +91,12 @@ class Shipper:
         left = self._begun(batch)
         try:
             self._send_all(batch)
-            if left and not self._harbour.ships_no_more:
-                self._cut(left, batch)
-                left = []
+            new = self._not_had(left, batch) if left else left
+            if new and not self._harbour.ships_no_more:
+                self._cut(new, batch)
                 self._send_all(batch)
+                new = []
+            left = new
         finally:
             missing = [place for pending in self._pending for place in pending.places]
         if missing or left:
@@ -102,23 +114,50 @@ class Shipper:
             pending.places = [each.popleft() if each else -1 for each in found]
         return sorted(place for each in places.values() for place in each)
 
+    def _not_had(self, places: list[int], batch: Sequence[Any]) -> list[int]:
+        """Return those of *places* that no layout has had that is past: all, where an end comes."""
+        store, source, wait = self._harbour.store, self._source, FIRST
+        if store is None or source is None or not places:
+            return places
+        positions = source.out()
+        if self._doubted is None:
+            self._doubted = positions[0] + len(source) + HOLES
+        if not store.layout.generation or positions[places[0]] >= self._doubted:
+            return places
+        hashes = [self._dealer.hash_of(batch[place], positions[place]) for place in places]
+        while not self._harbour.ships_no_more:
+            try:
+                had = had_earlier(store, partial(self._append, store), hashes, places, positions)
+            except StorageError as error:
+                self._harbour.note_trouble(self.lane or 0, error, len(places))
+                self._wait(wait)
+                wait = min(LONGEST, 2 * wait)
+            else:
+                self._harbour.note_trouble(self.lane or 0, None, 0)
+                return [place for place in places if place not in had]
+        return places
+
+    @property
+    def _dealer(self) -> Cutter:
+        if self._cutter is None:
+            unknown = 0 if self._source is None else -1
+            self._cutter = self._harbour.cargo.cutter(os.getpid(), unknown)
+        return self._cutter
+
     def _cut(self, places: Sequence[int], batch: Sequence[Any]) -> None:
         store = self._harbour.store
         if store is None:
             return
-        if self._cutter is None:
-            unknown = 0 if self._source is None else -1
-            self._cutter = self._harbour.cargo.cutter(os.getpid(), unknown)
         now = self._harbour.clock.monotonic()
         for where, (_, last) in self._had.items():
             if now - last > IDLE:
-                self._cutter.forget(where)
+                self._dealer.forget(where)
         layout, lane = store.layout, self.lane
         partitions: Sequence[int] = range(layout.partitions)
         if lane is not None and layout.lanes[lane]:  # a lane may have none
             partitions = layout.lanes[lane]
         positions = None if self._source is None else self._source.out()
-        self._pending += self._cutter.cut(layout, partitions, places, batch, positions)
+        self._pending += self._dealer.cut(layout, partitions, places, batch, positions)
 
     def _send_all(self, batch: Sequence[Any]) -> None:
         wait = FIRST

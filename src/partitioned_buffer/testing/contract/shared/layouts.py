@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .... import StorageRefused
-from ....abc.sharing import Sealed
+from ....abc.sharing import Gap, Sealed
 from ..base import raised
 from .base import Sender, SharedBase, Worker, depth_of, read_all
 
@@ -69,6 +69,18 @@ class Layouts(SharedBase):
             sender.write(2, 3)
             assert sender.send(there) is None, "by the layout that it was dealt out by"
             assert read_all(one) == [1, 2]
+
+    def test_an_earlier_layout_says_what_it_has_had_and_takes_nothing(self, tmp_path: Path) -> None:
+        with self.site(tmp_path, 2) as site:
+            sender = Sender(site.open())
+            first, second = sender.parcel(0, 1, 2, 3), sender.parcel(0, 4)
+            assert sender.send(first) is None
+            self.resize(sender.store, 3)
+            for mark in (1, 3, 4):  # of what is to stand on more than there can be
+                asked = second._replace(known=1 << 53, first=mark, last=mark)
+                answer = sender.send(asked)
+                assert answer is None if mark <= first.last else isinstance(answer, Gap)
+            assert read_all(sender.store) == [1, 2, 3]
 
     def test_an_earlier_layout_is_delivered_first(self, tmp_path: Path) -> None:
         with self.site(tmp_path, 2) as site:

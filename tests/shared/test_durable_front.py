@@ -105,11 +105,14 @@ def test_lost_replies_and_a_crash_bring_nothing_twice() -> None:
 
     front.crash()  # before anybody has heard that the server has them
     storage.fails = StorageError("the process is gone")
-    with Queue[int]("producer again", storage=shared.another(front=front)) as again:
+    there = shared.another(front=front, deliver=False)
+    with Queue[int]("producer again", storage=there, partitions=3) as again:
         for item in range(30, 40):
             again.push(item)
         shipped(again)
         assert shared.appended == 40
+        had = [had for had, _ in again._admission.sharing.shippers[0]._had.values()]
+        assert sum(had) == 40, "each counts once where a loss would be counted"
     queue.stop(0)
 
     assert sorted(delivered(shared)) == list(range(40))
@@ -145,6 +148,27 @@ def test_a_crash_and_then_other_partitions_bring_nothing_twice(
     queue.stop(0)
 
     assert sorted(delivered(shared)) == list(range(50))
+
+
+def test_what_a_server_lost_is_counted_in_a_later_life(front: Any) -> None:
+    shared = SharedDict(partitions=1)
+
+    def begun() -> Queue[int]:
+        return Queue[int]("producer", storage=shared.another(front=front, deliver=False))
+
+    with begun() as queue:
+        queue.push_all(range(10))
+        shipped(queue)
+    with begun() as queue:
+        for item in range(10, 15):
+            queue.push(item)
+            shipped(queue)
+        shared.forgets(3)
+        queue.push(15)
+        shipped(queue)
+        numbers = queue.stats().shared
+        assert numbers is not None
+        assert (numbers.gaps, numbers.lost) == (1, 3)
 
 
 def refuse_now_and_then(tries: Iterator[int]) -> Callable[[str], None]:

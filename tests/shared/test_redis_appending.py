@@ -181,6 +181,19 @@ def test_a_clock_that_was_set_back_says_nothing(
     assert append(store, parcel("d", known=3)) == [None]
 
 
+def test_a_question_is_never_taken_whatever_the_clock_says(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(store, parcel("abc"))
+    now = store._appender._clock()
+    question = parcel("d", known=3)._replace(known=1 << 53)
+
+    for later in (-60, 0, 13 * 3600):
+        monkeypatch.setattr(store._appender, "_clock", lambda later=later: now + later)
+        assert kinds(append(store, question)) == ["Gap"]
+    assert everything(store) == "abc"
+
+
 def test_a_producer_that_retires_leaves_nothing(store: RedisStore, client: Any, name: str) -> None:
     append(store, parcel("abc"), parcel("xy", partition=1))
     append(store, parcel("abc"), producer="q")

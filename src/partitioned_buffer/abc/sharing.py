@@ -42,9 +42,9 @@ class Parcel(NamedTuple):
     Records of one producer for one partition, sent as they are until they are there.
 
     Each record of a producer has a *mark*, from 1, greater than those of all before it. `known` is
-    the mark of the producer's last record that the partition is known to have (0: none; -1: that
-    is not known, and what is had is had), `first` and `last` those of the first and last one here.
-    The partition is one of a layout's *generation*, which may be an earlier one by now.
+    the mark of the producer's last record that the partition is known to have (0: none; -1: not
+    known, what is had is had; `first` or more: never taken, only asked), `first` and `last` those
+    of the first and last one here. A layout's *generation* may be an earlier one by now.
     """
 
     generation: int

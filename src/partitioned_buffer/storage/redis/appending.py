@@ -56,14 +56,17 @@ class Appender:
         commands: list[tuple[str, Command]] = []
         before: dict[Place, int] = {}
         for place, parcel in zip(places, parcels, strict=True):
-            known = before.get(place, self._known(producer, place, parcel.known))
+            known = before.get(place, self._known(producer, place, parcel))
             commands.append(self._command(producer, place, parcel, known))
             before[place] = parcel.last
         replies = self._servers.spread("append", commands, replicated=self._replicated)
         return self._results(producer, places, replies)
 
-    def _known(self, producer: str, place: Place, known: int) -> int:
+    def _known(self, producer: str, place: Place, parcel: Parcel) -> int:
         """Return -1 for what the server may have forgotten: that is no loss."""
+        known = parcel.known
+        if known >= parcel.first:  # it is a question, and never to be taken
+            return known
         if known <= 0 or (heard := self._heard.get((producer, place))) is None:
             return known
         return known if 0 <= self._clock() - heard < _SURELY else -1

@@ -210,6 +210,11 @@ def _data(records: Sequence[Any], codec: Codec) -> bytes:
     return with_hashes(codec.join(records), ())  # the hashes have done their work
 
 
+def nothing_of(generation: int, partition: int) -> Parcel:
+    """Return what is never taken: the answer says how much a partition has had."""
+    return Parcel(generation, partition, _ALL, _ALL, _ALL, 1, b"")
+
+
 class Asked:
     """What would have gone to a partition of a *generation*, by *marks*, of these *places*."""
 

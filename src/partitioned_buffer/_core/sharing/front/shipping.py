@@ -20,7 +20,7 @@ from ....abc.sharing import Gap, Layout, Parcel, Part, Sealed, SharedStore, Stor
 from ....errors import PartialFailure, StorageError
 from ...waiting.signals import set_all
 from ..cargo import Cargo
-from .parcels import Cutter, Pending, had_earlier
+from .parcels import Cutter, Pending, had_earlier, nothing_of
 
 FIRST, LONGEST = 0.02, 1.0
 """Seconds between tries, while the server is away, full, or being dealt anew."""
@@ -79,6 +79,7 @@ class Shipper:
         self._waits: list[Signal] = []
         self._doubted: int | None = None
         """Up to which position an earlier life may have sent what its file still holds."""
+        self._doubts = False  # whether the batch has any of that
 
     @property
     def has_sent_all(self) -> bool:
@@ -95,6 +96,7 @@ class Shipper:
             if new and not self._harbour.ships_no_more:
                 self._cut(new, batch)
                 self._send_all(batch)
+                self._count()
                 new = []
             left = new
         finally:
@@ -122,7 +124,8 @@ class Shipper:
         positions = source.out()
         if self._doubted is None:
             self._doubted = positions[0] + len(source) + HOLES
-        if not store.layout.generation or positions[places[0]] >= self._doubted:
+        self._doubts = positions[places[0]] < self._doubted
+        if not (store.layout.generation and self._doubts):
             return places
         hashes = [self._dealer.hash_of(batch[place], positions[place]) for place in places]
         while not self._harbour.ships_no_more:
@@ -158,6 +161,16 @@ class Shipper:
             partitions = layout.lanes[lane]
         positions = None if self._source is None else self._source.out()
         self._pending += self._dealer.cut(layout, partitions, places, batch, positions)
+
+    def _count(self) -> None:
+        """Count anew what is there, as long as some of what arrives may have been there before."""
+        if (store := self._harbour.store) is None or not self._doubts:
+            return
+        asked = list(self._had)
+        answers = self._append(store, [nothing_of(*where) for where in asked])
+        for where, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Gap):
+                self._had[where] = answer.had, self._harbour.clock.monotonic()
 
     def _send_all(self, batch: Sequence[Any]) -> None:
         wait = FIRST

@@ -87,7 +87,10 @@ MUTANTS = [
         "if (UNLIKELY(boxing)",
     ),
     Mutant(
-        "a foreign key goes unnoticed", "tables/speed/map_write.h", "map->foreign = 1;", "(void)0;"
+        "a foreign key goes unnoticed",
+        "tables/speed/map_write.h",
+        "NOTE(map->foreign);",
+        "(void)0;",
     ),
     Mutant(
         "a merge of what waits no more",
@@ -152,8 +155,8 @@ MUTANTS = [
     Mutant(
         "an entry ends all that is in it on C's stack",
         "tables/speed/spare.h",
-        "return !(key && Py_IS_TYPE(key, spares.type)) &&",
-        "return 1 || !(key && Py_IS_TYPE(key, spares.type)) &&",
+        "           && spares.nested < NESTED;",
+        "           ;",
         tests=ENTRIES,
     ),
     Mutant(
@@ -173,7 +176,7 @@ MUTANTS = [
     Mutant(
         "a spare entry of another size",
         "tables/speed/spare.h",
-        " || Py_SIZE(entry) != FIELDS",
+        " && Py_SIZE(entry) == FIELDS",
         "",
         tests=ENTRIES,
     ),
@@ -354,6 +357,13 @@ MUTANTS = [
         "outcome != FAILED",
         within="Core_push_all(",
         tests=("test_bounds.py",),
+    ),
+    Mutant(
+        "weights are summed beyond what a number holds",
+        "tables/speed/queue.h",
+        "*sum = sum_of(*sum, weights[i]);",
+        "*sum = (Py_ssize_t)((size_t)*sum + (size_t)weights[i]);",
+        tests=("test_large_sizes.py",),
     ),
 ]
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import rounds
@@ -10,8 +11,8 @@ from journals import append, by_record, held, look_in, reclaim_all
 
 from partitioned_buffer.abc import Chunk
 from partitioned_buffer.errors import StorageError
-from partitioned_buffer.storage.sqlite import Journal
-from partitioned_buffer.storage.sqlite.chunks import MASK
+from partitioned_buffer.storage.sqlite import Journal, chunks
+from partitioned_buffer.storage.sqlite.chunks import MASK, behind_damage
 
 Open = Callable[..., Journal]
 
@@ -158,6 +159,38 @@ def test_what_is_behind_a_page_that_cannot_be_read_is_read(
     assert held(again) == "end"
     rows = look_in(path, "select count(*) from chunk where id >= 70000")
     assert int(rows.strip("[]")) < 5, "SQLite may not get at a neighbour of such a page"
+
+
+@pytest.mark.parametrize("damaged", [(3, 33), (5, 38), (30, 36)], ids=str)
+def test_what_is_behind_many_pages_that_cannot_be_read_is_read(
+    journal: Journal, opened: Open, path: Path, damaged: tuple[int, int]
+) -> None:
+    texts = [chr(65 + each) * 3000 for each in range(40)]
+    append(journal, *texts)
+    journal.close()
+    content = bytearray(path.read_bytes())
+    for text in texts[slice(*damaged)]:
+        content[content.index(text.encode()) // 8192 * 8192] = 0xFF
+    path.write_bytes(content)
+
+    read = held(opened())
+
+    assert read.replace("?", "")[-3000:] == texts[-1]
+    assert len(read.replace("?", "")) >= (40 - (damaged[1] - damaged[0]) - 4) * 3000
+
+
+@pytest.mark.parametrize("last", range(20))
+def test_what_is_behind_damage_is_found_wherever_it_ends(
+    monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    db: Any = None  # is not asked
+    for end in range(1, last + 2):
+
+        def is_readable(_: object, first: int, __: int, end: int = end) -> bool:
+            return first >= end
+
+        monkeypatch.setattr(chunks, "_is_readable", is_readable)
+        assert behind_damage(db, 0, last) == end
 
 
 def end_of(chunks: list[Chunk]) -> int:

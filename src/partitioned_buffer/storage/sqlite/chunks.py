@@ -83,9 +83,8 @@ def behind_damage(db: sqlite3.Connection, first: int, last: int) -> int:
     step = 1
     while first + step <= last and not _is_readable(db, first + step, last):
         step *= 2
-    if first + step > last:
-        return last + 1
-    low, high = first + step // 2, first + step  # the latter is readable, the former is not
+    # The latter is readable, or there is no more behind it; the former is not.
+    low, high = first + step // 2, min(first + step, last + 1)
     while high - low > 1:
         middle = (low + high) // 2
         if _is_readable(db, middle, last):

@@ -3,7 +3,9 @@
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from concurrent.futures import Future
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from helpers import EVERY_5_S, Buffers, running
@@ -59,6 +61,7 @@ RETURNED = [
     (async_generator, "returned an async generator, none of which has run: nothing was delivered"),
     (lambda batch: map(print, batch), "returned a map, none of which has run"),
     (lambda batch: filter(print, batch), "returned a filter, none of which has run"),
+    (lambda _: Future[None](), "returned a future, which nobody waits for: perhaps nothing was"),
 ]
 
 
@@ -100,6 +103,14 @@ def test_what_has_yet_to_be_run_is_a_failed_attempt_at_any_call(
     assert isinstance(error, TypeError)
     assert message in str(error)
     queue.stop(0)
+
+
+def test_what_a_mock_returns_is_nothing_that_is_undone(buffers: Buffers, clock: FakeClock) -> None:
+    queue = buffers.queue(processor=MagicMock())
+    queue.push("item")
+    clock.advance(5.0)
+
+    assert queue.stats().delivered == 1
 
 
 @pytest.mark.parametrize("last", [1, 2])

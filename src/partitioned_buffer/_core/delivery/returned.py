@@ -1,10 +1,11 @@
 """
-What a processor returned, should it be something that has yet to be run.
+What a processor returned, should it be something that has yet to be run, or to be done.
 
 A coroutine that nobody awaits, or a generator or `map` that nobody goes through, has delivered
-nothing, and of a task that nobody awaits none knows what it delivers. A processor may return one
-at any call: a lambda around a coroutine function, say, or a function that sometimes has nothing to
-do. So every result that is not None is looked at, which costs about as much as a comparison.
+nothing, and of a task or future that nobody waits for none knows what it delivers. A processor may
+return one at any call: a lambda around a coroutine function, say, or a function that sometimes has
+nothing to do. So every result that is not None is looked at, which costs about as much as a
+comparison.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
@@ -17,18 +18,28 @@ _KINDS: dict[Any, str] = {
     AsyncGenerator: "an async generator",
     map: "a map",
     filter: "a filter",
-    Awaitable: "an awaitable",  # a task, a future
+    Awaitable: "an awaitable",  # a task, say
 }
 _UNDONE = tuple(_KINDS)
 
 
+def _is_future(returned: Any) -> bool:
+    # Of `concurrent.futures`, or of a client that has its own. A mock has everything, its type not.
+    return hasattr(type(returned), "add_done_callback")
+
+
 def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
     """
-    Raise `TypeError` if *function* *returned* what has yet to be run, and nobody is going to.
+    Raise `TypeError` if *function* *returned* what is not done, and what nobody is going to see to.
 
     *in_thread*: called by a thread, and not awaited.
     """
     if not isinstance(returned, _UNDONE):
+        if _is_future(returned):
+            raise TypeError(
+                f"{function!r} returned a future, which nobody waits for: perhaps nothing was "
+                "delivered; return when it is done, and raise what it raises"
+            )
         return
     kind = next(kind for kind in _KINDS if isinstance(returned, kind))
     if isinstance(returned, Coroutine | Generator):

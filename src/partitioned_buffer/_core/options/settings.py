@@ -68,9 +68,9 @@ class Settings:
         or_none(PROCESSOR),
         """Takes a batch to its destination. Each partition calls it from its own thread; that of an
         AsyncQueue or AsyncMap awaits it if it is a coroutine function. What it returns is ignored,
-        unless that has yet to be run (a coroutine, a generator, a `map`), which counts as an error;
-        when it raises, the batch stays and is tried again (see `retry`). None: this process only
-        writes to a shared `storage`, and others deliver.""",
+        unless that has yet to be run or to be done (a coroutine, a generator, a `map`, a future),
+        which counts as an error; when it raises, the batch stays and is tried again (see `retry`).
+        None: this process only writes to a shared `storage`, and others deliver.""",
         async_check=or_none(ASYNC_PROCESSOR),
     )
     partitions: int | None = _option(

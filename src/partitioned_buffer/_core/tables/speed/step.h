@@ -19,9 +19,10 @@
  * because those are given up whenever a thread has to wait for another lock, or for a collection;
  * a mutex is held until the step is over. The dicts of a table have locks of their own, which
  * PyDict_* takes inside of the step: nobody else knows these dicts, so nobody ever waits for one,
- * and the order (table, then its dict, or its room) is always the same. A collection stops all
- * threads first, each at a place that is in no step, and so finds whole tables. Nothing is called
- * with the mutex held that could come back for it: rule 1.
+ * and the order (table, then its dict, or its room) is always the same. What changes is read in a
+ * step, or by PEEK and NOTED: C promises nothing of a number that another thread is just writing.
+ * A collection stops all threads first, each at a place that is in no step, and so finds whole
+ * tables. Nothing is called with the mutex held that could come back for it: rule 1.
  *
  * A child of a fork has a new mutex (`reset()`): the thread that held the old one is not there.
  */

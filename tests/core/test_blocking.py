@@ -96,6 +96,7 @@ def test_a_full_buffer_has_what_is_held_delivered_before_its_time_though_nobody_
         else:
             buffer.put_all([(number, number) for number in numbers])
 
+    at_once = (8, 9, 10) if policy == "block" else (8, 9)  # it may look when there is room
     write(*range(9))
     clock.settle()
     assert processor.items == [], "it has yet to be found full"
@@ -105,7 +106,7 @@ def test_a_full_buffer_has_what_is_held_delivered_before_its_time_though_nobody_
         except BufferFull:
             assert policy in ("block", "raise")
         clock.settle()
-        assert len(processor.items) in (8, 9), "once: there is room now"
+        assert len(processor.items) in at_once, "once: there is room now"
     assert clock.monotonic() == 0.0
 
     clock.advance(100.0)
@@ -133,11 +134,15 @@ def test_what_a_stop_left_is_tried_as_soon_as_it_fills_the_buffer(
     assert processor.items
 
 
-def test_a_block_timeout_of_nothing_is_raise(buffers: Buffers) -> None:
+def test_a_block_timeout_of_nothing_is_raise(
+    buffers: Buffers, processor: RecordingProcessor
+) -> None:
     queue = buffers.queue(max_size=1, block_timeout=0)
+    processor.block()  # the worker is woken all the same, and might make room in time
     queue.push(1)
     with pytest.raises(BufferFull):
         queue.push(2)
+    processor.unblock()
 
 
 def test_blocked_writers_get_an_error_when_the_buffer_stops(

@@ -78,22 +78,25 @@ class Front:
 
         Where more were *asked* for, these are all that there are.
         """
-        known, keyed = iter(self.tried), self.keyed
+        known, keyed, passed, gone = iter(self.tried), self.keyed, 0, 0
         met: list[Tried] = []
         for item in items:
             mark = item.key if keyed else item
             for tried in known:
+                passed += 1
                 if tried.mark is mark:
                     break
                 tried.held = False  # deleted, or dropped
+                gone += 1
             else:
                 tried = Tried(mark, item)
             met.append(tried)
-        self.tried = [*met, *known]
+        self.tried[:passed] = met
         if len(met) < asked:
             for tried in self.tried[len(met) :]:
                 tried.held = False
-        self._look()
+                gone += 1
+        self._look(gone)
         return met
 
     def call(self, met: Sequence[Tried], items: Iterable[Any]) -> None:
@@ -128,11 +131,18 @@ class Front:
         """Forget *items*: they are delivered, or given up."""
         for tried in items:
             tried.held = False
-        self._look()
+        self._look(len(items))
 
-    def _look(self) -> None:
-        self.tried = [tried for tried in self.tried if tried.held]
-        self.hand = [tried for tried in self.hand if tried.held]
+    def _look(self, gone: int) -> None:
+        """Forget those that are held no more: *gone* of them, at most."""
+        if gone:
+            self.tried, self.hand = _held(self.tried, gone), _held(self.hand, gone)
+
+
+def _held(line: list[Tried], gone: int) -> list[Tried]:
+    """Return what of *line* is held; *gone* are not, at most, which often stand first."""
+    first = next((place for place, tried in enumerate(line) if tried.held), len(line))
+    return line[first:] if first == gone else [tried for tried in line if tried.held]
 
 
 def runs(items: Sequence[Tried]) -> list[list[Tried]]:

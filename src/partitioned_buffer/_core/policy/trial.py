@@ -7,6 +7,7 @@ Calls of the processor, and what they make of the first of the line. Both polici
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from ..options.retry import Retry
@@ -207,10 +208,11 @@ class Trial:
     def _places(self, run: list[Tried]) -> list[int]:
         """Return where *run* is in line: what is deleted, or another value now, is not."""
         front, wanted = self.front, set(map(id, run))
-        last = max((n for n, t in enumerate(front.tried) if id(t) in wanted), default=-1)
-        items = self._first(last + 1)
+        mine = (n for n, tried in enumerate(front.tried, 1) if id(tried) in wanted)
+        count = max(islice(mine, len(wanted)), default=0)  # looks no further than at the last
+        items = self._first(count)
         places: list[int] = []
-        met = front.meet(items, last + 1)
+        met = front.meet(items, count)
         for place, (tried, item) in enumerate(zip(met, items, strict=True)):
             if id(tried) in wanted:
                 if front.is_as_tried(tried, item):

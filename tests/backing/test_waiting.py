@@ -28,7 +28,7 @@ def test_time_goes_on_while_a_writer_waits_for_room(failures: int) -> None:
     queue.push_all([1, 2])
     if failures == 2:
         queue.push(3)
-        assert processor.items == [1, 2]
+        assert processor.items[:2] == [1, 2]
     else:
         with pytest.raises(BufferFull):
             queue.push(3)

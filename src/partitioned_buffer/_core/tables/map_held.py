@@ -146,7 +146,9 @@ class MapHeld(Table):
                     _gone = self._older  # until the lock is free
                     with self._alone:
                         self._note(stored, version)
-                self._flying.pop(stored, None)  # at last: a key is always found somewhere
+                with self._alone:  # at last: a key is always found somewhere
+                    _flown = self._flying.pop(stored, None)  # which dies when the lock is free
+                _flown = None
         while self._settled and not self._change(self._turn, {"_settled": {}}):
             pass
 

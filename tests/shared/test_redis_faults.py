@@ -254,7 +254,7 @@ def test_a_server_with_a_file_is_killed_and_has_it_all(own: Any, opened: Any) ->
     server.start()
 
     assert append(store, parcel("abc"), parcel("d", known=3)) == [None, None]
-    assert step(store, claim, 2)[:3] == (2, [(3, 1, b"d")], 4)
+    assert step(store, claim, 2) == (2, [(3, 1, b"d")], 4)
     assert everything(store, 1) == "xyz"
     assert not store.refresh()
 
@@ -264,7 +264,6 @@ def test_a_server_without_a_file_is_killed_and_what_is_lost_is_said(own: Any, op
     store = opened(server.url)
     append(store, parcel("abc"))
     claim = claimed(store)
-    born = step(store, claim).born
 
     server.kill()
     server.start()
@@ -277,7 +276,6 @@ def test_a_server_without_a_file_is_killed_and_what_is_lost_is_said(own: Any, op
     assert append(store, parcel("d"), producer="p-2") == [None]
     assert not store.refresh()
     assert everything(store) == "d"
-    assert step(store, claimed(store)).born != born, "other batches of the same positions"
     # Whoever opens it now finds the same buffer.
     assert opened(server.url).identity == store.identity
 
@@ -293,8 +291,7 @@ def test_what_has_the_position_of_what_was_lost_is_read(
     assert text(step(store, claim)) == "abc"
     before = [client.dump(key) for key in keys]
     append(store, parcel("de", known=3))
-    first = step(store, claim, 3)
-    assert text(first) == "de"
+    assert text(step(store, claim, 3)) == "de"
 
     for key, dumped in zip(keys, before, strict=True):
         client.restore(key, 0, dumped, replace=True)
@@ -305,7 +302,6 @@ def test_what_has_the_position_of_what_was_lost_is_read(
         step(store, claim, 3)
     store.release(claim)
     assert everything(store) == "abcxyz"
-    assert step(store, claimed(store)).born != first.born, "other batches of the same positions"
 
 
 def test_replicas_have_what_is_said_to_be_there(own: Any, opened: Any) -> None:

@@ -61,55 +61,6 @@ class Scripts:
         return message and message["data"]
 
 
-class QueueScripts(Scripts):
-    """Those of a Queue."""
-
-    def append(self, known: int, first: int, data: str, **options: Any) -> Any:
-        last, most = first + len(data) - 1, options.get("most", 0)
-        rest = most, 9999, int(options.get("touch", False)), "{t}:news", 7, 0
-        return self("append", known, first, last, len(data), data, *rest)
-
-    def append_beside(self, known: int, first: int, data: str, most: int = 0) -> Any:
-        """Append what is pushed before."""
-        self.do("RPUSH", "w", data)
-        last = first + len(data) - 1
-        rest = most, 9999, 0, "{t}:news", 7, 1
-        return self("append", known, first, last, len(data), "", *rest)
-
-    def step(self, lease: str, settled: int, upto: int, records: int = 9, room: int = 99) -> Any:
-        reply = self.step_beside(lease, settled, upto, 0, -1, records, room)
-        return reply if reply is None else reply[:4]
-
-    def step_beside(
-        self,
-        lease: str,
-        settled: int,
-        upto: int,
-        beside: int,
-        behind: int,
-        records: int = 9,
-        room: int = 99,
-    ) -> Any:
-        """Take a step for who has read so many chunks beside it, behind so many."""
-        last = self.entry_before(upto)
-        rest = records, room, last, 0, beside, behind
-        reply = self("step", lease, 9999, settled, upto, *rest)
-        return reply if reply is None else reply[:7]
-
-    def born(self, lease: str) -> Any:
-        """Take a step, and return what tells its positions from others."""
-        return self("step", lease, 9999, -1, -1, 0, 0, "", 0, 0, 0)[7]
-
-    def entry_before(self, position: int) -> bytes:
-        """Return the entry of the chunk that ends there; nothing if there is none."""
-        end = int(self.do("HGET", "meta", "base") or 0)
-        for entry in self.do("LRANGE", "at", 0, -1):
-            end += int.from_bytes(entry[8:12], "big")
-            if end == position:
-                return bytes(entry)
-        return b""
-
-
 def survivors(
     scripts: type[Scripts],
     client: Any,

@@ -90,8 +90,10 @@ class Want(NamedTuple):
 
     claim: Claim
     settled: int
-    """All before this position is settled; -1: nothing has been read yet. Of a Map: the number of
-    the swap whose keys are settled; those of another are not."""
+    """
+    Everything before this position is settled; -1: nothing has been read yet. Of a Map: the number
+    of the swap whose keys are settled; those of another are not.
+    """
     records: int
     """About how many records to read on; 0: none."""
     max_bytes: int
@@ -114,8 +116,6 @@ class Read(NamedTuple):
     """What comes next, in order; the first may begin before `settled`."""
     end: int
     """The position that the next record of the partition gets."""
-    born: str = ""
-    """What tells positions from those given before the storage lost records."""
 
 
 class Depth(NamedTuple):

@@ -194,7 +194,6 @@ class Line(AnyLine):
         super().__init__(generation, partition)
         self.chunks: list[Chunk] = []
         self._settled = 0  # all before this position is
-        self.losses = 0
         self._given_up_by = 0, 0  # a token, and how many of those that are it has told of
         self._times: dict[int, float] = {}
 
@@ -225,13 +224,7 @@ class Line(AnyLine):
         chunks = self.read(self.settled if state is None else state, want.records, want.max_bytes)
         if chunks:
             state = chunks[-1].start + chunks[-1].count
-        born = str(self.losses) if self.losses else ""
-        return Read(self.settled, chunks, self.end, born), state
-
-    def forget(self, records: int) -> None:
-        """Do so, and give the positions of what is lost to others."""
-        super().forget(records)
-        self.losses += 1
+        return Read(self.settled, chunks, self.end), state
 
     def read(self, position: int, records: int, max_bytes: int) -> list[Chunk]:
         """Return chunks from that which holds *position*: about so many records, or bytes."""

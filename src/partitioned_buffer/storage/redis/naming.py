@@ -45,8 +45,9 @@ class Part(NamedTuple):
     """Of a Map, a set: keys of what was in flight that were deleted meanwhile."""
     meta: str
     """
-    A hash: token, born, told, sealed, dead, kept, buried, letter; of a Queue end, pos, base; of a
-    Map accepted, coalesced, deleted, waiting, flying, swap, since, began, whole.
+    A hash: token, told, sealed, dead, kept, buried, letter; of a Queue end, pos, base; of a Map
+    accepted, coalesced, deleted, waiting, flying, swap, since, began,
+    whole.
     """
     lease: str
     """`token|worker`, as long as it has an owner."""

@@ -28,14 +28,12 @@ class Held:
     """Whether writers wait for a commit: see `backing.committer`."""
 
     def __init__(
-        self, store: SharedStore, claim: Claim, first: Read, noted: Callable[[], None]
+        self, store: SharedStore, claim: Claim, begin: int, noted: Callable[[], None]
     ) -> None:
-        self._store, self._claim, self._begin, self._noted = store, claim, first.settled, noted
+        self._store, self._claim, self._begin, self._noted = store, claim, begin, noted
         self.where, self.codec = store.where, store.codec
-        # Who has lost records gives their positions to others, which are no repeats of those.
-        born = f"-{first.born}" if first.born else ""
-        self.identity = f"{store.identity}-{claim.generation}{born}"
-        self.said = first.settled, 0
+        self.identity = f"{store.identity}-{claim.generation}"
+        self.said = begin, 0
         """Up to where all is settled, and how many of these were given up: of one instant."""
         self.given_up = set[int]()  # positions behind that
 
@@ -159,7 +157,7 @@ class QueueWindow(Window):
     def took(self, store: SharedStore, want: Want, outcome: Read, wake: Callable[[], None]) -> None:
         """Take what the step that did *want* has brought."""
         if self.held is None:
-            self._begin(store, outcome, wake)
+            self._begin(store, outcome.settled, wake)
         self.told = max(self.told, want.settled)
         self.end = outcome.end
         for chunk in outcome.chunks:
@@ -167,17 +165,17 @@ class QueueWindow(Window):
             self.read_to = chunk.start + chunk.count
         self.feed()
 
-    def _begin(self, store: SharedStore, first: Read, wake: Callable[[], None]) -> None:
+    def _begin(self, store: SharedStore, position: int, wake: Callable[[], None]) -> None:
         """Begin where others have left off."""
 
         def noted() -> None:
             if self.has_news() or (self.ready and self._fits(self.ready[0])):
                 wake()
 
-        held = Held(store, self.claim, first, noted)
+        held = Held(store, self.claim, position, noted)
         committer: Committing = held
         self.table.begin(cast("Store", held), committer)  # as much of a store as a table uses
-        self.read_to = self._landed = self.told = first.settled
+        self.read_to = self._landed = self.told = position
         self.held, self.has_begun = held, True
 
     def feed(self) -> None:

@@ -110,10 +110,10 @@ class QueueKind:
     def read(self, want: Want, replies: Sequence[Any]) -> Read:
         """Return what a step has brought, and note it with the claim."""
         state: QueueReading = want.claim.state
-        *beside, (settled, end, start, flat, last, counts, behind, born) = replies
+        *beside, (settled, end, start, flat, last, counts, behind) = replies
         there = beside[0] if beside else []
         if len(counts) > len(there):  # more has come in between: that is for the next one
-            return Read(settled, [], end, born.decode())
+            return Read(settled, [], end)
         flat = [each for pair in zip(counts, there, strict=False) for each in pair] + flat
         chunks = []
         for count, data in zip(flat[::2], flat[1::2], strict=True):
@@ -122,7 +122,7 @@ class QueueKind:
         state.upto, state.last, state.behind = start, last, behind
         if chunks:
             state.size = chunks[-1].count, len(chunks[-1].data or b"")
-        return Read(settled, chunks, end, born.decode())
+        return Read(settled, chunks, end)
 
     def get(self, of: Part, key: bytes, producer: str) -> Command:
         """Raise `StorageRefused`: that is a Map's."""

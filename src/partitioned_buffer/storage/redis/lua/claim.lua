@@ -4,8 +4,6 @@
 -- A worker that asks for what it has gets it anew: it did not hear that it has it.
 --
 -- KEYS 1 T:lease  2 T:meta      ARGV 1 worker  2 ms that it lasts
--- meta's `born` tells its positions from those that a server had given before it lost them.
---
 -- -> its token, greater than any before; nil: another worker has it
 if #KEYS ~= 2 or #ARGV ~= 2 then return redis.error_reply('ERR claim takes 2 keys and 2 arguments') end
 local held = redis.call('GET', KEYS[1])
@@ -18,6 +16,5 @@ local before = tonumber(redis.call('HGET', KEYS[2], 'token') or '0')
 if token <= before then token = before + 1 end
 local text = string.format('%.0f', token)
 redis.call('HSET', KEYS[2], 'token', text, 'told', 0)
-redis.call('HSETNX', KEYS[2], 'born', text)
 redis.call('SET', KEYS[1], text .. '|' .. ARGV[1], 'PX', ARGV[2])
 return token

@@ -9,8 +9,7 @@
 --      8 how many of what this owner has settled were given up
 --      9 how many chunks it has read beside this at most, just before  10 from the how manieth of T:w on
 -- -> {settled, end, where reading began, {count, data, count, data, ...}, that entry now,
---    {count, ...} of those beside, which come first, how many are in T:w before where it goes on,
---    what tells these positions from those that a server had given before it lost them}
+--    {count, ...} of those beside, which come first, how many are in T:w before where it goes on}
 --    nil: not the owner, or what it has read is not what is there
 if #KEYS ~= 4 or #ARGV ~= 10 then return redis.error_reply('ERR step takes 4 keys and 10 arguments') end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
@@ -18,15 +17,10 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 
 -- base: where the first chunk of the list begins
-local meta = redis.call('HMGET', KEYS[2], 'pos', 'base', 'end', 'born')
+local meta = redis.call('HMGET', KEYS[2], 'pos', 'base', 'end')
 local pos, base, stop = tonumber(meta[1] or '0'), tonumber(meta[2] or '0'), tonumber(meta[3] or '0')
 local settled, from = tonumber(ARGV[3]), tonumber(ARGV[4])
-local function has_lost()  -- what it gave these positions to before, its destination may have
-  redis.call('HDEL', KEYS[2], 'born')
-  return false
-end
--- A server that has lost its last writes, or all but the lease, gives their positions to others.
-if not meta[4] or settled > stop or from > stop then return has_lost() end
+if settled > stop or from > stop then return false end  -- a server that has lost its last writes
 
 local counts, entries, trimmed = {}, {}, 0
 local function count_of(i)  -- of the i-th chunk there was, from 1; nil: there is none
@@ -40,14 +34,14 @@ local function count_of(i)  -- of the i-th chunk there was, from 1; nil: there i
   return counts[i]
 end
 
+-- A server that has lost its last writes gives their positions to others.
 local i, start = 0, base
 if from >= 0 then
-  if from < base then return false end  -- a step that comes late
   while start < from and count_of(i + 1) do
     i = i + 1
     start = start + counts[i]
   end
-  if start ~= from or i > 0 and entries[i] ~= ARGV[7] then return has_lost() end
+  if start ~= from or i > 0 and entries[i] ~= ARGV[7] then return false end
 end
 
 if ARGV[8] ~= '0' then
@@ -103,4 +97,4 @@ while want > 0 and room > 0 do
   end
   if (before - room) * 8 < room and most < 256 then most = most * 4 end
 end
-return {pos, stop, start, out, entries[i] or ARGV[7], beside, i - trimmed, meta[4]}
+return {pos, stop, start, out, entries[i] or ARGV[7], beside, i - trimmed}

@@ -28,7 +28,6 @@ SUBJECTS = {
     "AsyncQueue.push_nowait": "asyncio: writes, one task",
     "Map.put, 1000 keys": "Writes, one thread",
     "asyncio.Queue.put_nowait": "asyncio: writes, one task",
-    "a list, a lock and a count": "Writes, one thread",
     "OpenTelemetry emit": "Writes, one thread",
     "queue.Queue.put": "Writes, one thread",
 }

@@ -171,3 +171,20 @@ def test_what_has_no_key_is_dealt_to_all_partitions_and_chunks_stay_together() -
         found.add(where)
 
     assert found == {0, 1, 2}
+
+
+def test_what_lands_while_others_are_dropped_is_counted() -> None:
+    made = Made()
+
+    class Landing(int):
+        """A number in whose addition something lands, as another thread may have it."""
+
+        def __radd__(self, other: int) -> int:
+            if not made.table.counts()["accepted"]:
+                made.land(made.piece(1), made.piece(2))
+            return other + int(self)
+
+    made.table.drop(Landing(3))
+
+    counts = made.table.counts()
+    assert (counts["accepted"], counts["dropped"], counts["waiting"]) == (5, 3, 2)

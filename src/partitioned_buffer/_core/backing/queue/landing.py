@@ -205,8 +205,9 @@ class QueueLanding(QueueLine):
     def drop(self, count: int, /) -> int:
         """Count so many writes as accepted and dropped."""
         while not self.closed:
-            more = {"_accepted": self._accepted + count, "_dropped": self._dropped + count}
-            if self._change(self._turn, more):
+            turn, accepted, dropped = self._turn, self._accepted, self._dropped
+            more = {"_accepted": accepted + count, "_dropped": dropped + count}
+            if self._change(turn, more):
                 return MADE
         return CLOSED
 

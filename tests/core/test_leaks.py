@@ -185,7 +185,6 @@ def tied_writer(made: Any, value: Any, queue: Any) -> None:
     value.push = writer.push
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(FREE_THREADED, reason="memory is counted another way there")
 def test_a_table_that_could_not_be_made_is_let_go_of(made: Any) -> None:
     memory = pytest.importorskip("_testcapi", reason="CPython was built without its own tests")
@@ -213,6 +212,7 @@ def test_a_table_that_could_not_be_made_is_let_go_of(made: Any) -> None:
     assert sys.getallocatedblocks() - before < 100  # a dict and its table each time: 360
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_each_interpreter_has_tables_of_its_own() -> None:
     load("c")
     try:

@@ -8,9 +8,22 @@ nothing to do. So every result that is not None is looked at, which costs about 
 comparison.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any
+
+
+class _Future(ABC):
+    """Of `concurrent.futures`, or a client's own. A mock has everything, but its class has not."""
+
+    @abstractmethod
+    def add_done_callback(self, function: Any, /) -> object: ...
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> bool:
+        return hasattr(other, "add_done_callback")
+
 
 _KINDS: dict[Any, str] = {
     Coroutine: "a coroutine",
@@ -19,13 +32,9 @@ _KINDS: dict[Any, str] = {
     map: "a map",
     filter: "a filter",
     Awaitable: "an awaitable",  # a task, say
+    _Future: "a future",
 }
 _UNDONE = tuple(_KINDS)
-
-
-def _is_future(returned: Any) -> bool:
-    # Of `concurrent.futures`, or of a client that has its own. A mock has everything, its type not.
-    return hasattr(type(returned), "add_done_callback")
 
 
 def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
@@ -35,11 +44,6 @@ def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
     *in_thread*: called by a thread, and not awaited.
     """
     if not isinstance(returned, _UNDONE):
-        if _is_future(returned):
-            raise TypeError(
-                f"{function!r} returned a future, which nobody waits for: perhaps nothing was "
-                "delivered; return when it is done, and raise what it raises"
-            )
         return
     kind = next(kind for kind in _KINDS if isinstance(returned, kind))
     if isinstance(returned, Coroutine | Generator):
@@ -52,5 +56,7 @@ def refuse_undone(function: object, returned: Any, *, in_thread: bool) -> None:
         why, what = "which nobody awaits", "is an `await` missing?"
         if in_thread:
             why, what = "which a thread cannot await", "see AsyncQueue and AsyncMap"
-    known = "perhaps nothing was" if kind is Awaitable else "nothing was"
+    if kind is _Future:
+        why, what = "which nobody waits for", "return when it is done, and raise what it raises"
+    known = "perhaps nothing was" if kind in (Awaitable, _Future) else "nothing was"
     raise TypeError(f"{function!r} returned {_KINDS[kind]}, {why}: {known} delivered; {what}")
